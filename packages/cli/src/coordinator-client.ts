@@ -1,0 +1,164 @@
+/**
+ * A client's link to the coordinator: one request at a time, each with its answer or error, and the news of the jobs
+ * it watches in between.
+ *
+ * What happens when a peer dies here: when the link closes, whatever waits is rejected and every watcher is told;
+ * the jobs run on.
+ */
+import { ClusterError, type ClusterErrorCode } from "@volary/core/errors";
+import type { JobManifest } from "@volary/core/job";
+import { LIMITS } from "@volary/core/limits";
+import type { PartitionMap } from "@volary/core/partition";
+import type { Clock, ClusterStatus, Control, ControlOf, Dialer, JobStatus, Link } from "@volary/core/wire";
+
+/** The steps of a job with the attempt each was committed under, and its terms. */
+export type Commits = Pick<ControlOf<"commits">, "commits" | "terms">;
+
+export interface JobWatcher {
+  onStatus(status: JobStatus): void;
+  /** The coordinator refused something about the job, or is gone. Nothing follows. */
+  onError(error: ClusterError): void;
+}
+
+interface Waiting {
+  type: Control["type"];
+  resolve(answer: Control): void;
+  reject(error: Error): void;
+}
+
+/** Opening a job's tables waits for every PS node. */
+const SUBMIT_TIMEOUT_MS = 60_000;
+const ANSWER_TIMEOUT_MS = LIMITS.heartbeatLostMs;
+
+export class CoordinatorClient {
+  readonly address: string;
+  readonly #link: Link;
+  readonly #clock: Clock;
+  readonly #watchers = new Map<number, JobWatcher>();
+  #waiting: Waiting | undefined;
+  /** Settles when the request before is over. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #gone: ClusterError | undefined;
+
+  /** Use {@link CoordinatorClient.connect}. */
+  constructor({ address, link, clock }: { address: string; link: Link; clock: Clock }) {
+    this.address = address;
+    this.#link = link;
+    this.#clock = clock;
+    link.listen({
+      onControl: (control) => this.#onControl(control),
+      onFrame: () => {},
+      onClose: (reason) => this.#onClose(reason),
+    });
+  }
+
+  /** @throws {ClusterError} COORDINATOR_UNAVAILABLE, PROTOCOL_VERSION, TIMEOUT */
+  static async connect(o: { address: string; name: string; dialer: Dialer; clock: Clock }): Promise<CoordinatorClient> {
+    const { address, name, dialer, clock } = o;
+    const link = await dialer.dial(address, { role: "client", name });
+    return new CoordinatorClient({ address, link, clock });
+  }
+
+  /** @throws {ClusterError} TIMEOUT, COORDINATOR_UNAVAILABLE */
+  async status(): Promise<ClusterStatus> {
+    return (await this.#ask({ type: "status-request" }, "status")).status;
+  }
+
+  /**
+   * Opens a job's tables on the PS nodes; it does not run yet.
+   *
+   * @throws {ClusterError} PARTITION_UNAVAILABLE, LIMIT_EXCEEDED, TIMEOUT, COORDINATOR_UNAVAILABLE
+   */
+  async submit(manifest: JobManifest): Promise<{ job: number; map: PartitionMap }> {
+    const { job, map } = await this.#ask({ type: "submit", manifest }, "submitted", SUBMIT_TIMEOUT_MS);
+    return { job, map };
+  }
+
+  /** @throws {ClusterError} UNKNOWN_JOB, TIMEOUT, COORDINATOR_UNAVAILABLE */
+  async commits(job: number): Promise<Commits> {
+    const { commits, terms } = await this.#ask({ type: "commits-request", job }, "commits");
+    return { commits, terms };
+  }
+
+  /** Tells the news of a job until its watcher is taken away. */
+  watch(job: number, watcher: JobWatcher): void {
+    if (this.#gone) return watcher.onError(this.#gone);
+    this.#watchers.set(job, watcher);
+    this.#link.sendControl({ type: "watch", job });
+  }
+
+  unwatch(job: number): void {
+    this.#watchers.delete(job);
+  }
+
+  runJob(job: number): void {
+    this.#link.sendControl({ type: "run-job", job });
+  }
+
+  stopJob(job: number): void {
+    this.#link.sendControl({ type: "stop-job", job });
+  }
+
+  /** Ends a job and lets the PS nodes drop its rows. */
+  closeJob(job: number): void {
+    this.#link.sendControl({ type: "close-job", job });
+  }
+
+  close(): void {
+    this.#link.close("the client is done");
+  }
+
+  #ask<T extends Control["type"]>(request: Control, type: T, timeoutMs = ANSWER_TIMEOUT_MS): Promise<ControlOf<T>> {
+    const answer = this.#turn.then(() => this.#askNow(request, type, timeoutMs));
+    this.#turn = answer.catch(() => {});
+    return answer as Promise<ControlOf<T>>;
+  }
+
+  #askNow(request: Control, type: Control["type"], timeoutMs: number): Promise<Control> {
+    return new Promise((resolve, reject) => {
+      if (this.#gone) return reject(this.#gone);
+      const cancel = this.#clock.after(timeoutMs, () => {
+        this.#waiting = undefined;
+        const message = `the coordinator at ${this.address} did not answer "${request.type}" within ${timeoutMs / 1000} s`;
+        reject(new ClusterError("TIMEOUT", message));
+      });
+      this.#waiting = {
+        type,
+        resolve: (control) => (cancel(), resolve(control)),
+        reject: (error) => (cancel(), reject(error)),
+      };
+      this.#link.sendControl(request);
+    });
+  }
+
+  #onControl(control: Control): void {
+    const waiting = this.#waiting;
+    if (control.type === "job-status") this.#watchers.get(control.status.job)?.onStatus(control.status);
+    else if (control.type === "error") this.#onError(control);
+    else if (waiting?.type === control.type) {
+      this.#waiting = undefined;
+      waiting.resolve(control);
+    }
+    // else: the late answer to a request that was given up
+  }
+
+  /** An error answers the request that waits, or is about a job we watch. */
+  #onError({ code, message, job }: ControlOf<"error">): void {
+    const error = new ClusterError(code as ClusterErrorCode, message);
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting) return waiting.reject(error);
+    const watcher = job === undefined ? undefined : this.#watchers.get(job);
+    if (job !== undefined) this.#watchers.delete(job);
+    watcher?.onError(error);
+  }
+
+  #onClose(reason: string): void {
+    const gone = new ClusterError("COORDINATOR_UNAVAILABLE", `the coordinator at ${this.address} is gone: ${reason}`);
+    this.#gone = gone;
+    this.#waiting?.reject(gone);
+    this.#waiting = undefined;
+    for (const watcher of this.#watchers.values()) watcher.onError(gone);
+    this.#watchers.clear();
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * A whole cluster on this machine's loopback: coordinator, PS nodes and workers, each a process of this command.
+ * It restarts nothing; the cluster's own rules say what a death means.
+ */
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ChildRole, type ChildRoleOptions, type Ending, type LogEntry, type RoleName } from "./child-role.ts";
+
+export interface LocalClusterOptions {
+  /** Parameter servers, at least 1. */
+  ps: number;
+  /** At least 1. */
+  workers: number;
+  /** Device of every worker: "auto" unless said otherwise. */
+  device?: string | undefined;
+  /** Where relative data paths and npm data packages are looked for; this process's folder unless said otherwise. */
+  baseDir?: string | undefined;
+  /** Of the coordinator; a free one unless said otherwise. */
+  port?: number | undefined;
+  /** Every line that a process of the cluster prints. */
+  log?: ((entry: LogEntry) => void) | undefined;
+  /** A process ended unasked. */
+  onDeath?: ((death: Death) => void) | undefined;
+  /** Gives up starting. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface Death extends Ending {
+  readonly role: RoleName;
+  readonly name: string;
+}
+
+/** One process of a local cluster. */
+export type ClusterProcess = Pick<ChildRole, "role" | "name" | "pid">;
+
+/** More than a machine has any use for, so that a slip of the finger does not fork 20,000 processes. */
+const PROCESSES_MAX = 256;
+const SOURCE_CONDITION = "--conditions=volary-source";
+const HOST = "127.0.0.1";
+
+export class LocalCluster {
+  /** Of the coordinator, ws://… */
+  readonly address: string;
+  readonly #children: ChildRole[];
+  readonly #killOnExit: () => void;
+
+  /** Use {@link LocalCluster.start}. */
+  constructor({ address, children, killOnExit }: { address: string; children: ChildRole[]; killOnExit: () => void }) {
+    this.address = address;
+    this.#children = children;
+    this.#killOnExit = killOnExit;
+  }
+
+  /**
+   * Starts every process and resolves when all are ready.
+   *
+   * @throws {RangeError} impossible numbers
+   * @throws {UserError} a process ended or stayed silent; those that had started are ended
+   */
+  static async start(options: LocalClusterOptions): Promise<LocalCluster> {
+    const { ps, workers, port = 0, signal } = options;
+    checkCount("ps", ps);
+    checkCount("workers", workers);
+    const children: ChildRole[] = [];
+    const killOnExit = () => children.forEach((child) => child.kill());
+    process.on("exit", killOnExit);
+    signal?.addEventListener("abort", killOnExit);
+    const spawn = (role: RoleName, name: string, args: readonly string[]) => {
+      const child = new ChildRole(childOptions({ role, name, args, options }));
+      children.push(child);
+      if (options.onDeath) reportDeath(child, options.onDeath);
+      return child.ready();
+    };
+    try {
+      signal?.throwIfAborted();
+      const { address } = await spawn("coordinator", "coordinator", ["--host", HOST, "--port", String(port)]);
+      const to = ["--coordinator", address, "--host", HOST];
+      const own = ["--device", options.device ?? "auto", "--base-dir", options.baseDir ?? process.cwd()];
+      await Promise.all(names("ps", ps).map((name) => spawn("ps", name, [...to, "--name", name])));
+      await Promise.all(names("worker", workers).map((name) => spawn("worker", name, [...to, ...own, "--name", name])));
+      return new LocalCluster({ address, children, killOnExit });
+    } catch (error) {
+      await Promise.all(children.map((child) => child.stop()));
+      process.off("exit", killOnExit);
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", killOnExit);
+    }
+  }
+
+  get processes(): readonly ClusterProcess[] {
+    return this.#children.map(({ role, name, pid }) => ({ role, name, pid }));
+  }
+
+  /** Workers first, so that nothing they say is lost, the coordinator last. */
+  async stop(): Promise<void> {
+    for (const role of ["worker", "ps", "coordinator"] satisfies RoleName[]) {
+      await Promise.all(this.#children.filter((child) => child.role === role).map((child) => child.stop()));
+    }
+    process.off("exit", this.#killOnExit);
+  }
+
+  /** Ends every process at once. */
+  kill(): void {
+    this.#killOnExit();
+  }
+}
+
+/** What went wrong with a process that ended unasked, and what it said last. */
+export function deathText({ name, how, lastLines }: Death): string {
+  const last = lastLines.length === 0 ? "it said nothing" : `its last lines:\n  ${lastLines.slice(-5).join("\n  ")}`;
+  return `${name} ended unexpectedly (${how}); ${last}`;
+}
+
+/**
+ * Node's own flags for a child: this process's, less those that belong to one process alone. Source files run
+ * their dependencies from source too.
+ */
+export function childExecArgv(execArgv: readonly string[], { fromSource }: { fromSource: boolean }): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < execArgv.length; i++) {
+    const flag = execArgv[i]!;
+    if (/^(-e|-p|-pe|--eval|--print|--input-type)$/.test(flag)) i++;
+    else if (!/^(--eval=|--print=|--input-type=|--inspect|--test|--watch)/.test(flag)) kept.push(flag);
+  }
+  if (fromSource && !kept.includes(SOURCE_CONDITION)) kept.push(SOURCE_CONDITION);
+  return kept;
+}
+
+function childOptions(of: {
+  role: RoleName;
+  name: string;
+  args: readonly string[];
+  options: LocalClusterOptions;
+}): ChildRoleOptions {
+  const { role, name, args, options } = of;
+  const extension = extname(import.meta.url);
+  const flags = childExecArgv(process.execArgv, { fromSource: extension === ".ts" });
+  const main = fileURLToPath(new URL(`./main${extension}`, import.meta.url));
+  return {
+    role,
+    name,
+    command: [process.execPath, ...flags, main, role, "--machine", ...args],
+    log: options.log,
+  };
+}
+
+function reportDeath(child: ChildRole, onDeath: (death: Death) => void): void {
+  void child.ended.then((ending) => {
+    if (!ending.wasAsked) onDeath({ role: child.role, name: child.name, ...ending });
+  });
+}
+
+const names = (role: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${role}-${i + 1}`);
+
+function checkCount(what: "ps" | "workers", count: number): void {
+  if (Number.isInteger(count) && count >= 1 && count <= PROCESSES_MAX) return;
+  throw new RangeError(`a local cluster with ${what}: ${count} is not possible; give a whole number from 1 to ${PROCESSES_MAX}`);
+}

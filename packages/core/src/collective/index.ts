@@ -1,0 +1,1 @@
+export { RingAllReduce, type RingPiece } from "./ring.ts";

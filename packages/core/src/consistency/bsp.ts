@@ -1,0 +1,14 @@
+/** Bulk-synchronous: a step closes when every slot is in, and the next starts from its committed state. */
+import type { Consistency, ConsistencySpec } from "./consistency.ts";
+
+/** Bulk-synchronous training, the default: the same plan gives bit-identical results. */
+export function bsp(): ConsistencySpec {
+  return { mode: "bsp" };
+}
+
+export const bspMode: Consistency = {
+  dense: "all-reduce",
+  mayPull: ({ wanted, committed }) => committed >= wanted - 1,
+  closesStep: ({ slotsIn, slots }) => slotsIn === slots,
+  onLate: () => "drop",
+};

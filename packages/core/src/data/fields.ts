@@ -1,0 +1,315 @@
+/**
+ * Fields of a data set, compiled against its columns: from row numbers to keys or numbers.
+ *
+ * What a key is, exactly, so that any reader in any language makes the same ones:
+ * - a string: the first 64 bits of MurmurHash3_x86_128 over (the salt's 16 bytes, its UTF-8);
+ * - an integer column, a date part, a bucket: the integer itself, int64 two's complement;
+ * - a hash or cross: the first 64 bits of MurmurHash3_x86_128 over (the salt's 16 bytes, the 8 little-endian bytes
+ *   of each part), where the parts inside are made with the empty salt.
+ *
+ * The salt is the hash of the field's name, so strings, hashes and crosses of two fields may share one embedding
+ * table without meeting. Integers carry no salt: hour 3 and day 3 are one row of a shared table, unless the fields
+ * are `hash("…")`.
+ */
+import { ClusterError } from "../errors.ts";
+import { bucketsOf, codesOf, sortOf, timestampsOf, type ColumnField } from "./column-codes.ts";
+import type { FieldSpec } from "./data-spec.ts";
+import type { Column, ColumnTable } from "./dataset.ts";
+import { datePartsOf } from "./instant.ts";
+import { hashPairs, saltOf, type Salt } from "./murmur3.ts";
+import { didYouMean, quoted } from "./nearest-name.ts";
+import { RECORD_CODES_MAX, RowRecordsBuilder } from "./row-records.ts";
+
+/** The rows of one batch, and what its fields have in common: read once, dropped with the batch. */
+export interface RowBatch {
+  readonly rows: Uint32Array;
+  readonly records: Uint16Array;
+  readonly recordWidth: number;
+  readonly codes: Map<KeyNode, Uint32Array>;
+  readonly pairs: Map<KeyNode, Uint32Array>;
+}
+
+/** Keys of a batch as u32 pairs, length 2B; the caller owns them. */
+export type KeyReader = (batch: RowBatch) => Uint32Array;
+/** Numbers of the given rows, length B; the caller owns them. */
+export type NumberReader = (rows: Uint32Array) => Float32Array;
+
+/** Compiles fields against one table; columns and parts that fields share are prepared once. */
+export interface FieldCompiler {
+  /** Prepares the rows of one batch for the readers. */
+  batch(rows: Uint32Array): RowBatch;
+  /** @throws {ClusterError} BAD_DATA; {TypeError} a field of numbers demanded as keys */
+  keys(field: string, spec: FieldSpec): KeyReader;
+  /** @throws {ClusterError} BAD_DATA; {TypeError} a hash or cross demanded as numbers */
+  numbers(field: string, spec: FieldSpec): NumberReader;
+}
+
+export function fieldCompiler(table: ColumnTable): FieldCompiler {
+  const nodes = new Map<string, KeyNode>();
+  const recordsBuilder = new RowRecordsBuilder();
+  return {
+    batch(rows) {
+      const records = recordsBuilder.records();
+      return { rows, records: records.gather(rows), recordWidth: records.width, codes: new Map(), pairs: new Map() };
+    },
+    keys(field, spec) {
+      const node = nodeOf({ field, spec, table, nodes, recordsBuilder });
+      return keyReaderOf(node, saltOf(field));
+    },
+    numbers: (field, spec) => numberReaderOf({ field, spec, table }),
+  };
+}
+
+/** @throws {ClusterError} BAD_DATA: no such column; the message names those there are */
+export function columnOf(table: ColumnTable, name: string, wantedBy: string): Column {
+  const column = table.columns.get(name);
+  if (column !== undefined) return column;
+  const names = [...table.columns.keys()];
+  throw new ClusterError(
+    "BAD_DATA",
+    `${wantedBy}: no column "${name}" in the data, which has ${quoted(names)}.${didYouMean(name, names)}`,
+  );
+}
+
+// Keys
+
+/** A field, or a part of one, ready to read. Nodes made from equal specs are one object. */
+export type KeyNode =
+  /** Few values: a code per row, and a table of values per salt. */
+  | { kind: "coded"; size: number; codes: (batch: RowBatch) => Uint32Array; values: (salt: Salt) => Uint32Array }
+  /** Many values: computed for each row. */
+  | { kind: "wide"; pairs: (batch: RowBatch, salt: Salt) => Uint32Array };
+type CodedNode = Extract<KeyNode, { kind: "coded" }>;
+
+/** Crosses with fewer combinations than this are hashed once per combination: 65,536 pairs fill half an L2 cache. */
+const COMBINATIONS_MAX = 65_536;
+
+const NO_SALT = saltOf("");
+
+interface NodeRequest {
+  field: string;
+  spec: FieldSpec;
+  table: ColumnTable;
+  nodes: Map<string, KeyNode>;
+  recordsBuilder: RowRecordsBuilder;
+}
+
+function nodeOf(request: NodeRequest): KeyNode {
+  const identity = JSON.stringify(request.spec);
+  let node = request.nodes.get(identity);
+  if (node === undefined) {
+    node = newNode(request);
+    request.nodes.set(identity, node);
+  }
+  return node;
+}
+
+function newNode(request: NodeRequest): KeyNode {
+  const { spec, field } = request;
+  switch (spec.kind) {
+    case "column":
+    case "datePart":
+    case "bucket":
+      return columnNode({ ...request, spec });
+    case "hash":
+      return crossNode([nodeOf({ ...request, spec: spec.of })]);
+    case "cross":
+      return crossNode(spec.of.map((part) => nodeOf({ ...request, spec: part })));
+    case "standardise":
+      throw new TypeError(
+        `field "${field}": standardise("${spec.column}") gives numbers, and keys are wanted here: ` +
+          `use bucket("${spec.column}", width) for an embedding, or input({ dtype: "float32" }) without one`,
+      );
+    default:
+      return spec satisfies never;
+  }
+}
+
+function columnNode({ field, spec, table, recordsBuilder }: NodeRequest & { spec: ColumnField }): KeyNode {
+  const column = columnOf(table, spec.column, `field "${field}"`);
+  const source = codesOf({ spec, column, place: `field "${field}": column "${spec.column}"` });
+  if (source.kind === "wide") return { kind: "wide", pairs: (batch) => gatherPairs(source.pairs, batch.rows) };
+  const { size, values } = source;
+  if (size > RECORD_CODES_MAX) return { kind: "coded", size, values, codes: (batch) => gatherCodes(source.codes, batch.rows) };
+  const place = recordsBuilder.add(source.codes);
+  return { kind: "coded", size, values, codes: (batch) => codesAt(batch, place) };
+}
+
+function crossNode(parts: readonly KeyNode[]): KeyNode {
+  const coded = parts.filter((part): part is CodedNode => part.kind === "coded");
+  const combinations = coded.reduce((product, part) => product * part.size, 1);
+  const fits = parts.length === 1 || combinations <= COMBINATIONS_MAX;
+  if (coded.length === parts.length && fits) return combinationNode(coded, combinations);
+
+  return {
+    kind: "wide",
+    pairs(batch, salt) {
+      const out = new Uint32Array(2 * batch.rows.length);
+      const values = parts.map((part) => partPairs(part, batch));
+      hashPairs(salt, values, batch.rows.length, out);
+      return out;
+    },
+  };
+}
+
+/** The combination of codes (c₁ … cₙ) has the code c₁ + size₁ · (c₂ + size₂ · …). */
+function combinationNode(parts: readonly CodedNode[], size: number): CodedNode {
+  return {
+    kind: "coded",
+    size,
+    codes(batch) {
+      const last = parts.length - 1;
+      const codes = codesIn(batch, parts[last]!).slice();
+      for (let p = last - 1; p >= 0; p--) appendCodes(codes, codesIn(batch, parts[p]!), parts[p]!.size);
+      return codes;
+    },
+    values(salt) {
+      let stride = 1;
+      const values = parts.map((part) => {
+        const spread = spreadPairs({ pairs: part.values(NO_SALT), size: part.size, stride, length: size });
+        stride *= part.size;
+        return spread;
+      });
+      const out = new Uint32Array(2 * size);
+      hashPairs(salt, values, size, out);
+      return out;
+    },
+  };
+}
+
+function keyReaderOf(node: KeyNode, salt: Salt): KeyReader {
+  if (node.kind === "wide") return (batch) => node.pairs(batch, salt);
+  const values = node.values(salt);
+  return (batch) => gatherPairs(values, codesIn(batch, node));
+}
+
+/** The values of a node inside a cross, made once a batch. */
+function partPairs(node: KeyNode, batch: RowBatch): Uint32Array {
+  let pairs = batch.pairs.get(node);
+  if (pairs === undefined) {
+    pairs = node.kind === "wide" ? node.pairs(batch, NO_SALT) : gatherPairs(unsaltedValues(node), codesIn(batch, node));
+    batch.pairs.set(node, pairs);
+  }
+  return pairs;
+}
+
+const unsalted = new WeakMap<CodedNode, Uint32Array>();
+
+function unsaltedValues(node: CodedNode): Uint32Array {
+  let values = unsalted.get(node);
+  if (values === undefined) {
+    values = node.values(NO_SALT);
+    unsalted.set(node, values);
+  }
+  return values;
+}
+
+function codesIn(batch: RowBatch, node: CodedNode): Uint32Array {
+  let codes = batch.codes.get(node);
+  if (codes === undefined) {
+    codes = node.codes(batch);
+    batch.codes.set(node, codes);
+  }
+  return codes;
+}
+
+function codesAt({ rows, records, recordWidth }: RowBatch, place: number): Uint32Array {
+  const out = new Uint32Array(rows.length);
+  for (let i = 0, at = place; i < out.length; i++, at += recordWidth) out[i] = records[at]!;
+  return out;
+}
+
+function gatherCodes(codes: Uint8Array | Uint16Array | Uint32Array, rows: Uint32Array): Uint32Array {
+  const out = new Uint32Array(rows.length);
+  for (let i = 0; i < rows.length; i++) out[i] = codes[rows[i]!]!;
+  return out;
+}
+
+function gatherPairs(pairs: Uint32Array, at: Uint32Array): Uint32Array {
+  const out = new Uint32Array(2 * at.length);
+  for (let i = 0; i < at.length; i++) {
+    const from = 2 * at[i]!;
+    out[2 * i] = pairs[from]!;
+    out[2 * i + 1] = pairs[from + 1]!;
+  }
+  return out;
+}
+
+function appendCodes(codes: Uint32Array, low: Uint32Array, size: number): void {
+  for (let i = 0; i < codes.length; i++) codes[i] = Math.imul(codes[i]!, size) + low[i]!;
+}
+
+/** The value a part has in each of `length` combinations: each value `stride` times, over and over. */
+function spreadPairs(of: { pairs: Uint32Array; size: number; stride: number; length: number }): Uint32Array {
+  const at = new Uint32Array(of.length);
+  for (let i = 0; i < of.length; i++) at[i] = Math.floor(i / of.stride) % of.size;
+  return gatherPairs(of.pairs, at);
+}
+
+// Numbers
+
+interface NumberRequest {
+  field: string;
+  spec: FieldSpec;
+  table: ColumnTable;
+}
+
+function numberReaderOf({ field, spec, table }: NumberRequest): NumberReader {
+  if (spec.kind === "hash" || spec.kind === "cross") {
+    throw new TypeError(
+      `field "${field}": ${spec.kind}() gives keys, and numbers are wanted here: give its input an embedding`,
+    );
+  }
+  const column = columnOf(table, spec.column, `field "${field}"`);
+  const place = `field "${field}": column "${spec.column}"`;
+  switch (spec.kind) {
+    case "column":
+      return scaled(finiteNumbersOf(column, place), 0, 1);
+    case "standardise":
+      return scaled(finiteNumbersOf(column, place), spec.mean, spec.stddev);
+    case "datePart":
+      return scaled(datePartsOf(timestampsOf(column, place), spec.part), 0, 1);
+    case "bucket":
+      return scaled(Float64Array.from(bucketsOf({ column, width: spec.width, place }), Number), 0, 1);
+    default:
+      return spec satisfies never;
+  }
+}
+
+/**
+ * The column as doubles; an int64 beyond 2^53 is rounded.
+ *
+ * @throws {ClusterError} BAD_DATA: strings, NaN or an infinity; the message names the first such row
+ */
+export function finiteNumbersOf(column: Column, place: string): Float64Array {
+  if (column.kind === "string") {
+    const first = column.dictionary[column.codes[0] ?? 0];
+    throw new ClusterError(
+      "BAD_DATA",
+      `${place} holds ${sortOf(column)} (row 0 is ${JSON.stringify(first)}); expected numbers: ` +
+        `store the column as numbers, or use it as keys, input({ dtype: "string" }) with an embedding`,
+    );
+  }
+  const numbers = column.kind === "number" ? column.values : doublesOf(column.values);
+  const row = numbers.findIndex((value) => !Number.isFinite(value));
+  if (row < 0) return numbers;
+  throw new ClusterError(
+    "BAD_DATA",
+    `${place}, row ${row} is ${numbers[row]}; expected a finite number: drop the row or fill the missing value`,
+  );
+}
+
+function doublesOf(integers: BigInt64Array): Float64Array {
+  const words = new Int32Array(integers.buffer, integers.byteOffset, 2 * integers.length);
+  const doubles = new Float64Array(integers.length);
+  for (let i = 0; i < doubles.length; i++) doubles[i] = words[2 * i + 1]! * 0x1_0000_0000 + (words[2 * i]! >>> 0);
+  return doubles;
+}
+
+function scaled(values: Float64Array | Uint16Array, mean: number, stddev: number): NumberReader {
+  return (rows) => {
+    const out = new Float32Array(rows.length);
+    for (let i = 0; i < rows.length; i++) out[i] = (values[rows[i]!]! - mean) / stddev;
+    return out;
+  };
+}

@@ -1,0 +1,11 @@
+export {
+  jobManifestSchema,
+  lossSchema,
+  metricSchema,
+  type EmbeddingUse,
+  type JobManifest,
+  type LossName,
+  type MetricName,
+  type ModelSpec,
+  type VariableSpec,
+} from "./manifest.ts";

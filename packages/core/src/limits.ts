@@ -1,0 +1,43 @@
+/**
+ * Every bound on a queue, cache, retry or payload, in one place. A bound is checked before anything is
+ * allocated for the thing it bounds.
+ */
+export const LIMITS = {
+  /** A binary frame or control message larger than this is refused before it is parsed. */
+  frameBytesMax: 256 * 1024 * 1024,
+  controlBytesMax: 16 * 1024 * 1024,
+  tablesPerFrameMax: 4096,
+  segmentsPerFrameMax: 65_536,
+  keysPerFrameMax: 16_777_216,
+  valuesPerFrameMax: 62_914_560,
+
+  tablesPerJobMax: 4096,
+  dimMax: 65_536,
+  partitionsMax: 65_536,
+  workersPerJobMax: 4096,
+  psNodesMax: 4096,
+  jobsMax: 1024,
+
+  /** Frames a worker keeps that arrived for a step it has not reached, and pulls a PS parks for one job. */
+  earlyFramesMax: 4096,
+  parkedPullsMax: 65_536,
+  /** Bytes a peer may have unsent before it counts as a slow reader. */
+  sendBufferBytesMax: 512 * 1024 * 1024,
+
+  /** Rows a snapshot reply carries at most. */
+  exportRowsMax: 65_536,
+  /** Floats of one chunk of a dense variable in the reserved table. */
+  denseChunkFloats: 16_384,
+  /** Floats of one all-reduce sub-chunk: 256 K floats = 1 MB. */
+  reduceChunkFloats: 262_144,
+
+  helloTimeoutMs: 5_000,
+  heartbeatEveryMs: 500,
+  /** A member that has been silent this long is lost. A closed connection is lost at once. */
+  heartbeatLostMs: 10_000,
+  /** A worker repeats what has not been answered after this long: every message is idempotent. */
+  resendEveryMs: 3_000,
+  connectAttemptsMax: 8,
+  connectBackoffMs: 100,
+  connectBackoffMaxMs: 3_000,
+} as const;

@@ -1,0 +1,1 @@
+export { Metrics, metricsStateSchema, newMetrics, type MetricsState, type MetricValues } from "./metrics.ts";

@@ -1,0 +1,34 @@
+export { partitionOf, slotHash } from "./hash.ts";
+export { initializerOf, type Initializer } from "./initializer.ts";
+export { KeyIndex } from "./key-index.ts";
+export { partitionFunction, partitionFunctionSchema, type PartitionFunction } from "./partition-function.ts";
+export {
+  firstPartitionMap,
+  lookUp,
+  nextPartitionMap,
+  partitionMapSchema,
+  psNodeSchema,
+  type PartitionEntry,
+  type PartitionLookup,
+  type PartitionMap,
+  type PsNode,
+} from "./partition-map.ts";
+export {
+  Partition,
+  type CommitAnswer,
+  type Committed,
+  type PartitionOptions,
+  type PromiseAnswer,
+  type Received,
+  type StartAnswer,
+} from "./partition.ts";
+export { placePartitions, type Placement } from "./placement.ts";
+export type { ExportedRows } from "./rows.ts";
+export type { KeySegment, Segment } from "./segment.ts";
+export {
+  DENSE_TABLE,
+  initializerSpecSchema,
+  tableSpecSchema,
+  type InitializerSpec,
+  type TableSpec,
+} from "./table-spec.ts";

@@ -1,0 +1,32 @@
+/** An embedding table as data: what a PS needs to create, initialise and update its rows. */
+import { z } from "zod";
+import { LIMITS } from "../limits.ts";
+import { optimizerSpecSchema } from "../optimizer/optimizer-spec.ts";
+
+export const initializerSpecSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("zeros") }),
+  z.strictObject({ kind: z.literal("constant"), value: z.number().finite() }),
+  z.strictObject({ kind: z.literal("uniform"), min: z.number().finite(), max: z.number().finite() }),
+  z.strictObject({ kind: z.literal("normal"), mean: z.number().finite(), stddev: z.number().nonnegative() }),
+  z.strictObject({ kind: z.literal("truncated-normal"), mean: z.number().finite(), stddev: z.number().nonnegative() }),
+]);
+export type InitializerSpec = z.infer<typeof initializerSpecSchema>;
+
+export const tableSpecSchema = z.strictObject({
+  /** Number of the table on the wire, unique in its job; 0 is the reserved table of dense variables. */
+  id: z.number().int().min(0).max(0xffff_ffff),
+  name: z.string().min(1).max(200),
+  dim: z.number().int().min(1).max(LIMITS.dimMax),
+  initializer: initializerSpecSchema,
+  optimizer: optimizerSpecSchema,
+});
+export type TableSpec = z.infer<typeof tableSpecSchema>;
+
+/** The reserved table that holds dense variables: key = (variable << 32) | chunk, a row = one chunk of floats. */
+export const DENSE_TABLE: TableSpec = {
+  id: 0,
+  name: "~dense",
+  dim: LIMITS.denseChunkFloats,
+  initializer: { kind: "zeros" },
+  optimizer: { kind: "none" },
+};

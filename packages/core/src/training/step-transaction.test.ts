@@ -1,0 +1,163 @@
+import { describe, expect, test } from "vitest";
+import { StepTransaction, type StepEffect, type StepEvent } from "./step-transaction.ts";
+
+const NODES = [1, 2];
+const MEMBERS = [10, 11];
+
+function machine({ worker = 10, stepsMax = 5, applied = 0 } = {}) {
+  const transaction = new StepTransaction({ worker, nodes: NODES, stepsMax, applied });
+  const feed = (...events: StepEvent[]): StepEffect[] => events.flatMap((event) => transaction.handle(event));
+  return { transaction, feed };
+}
+
+const kinds = (effects: StepEffect[]) => effects.map((e) => e.kind);
+const pulled = (node: number, step: number, attempt = 1): StepEvent => ({ kind: "pulled", node, step, committed: { step: step - 1, attempt: step === 1 ? 0 : attempt } });
+const promise = (node: number, term: number, step: number, attempt: number): StepEvent => ({ kind: "promise", node, term, committed: { step, attempt } });
+const lease = (term: number): StepEvent => ({ kind: "lease", term, to: 100 });
+
+/** A leader that has computed, pushed and reduced `step` in term 1. */
+function leaderAt(step: number) {
+  const m = machine();
+  m.feed({ kind: "term", term: 1, members: MEMBERS }, lease(1), promise(1, 1, 0, 0), promise(2, 1, 0, 0));
+  for (let s = 1; s <= step; s++) {
+    m.feed(pulled(1, s), pulled(2, s), { kind: "computed", step: s, attempt: 1 }, { kind: "reduced", step: s, attempt: 1 });
+    if (s < step) m.feed(...whole(s));
+  }
+  return m;
+}
+
+const whole = (step: number, attempt = 1): StepEvent[] => [
+  { kind: "staged", node: 1, step, attempt },
+  { kind: "staged", node: 2, step, attempt },
+  { kind: "held", rank: 1, step, attempt },
+];
+
+describe("StepTransaction", () => {
+  test("a new leader fences every node before anything else", () => {
+    const { feed } = machine();
+    expect(kinds(feed({ kind: "term", term: 1, members: MEMBERS }))).toEqual(["suspend", "send-fence", "send-fence"]);
+    expect(feed(promise(1, 1, 0, 0))).toEqual([]);
+    expect(kinds(feed(promise(2, 1, 0, 0)))).toEqual(["send-start-to-node", "send-start-to-node", "send-start-to-worker", "prepare"]);
+  });
+
+  test("a follower waits for the leader's start", () => {
+    const { feed } = machine({ worker: 11 });
+    expect(kinds(feed({ kind: "term", term: 1, members: MEMBERS }))).toEqual(["suspend"]);
+    expect(kinds(feed({ kind: "start", step: 1, attempt: 1, members: MEMBERS }))).toEqual(["prepare"]);
+  });
+
+  test("the leader commits only when every node has staged and every rank holds", () => {
+    const events = whole(1);
+    for (const left of events.keys()) {
+      const { feed } = leaderAt(1);
+      expect(feed(...events.filter((_, i) => i !== left))).toEqual([]);
+      expect(kinds(feed(events[left]!))).toEqual(["send-commit", "send-commit"]);
+    }
+  });
+
+  test("a repeated staged or held does not stand for another", () => {
+    const { feed } = leaderAt(1);
+    const [a, , c] = whole(1);
+    expect(feed(a!, a!, a!, c!, c!)).toEqual([]);
+  });
+
+  test("the dense result is applied at the first answer to the next pull, once", () => {
+    const { feed } = leaderAt(1);
+    feed(...whole(1));
+    expect(kinds(feed(pulled(2, 2)))).toEqual(["apply", "report-commit"]);
+    expect(kinds(feed(pulled(1, 2)))).toEqual(["compute"]);
+    expect(feed(pulled(1, 2), pulled(2, 2))).toEqual([]);
+  });
+
+  test("nothing is pushed without a lease", () => {
+    const { feed } = machine();
+    feed({ kind: "term", term: 1, members: [10] }, promise(1, 1, 0, 0), promise(2, 1, 0, 0), pulled(1, 1), pulled(2, 1));
+    expect(kinds(feed({ kind: "computed", step: 1, attempt: 1 }))).toEqual(["request-lease"]);
+    expect(kinds(feed(lease(1)))).toEqual(["push", "reduce", "prepare"]);
+  });
+
+  test("a step that one node has committed is finished on the others under the new term", () => {
+    const { transaction, feed } = leaderAt(2);
+    feed({ kind: "term", term: 4, members: [10] });
+    feed(promise(1, 4, 2, 1));
+    const finishing = feed(promise(2, 4, 1, 1));
+    expect(finishing).toEqual(NODES.map((node) => ({ kind: "send-commit", node, step: 2, attempt: 1, term: 4 })));
+    const started = feed({ kind: "committed", node: 2, step: 2, attempt: 1 });
+    expect(kinds(started)).toEqual(["apply", "send-start-to-node", "send-start-to-node", "report-commit", "prepare"]);
+    expect(transaction.applied).toBe(2);
+    expect(transaction.running).toMatchObject({ step: 3, attempt: 4 });
+  });
+
+  test("a step that no node has committed is dropped and started anew with the same step number", () => {
+    const { feed, transaction } = leaderAt(2);
+    feed({ kind: "term", term: 2, members: [10] }, promise(1, 2, 1, 1));
+    const effects = feed(promise(2, 2, 1, 1));
+    expect(kinds(effects)).toEqual(["send-start-to-node", "send-start-to-node", "report-commit", "drop", "prepare"]);
+    expect(transaction.running).toMatchObject({ step: 2, attempt: 2 });
+  });
+
+  test("promises of older terms do not count", () => {
+    const { feed } = leaderAt(1);
+    feed({ kind: "term", term: 3, members: [10] });
+    expect(feed(promise(1, 2, 0, 0), promise(2, 2, 0, 0), promise(1, 3, 0, 0))).toEqual([]);
+  });
+
+  test("while suspended nothing is committed, even when the last word arrives late", () => {
+    const { feed } = leaderAt(1);
+    feed({ kind: "term", term: 2, members: MEMBERS });
+    expect(feed(...whole(1))).toEqual([]);
+    expect(feed({ kind: "computed", step: 1, attempt: 1 }, { kind: "reduced", step: 1, attempt: 1 })).toEqual([]);
+  });
+
+  test("starts of older attempts and repeated starts change nothing", () => {
+    const { feed } = machine({ worker: 11 });
+    feed({ kind: "term", term: 5, members: MEMBERS });
+    expect(feed({ kind: "start", step: 1, attempt: 4, members: MEMBERS })).toEqual([]);
+    expect(feed({ kind: "start", step: 1, attempt: 5, members: MEMBERS })).toHaveLength(1);
+    expect(feed({ kind: "start", step: 1, attempt: 5, members: MEMBERS })).toEqual([]);
+  });
+
+  test("a start that overtakes the coordinator's word counts, and the word then changes nothing", () => {
+    const { feed, transaction } = machine({ worker: 11 });
+    expect(kinds(feed({ kind: "start", step: 1, attempt: 3, members: MEMBERS }))).toEqual(["prepare"]);
+    expect(feed({ kind: "term", term: 3, members: MEMBERS })).toEqual([]);
+    expect(transaction.rank).toBe(1);
+  });
+
+  test("a joiner waits for the dense state of the step before", () => {
+    const { feed } = machine({ worker: 12 });
+    expect(feed({ kind: "start", step: 4, attempt: 2, members: [10, 12] })).toEqual([]);
+    expect(feed({ kind: "dense-state", step: 2 })).toEqual([]);
+    expect(kinds(feed({ kind: "dense-state", step: 3 }))).toEqual(["prepare"]);
+  });
+
+  test("the leader gives a joiner the dense state, but not a member it has started before", () => {
+    const { feed } = leaderAt(2);
+    feed({ kind: "term", term: 2, members: [10, 11, 12] }, promise(1, 2, 1, 1));
+    const effects = feed(promise(2, 2, 1, 1));
+    expect(effects.filter((e) => e.kind === "send-dense-state")).toEqual([{ kind: "send-dense-state", worker: 12, step: 1 }]);
+  });
+
+  test("a leader without the dense state fails the job instead of guessing", () => {
+    const { feed } = machine();
+    feed({ kind: "term", term: 9, members: [10] }, promise(1, 9, 7, 3));
+    expect(feed(promise(2, 9, 7, 3))).toEqual([expect.objectContaining({ kind: "fail", message: expect.stringContaining("step 7") })]);
+  });
+
+  test("after the last step an empty pull asks for its commit, and ends the job", () => {
+    const m = machine({ stepsMax: 1 });
+    m.feed({ kind: "term", term: 1, members: [10] }, lease(1), promise(1, 1, 0, 0), promise(2, 1, 0, 0), pulled(1, 1), pulled(2, 1));
+    const effects = m.feed({ kind: "computed", step: 1, attempt: 1 });
+    expect(effects.at(-1)).toMatchObject({ kind: "prepare", step: 2 });
+    m.feed({ kind: "reduced", step: 1, attempt: 1 }, ...whole(1));
+    expect(kinds(m.feed(pulled(1, 2), pulled(2, 2)))).toEqual(["apply", "report-commit", "finished"]);
+  });
+
+  test("resend repeats exactly what a node has not answered", () => {
+    const { feed } = leaderAt(1);
+    feed(...whole(1), { kind: "committed", node: 1, step: 1, attempt: 1 });
+    const again = (node: number) => kinds(feed({ kind: "resend", node }));
+    expect(again(1)).toEqual(["send-fence", "send-start-to-node", "repeat-push", "repeat-pull"]);
+    expect(again(2)).toEqual(["send-fence", "send-start-to-node", "send-commit", "repeat-push", "repeat-pull"]);
+  });
+});

@@ -1,0 +1,153 @@
+/**
+ * A worker: joins the coordinator, opens the jobs it is given, one at a time, and leaves cleanly. How data is read
+ * and how gradients are computed are arguments, so Node workers, browser tabs and the simulation share this file.
+ *
+ * What happens when a peer dies here: a lost coordinator ends the session (its owner dials again); everything else
+ * is the job session's.
+ */
+import type { Dataset } from "../data/index.ts";
+import { ClusterError, ProtocolError } from "../errors.ts";
+import type { JobManifest } from "../job/index.ts";
+import { LIMITS } from "../limits.ts";
+import type { Clock, Control, ControlOf, Dialer, Link } from "../wire/index.ts";
+import type { GradientModel } from "./gradient-model.ts";
+import { JobSession } from "./job-session.ts";
+
+export interface WorkerSessionOptions {
+  name: string;
+  /** Where other workers reach this one; empty when it cannot be dialed. */
+  address: string;
+  /** For people: which tfjs backend computes. */
+  backend: string;
+  coordinator: Link;
+  dialer: Dialer;
+  clock: Clock;
+  openDataset(manifest: JobManifest): Promise<Dataset>;
+  openModel(manifest: JobManifest): Promise<GradientModel>;
+  log(message: string): void;
+}
+
+export class WorkerSession {
+  /** Resolves with the reason once the coordinator's link is gone. */
+  readonly closed: Promise<string>;
+  readonly #o: WorkerSessionOptions;
+  #worker = 0;
+  #job: JobSession | undefined;
+  /** The job that is being opened; messages of it wait. */
+  #opening: { job: number; waiting: Control[]; peers: { worker: number; link: Link }[]; cancelled: boolean } | undefined;
+  #cancelHeartbeat: () => void = () => {};
+  #stopped = false;
+
+  constructor(o: WorkerSessionOptions) {
+    this.#o = o;
+    this.closed = new Promise((resolve) => {
+      o.coordinator.listen({
+        onControl: (control) => this.#onControl(control),
+        onFrame: (f) => {
+          throw new ProtocolError(`a worker takes no "${f.opcode}" frame from the coordinator`);
+        },
+        onClose: (reason) => {
+          this.#leaveJob("the coordinator is gone");
+          this.#cancelHeartbeat();
+          resolve(reason);
+        },
+      });
+    });
+    o.coordinator.sendControl({ type: "worker-join", name: o.name, address: o.address, backend: o.backend });
+    this.#heartbeat();
+  }
+
+  /** Why a peer that says hello is turned away, if it is. */
+  refusePeer({ role, job, id }: ControlOf<"hello">): { code: "NOT_A_MEMBER"; message: string } | undefined {
+    const mine = this.#job?.job ?? this.#opening?.job;
+    if (role === "peer" && id !== undefined && job !== undefined && job === mine) return undefined;
+    const serves = mine === undefined ? "no job" : `job ${mine}`;
+    return { code: "NOT_A_MEMBER", message: `worker ${this.#o.name} serves ${serves}, not ${job === undefined ? role : `job ${job}`}` };
+  }
+
+  acceptPeer(hello: ControlOf<"hello">, link: Link): void {
+    if (this.#job?.job === hello.job) this.#job!.acceptPeer(hello.id!, link);
+    else if (this.#opening?.job === hello.job) this.#opening!.peers.push({ worker: hello.id!, link });
+    else link.close("this worker has left the job");
+  }
+
+  /** Leaves: the coordinator sees the link close and raises the term. */
+  stop(): void {
+    this.#stopped = true;
+    this.#leaveJob("the worker stops");
+    this.#cancelHeartbeat();
+    this.#o.coordinator.close("the worker stops");
+  }
+
+  #onControl(control: Control): void {
+    switch (control.type) {
+      case "worker-joined":
+        this.#worker = control.worker;
+        break;
+      case "assign":
+        void this.#open(control);
+        break;
+      case "end":
+        this.#o.log(`job ${control.job} is ${control.phase}${control.message ? `: ${control.message}` : ""}`);
+        if (this.#job?.job === control.job || this.#opening?.job === control.job) this.#leaveJob(`the job is ${control.phase}`);
+        break;
+      case "heartbeat":
+        break;
+      default:
+        if (!("job" in control)) throw new ProtocolError(`a worker takes no "${control.type}" message from the coordinator`);
+        if (this.#job && this.#job.job === control.job) this.#job.onCoordinator(control);
+        else if (this.#opening && this.#opening.job === control.job) this.#opening.waiting.push(control);
+      // else: a last word about a job that has ended
+    }
+  }
+
+  async #open({ job, manifest, map }: ControlOf<"assign">): Promise<void> {
+    const opening = { job, waiting: [] as Control[], peers: [] as { worker: number; link: Link }[], cancelled: false };
+    this.#leaveJob("another job begins");
+    this.#opening = opening;
+    const links = new Map<number, Link>();
+    const { coordinator, name, dialer, clock, log } = this.#o;
+    const tell = (control: Control) => coordinator.sendControl(control);
+    try {
+      const dataset = await this.#o.openDataset(manifest);
+      const model = await this.#o.openModel(manifest);
+      const nodes = new Set(map.entries.map((entry) => entry.chain[0]!));
+      for (const { node, address } of map.nodes) {
+        if (!nodes.has(node)) continue;
+        links.set(node, await dialer.dial(address, { role: "worker", name, id: this.#worker, job }));
+      }
+      if (opening.cancelled || this.#stopped) {
+        for (const link of links.values()) link.close("the job has ended");
+        model.dispose();
+        return;
+      }
+      const session = new JobSession({ job, manifest, map, worker: this.#worker, name, dataset, model, nodes: links, coordinator: { send: tell }, dialer, clock });
+      this.#job = session;
+      this.#opening = undefined;
+      for (const { worker, link } of opening.peers) session.acceptPeer(worker, link);
+      for (const control of opening.waiting) session.onCoordinator(control);
+      await session.open();
+    } catch (error) {
+      for (const link of links.values()) link.close("the job could not be opened");
+      if (opening.cancelled) return;
+      const message = error instanceof Error ? error.message : String(error);
+      log(`cannot open job ${job} (${manifest.name}): ${message}`);
+      tell({ type: "fail", job, code: error instanceof ClusterError ? error.code : "BAD_JOB", message });
+      this.#leaveJob("the job could not be opened");
+    }
+  }
+
+  #leaveJob(reason: string): void {
+    if (this.#opening) this.#opening.cancelled = true;
+    this.#opening = undefined;
+    this.#job?.close(reason);
+    this.#job = undefined;
+  }
+
+  #heartbeat(): void {
+    this.#cancelHeartbeat = this.#o.clock.after(LIMITS.heartbeatEveryMs, () => {
+      this.#o.coordinator.sendControl({ type: "heartbeat" });
+      this.#heartbeat();
+    });
+  }
+}

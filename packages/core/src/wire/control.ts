@@ -1,0 +1,175 @@
+/**
+ * Control messages: JSON text frames, validated once where they arrive. Bulk data never travels here.
+ *
+ * The step transaction's messages (fence, promise, start, staged, held, commit, committed) carry exactly what
+ * ARCHITECTURE.md's specification names; leaving out any of it breaks atomicity, exactly-once or the fence.
+ */
+import { z } from "zod";
+import { consistencySpecSchema } from "../consistency/index.ts";
+import { ProtocolError } from "../errors.ts";
+import { jobManifestSchema } from "../job/index.ts";
+import { LIMITS } from "../limits.ts";
+import { partitionMapSchema, tableSpecSchema } from "../partition/index.ts";
+import { metricsStateSchema } from "../metrics/index.ts";
+
+export const PROTOCOL_MIN = 1;
+export const PROTOCOL_MAX = 1;
+
+const u32 = z.number().int().min(0).max(0xffff_ffff);
+const name = z.string().min(1).max(500);
+const text = z.string().max(100_000);
+const version = z.number().int().min(0).max(65_535);
+const of = <T extends string, S extends z.core.$ZodLooseShape>(type: T, shape: S) =>
+  z.strictObject({ type: z.literal(type), ...shape });
+
+export const roleSchema = z.enum(["worker", "ps", "client", "peer", "coordinator"]);
+export type Role = z.infer<typeof roleSchema>;
+
+const attemptOf = { step: u32, attempt: u32 };
+const committed = z.strictObject(attemptOf);
+const leasePurpose = z.enum(["train", "evaluate"]);
+export const jobPhaseSchema = z.enum(["preparing", "waiting", "training", "evaluating", "done", "failed", "stopped"]);
+export type JobPhase = z.infer<typeof jobPhaseSchema>;
+
+const memberSchema = z.strictObject({ worker: u32, address: z.string().max(500) });
+export type Member = z.infer<typeof memberSchema>;
+
+export const jobStatusSchema = z.strictObject({
+  job: u32,
+  name,
+  phase: jobPhaseSchema,
+  message: text.optional(),
+  step: u32,
+  steps: u32,
+  epochs: u32,
+  samples: z.number().nonnegative(),
+  /** Mean training loss per sample of the newest committed steps. */
+  loss: z.number().nullable(),
+  workers: z.number().int().nonnegative(),
+  term: u32,
+  evaluated: z.number().nonnegative(),
+  testRows: z.number().nonnegative(),
+  metrics: z.record(z.string(), z.number()).nullable(),
+  trainSeconds: z.number().nonnegative(),
+});
+export type JobStatus = z.infer<typeof jobStatusSchema>;
+
+export const clusterStatusSchema = z.strictObject({
+  nodes: z.array(z.strictObject({ node: u32, name, address: name, alive: z.boolean(), partitions: u32, rows: u32, bytes: z.number() })),
+  workers: z.array(z.strictObject({ worker: u32, name, job: u32.nullable(), backend: z.string() })),
+  jobs: z.array(jobStatusSchema),
+  mapVersion: u32,
+});
+export type ClusterStatus = z.infer<typeof clusterStatusSchema>;
+
+export const controlSchema = z.discriminatedUnion("type", [
+  // -- every connection ------------------------------------------------------------------------------------
+  of("hello", { protocol: z.strictObject({ min: version, max: version }), role: roleSchema, name, id: u32.optional(), job: u32.optional() }),
+  of("welcome", { protocol: version, name }),
+  of("refuse", { code: name, message: text }),
+  of("error", { code: name, message: text, job: u32.optional(), requestId: u32.optional() }),
+  of("heartbeat", { rows: u32.optional(), bytes: z.number().optional() }),
+
+  // -- PS node ↔ coordinator -------------------------------------------------------------------------------
+  of("ps-join", { name, address: name }),
+  of("ps-joined", { node: u32 }),
+  of("map", { map: partitionMapSchema }),
+  of("open-job", { job: u32, seed: u32, consistency: consistencySpecSchema, tables: z.array(tableSpecSchema).max(LIMITS.tablesPerJobMax) }),
+  of("job-opened", { job: u32 }),
+  of("close-job", { job: u32 }),
+
+  // -- step transaction: leader and workers ↔ PS node, leader ↔ ranks --------------------------------------
+  of("fence", { job: u32, term: u32 }),
+  of("promise", { job: u32, term: u32, committed }),
+  of("start", { job: u32, ...attemptOf, term: u32, slots: u32, members: z.array(u32).max(LIMITS.workersPerJobMax) }),
+  of("staged", { job: u32, ...attemptOf }),
+  of("held", { job: u32, ...attemptOf, rank: u32 }),
+  of("commit", { job: u32, ...attemptOf, term: u32 }),
+  of("committed", { job: u32, ...attemptOf }),
+  of("stale-term", { job: u32, promised: u32 }),
+
+  // -- worker ↔ coordinator --------------------------------------------------------------------------------
+  of("worker-join", { name, address: z.string().max(500), backend: z.string().max(200) }),
+  of("worker-joined", { worker: u32 }),
+  of("assign", { job: u32, manifest: jobManifestSchema, map: partitionMapSchema }),
+  of("ready", { job: u32, trainRows: u32, testRows: u32, fingerprint: name }),
+  of("term", { job: u32, term: u32, members: z.array(memberSchema).max(LIMITS.workersPerJobMax) }),
+  of("term-request", { job: u32, term: u32, reason: text }),
+  of("lease-request", { job: u32, purpose: leasePurpose, term: u32 }),
+  of("lease", { job: u32, purpose: leasePurpose, term: u32, lease: u32, from: u32, to: u32 }),
+  of("no-lease", { job: u32, purpose: leasePurpose, term: u32, reason: z.enum(["wait", "done"]) }),
+  of("progress", {
+    job: u32,
+    term: u32,
+    commits: z.array(z.strictObject({ ...attemptOf, samples: u32, lossSum: z.number() })).max(100_000),
+  }),
+  of("trained", { job: u32, term: u32, step: u32 }),
+  of("evaluate", { job: u32, term: u32 }),
+  of("evaluated", { job: u32, lease: u32, metrics: metricsStateSchema }),
+  of("fail", { job: u32, code: name, message: text }),
+  of("end", { job: u32, phase: jobPhaseSchema, message: text.optional() }),
+
+  // -- client ↔ coordinator --------------------------------------------------------------------------------
+  of("submit", { manifest: jobManifestSchema }),
+  of("submitted", { job: u32, map: partitionMapSchema }),
+  of("run-job", { job: u32 }),
+  of("stop-job", { job: u32 }),
+  of("watch", { job: u32 }),
+  of("job-status", { status: jobStatusSchema }),
+  of("status-request", {}),
+  of("status", { status: clusterStatusSchema }),
+  of("commits-request", { job: u32 }),
+  of("commits", {
+    job: u32,
+    commits: z.array(z.strictObject(attemptOf)),
+    terms: z.array(z.strictObject({ term: u32, members: z.array(u32) })),
+  }),
+]);
+
+export type Control = z.infer<typeof controlSchema>;
+export type ControlType = Control["type"];
+export type ControlOf<T extends ControlType> = Extract<Control, { type: T }>;
+
+export function encodeControl(message: Control): string {
+  return JSON.stringify(message);
+}
+
+/**
+ * Parses and validates a control message.
+ *
+ * @throws {ProtocolError} naming the type and the first field that is wrong
+ */
+export function decodeControl(json: string): Control {
+  if (json.length > LIMITS.controlBytesMax) {
+    throw new ProtocolError(`control message of ${json.length} characters is over the limit of ${LIMITS.controlBytesMax}`);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (cause) {
+    throw new ProtocolError(`control message is not JSON: ${json.slice(0, 80)}`, { cause });
+  }
+  const parsed = controlSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const type = typeof value === "object" && value !== null && "type" in value ? String(value.type).slice(0, 60) : "untyped";
+  throw new ProtocolError(`control message "${type}": ${issue?.path.join(".") ?? ""} ${issue?.message ?? "is not valid"}`);
+}
+
+/** The highest protocol version both sides speak, if there is one. */
+export function negotiate(theirs: { min: number; max: number }): number | undefined {
+  const version = Math.min(theirs.max, PROTOCOL_MAX);
+  return version >= Math.max(theirs.min, PROTOCOL_MIN) ? version : undefined;
+}
+
+/** What to tell a peer of another protocol version. */
+export function versionRefusal(theirs: { min: number; max: number; name: string }): ControlOf<"refuse"> {
+  const older = theirs.max < PROTOCOL_MIN;
+  return {
+    type: "refuse",
+    code: "PROTOCOL_VERSION",
+    message:
+      `${theirs.name} speaks protocol ${theirs.min}–${theirs.max}, this side ${PROTOCOL_MIN}–${PROTOCOL_MAX}; ` +
+      `upgrade ${older ? theirs.name : "this side"} so that both run the same Volary release`,
+  };
+}

@@ -1,0 +1,257 @@
+/**
+ * The binary frame: one grammar for every message that carries keys or numbers.
+ *
+ * A fixed little-endian header of 64 bytes is followed by five sections, each padded to 8 bytes:
+ *
+ *     tables       u32[T]      table ids
+ *     partitions   u32[S]      one per segment
+ *     generations  u32[S]
+ *     counts       u32[S × T]  keys of segment s in table t (row-major)
+ *     keys         u64[K]      segment by segment, table by table, ascending within
+ *     values       f32[V]      in key order
+ *
+ * Segments per partition let a server refuse just the stale ones (Li et al., OSDI 2014, §4); all tables of a
+ * step share one frame. Every length is checked against {@link LIMITS} and the byte length before a view is made.
+ */
+import { ProtocolError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+
+export const FRAME_MAGIC = 0x4c56; // "VL"
+export const FRAME_VERSION = 1;
+export const HEADER_BYTES = 64;
+
+/** Written numbers, never reused. */
+export const OPCODES = {
+  pull: 1,
+  pullReply: 2,
+  push: 3,
+  pushReply: 4,
+  set: 5,
+  setReply: 6,
+  export: 7,
+  exportReply: 8,
+  reduce: 9,
+  denseState: 10,
+} as const;
+export type Opcode = keyof typeof OPCODES;
+
+const OPCODE_NAMES = new Map<number, Opcode>(Object.entries(OPCODES).map(([name, id]) => [id, name as Opcode]));
+
+/** Cursor of the last reply of an export. */
+export const END_OF_EXPORT = 0xffff_ffff;
+
+export const DTYPES = { float32: 1 } as const;
+
+/** What each header field means depends little on the opcode; see docs/protocol.md. */
+export interface FrameHeader {
+  opcode: Opcode;
+  /** Chosen by the asker, echoed in the reply. */
+  requestId: number;
+  job: number;
+  /** The one table of an export; the chunk of a reduce frame. */
+  table: number;
+  /** Generation of the whole frame where it has no segments. */
+  generation: number;
+  step: number;
+  attempt: number;
+  term: number;
+  /** The sender's slot, or rank in a reduce frame. */
+  slot: number;
+  /** How many slots the sender believes the step has. */
+  slots: number;
+  /** Cursor of an export; hop of a reduce frame. */
+  cursor: number;
+}
+
+export interface Frame extends FrameHeader {
+  tables: Uint32Array;
+  partitions: Uint32Array;
+  generations: Uint32Array;
+  counts: Uint32Array;
+  /** 64-bit keys as little-endian pairs: low word at 2i, high word at 2i + 1. Length 2K. */
+  keys: Uint32Array;
+  values: Float32Array;
+}
+
+const EMPTY_U32 = new Uint32Array(0);
+const EMPTY_F32 = new Float32Array(0);
+
+/** A frame with defaults filled in, for encoding. */
+export function frame(fields: Partial<Frame> & { opcode: Opcode }): Frame {
+  return {
+    requestId: 0,
+    job: 0,
+    table: 0,
+    generation: 0,
+    step: 0,
+    attempt: 0,
+    term: 0,
+    slot: 0,
+    slots: 0,
+    cursor: 0,
+    tables: EMPTY_U32,
+    partitions: EMPTY_U32,
+    generations: EMPTY_U32,
+    counts: EMPTY_U32,
+    keys: EMPTY_U32,
+    values: EMPTY_F32,
+    ...fields,
+  };
+}
+
+const pad8 = (bytes: number): number => Math.ceil(bytes / 8) * 8;
+
+function frameBytes(T: number, S: number, K: number, V: number): number {
+  return HEADER_BYTES + pad8(4 * T) + 2 * pad8(4 * S) + pad8(4 * S * T) + 8 * K + pad8(4 * V);
+}
+
+/**
+ * Encodes a frame into one new buffer.
+ *
+ * @throws {RangeError} when the frame is over a limit of `limits.ts`, or does not fit its format
+ */
+export function encodeFrame(f: Frame): Uint8Array<ArrayBuffer> {
+  const T = f.tables.length;
+  const S = f.partitions.length;
+  const K = f.keys.length / 2;
+  const V = f.values.length;
+  const fault = countsFault(T, S, K, V) ?? shapeFault(f) ?? headerFault(f);
+  if (fault) throw new RangeError(`cannot encode ${f.opcode} frame: ${fault}`);
+  const buffer = new ArrayBuffer(frameBytes(T, S, K, V));
+  const view = new DataView(buffer);
+  view.setUint16(0, FRAME_MAGIC, true);
+  view.setUint8(2, FRAME_VERSION);
+  view.setUint8(3, OPCODES[f.opcode]);
+  view.setUint8(4, DTYPES.float32);
+  view.setUint32(8, f.requestId, true);
+  view.setUint32(12, f.job, true);
+  view.setUint32(16, f.table, true);
+  view.setUint32(20, f.generation, true);
+  view.setUint32(24, f.step, true);
+  view.setUint32(28, f.attempt, true);
+  view.setUint32(32, f.term, true);
+  view.setUint16(36, f.slot, true);
+  view.setUint16(38, f.slots, true);
+  view.setUint32(40, f.cursor, true);
+  view.setUint32(44, T, true);
+  view.setUint32(48, S, true);
+  view.setUint32(52, K, true);
+  view.setUint32(56, V, true);
+  let at = HEADER_BYTES;
+  for (const section of [f.tables, f.partitions, f.generations, f.counts, f.keys, f.values]) {
+    if (section.length > 0) {
+      new Uint8Array(buffer, at).set(new Uint8Array(section.buffer, section.byteOffset, section.byteLength));
+    }
+    at += pad8(section.byteLength);
+  }
+  return new Uint8Array(buffer);
+}
+
+/**
+ * Decodes a frame; the sections are views of `bytes` where its alignment allows, so the caller must not reuse
+ * the buffer while the frame lives.
+ *
+ * @throws {ProtocolError} naming what is wrong; the connection the bytes came over should be closed
+ */
+export function decodeFrame(bytes: Uint8Array): Frame {
+  const length = bytes.byteLength;
+  if (length < HEADER_BYTES) throw new ProtocolError(`frame of ${length} bytes is shorter than its ${HEADER_BYTES}-byte header`);
+  if (length > LIMITS.frameBytesMax) throw new ProtocolError(`frame of ${length} bytes is over the limit of ${LIMITS.frameBytesMax}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, length);
+  const magic = view.getUint16(0, true);
+  if (magic !== FRAME_MAGIC) throw new ProtocolError(`not a Volary frame: magic 0x${magic.toString(16)}`);
+  const version = view.getUint8(2);
+  if (version !== FRAME_VERSION) throw new ProtocolError(`frame version ${version}; this side speaks ${FRAME_VERSION}`);
+  const opcodeId = view.getUint8(3);
+  const opcode = OPCODE_NAMES.get(opcodeId);
+  if (!opcode) throw new ProtocolError(`unknown opcode ${opcodeId}`);
+  const dtype = view.getUint8(4);
+  if (dtype !== DTYPES.float32) throw new ProtocolError(`unknown dtype ${dtype} in ${opcode} frame`);
+  const T = view.getUint32(44, true);
+  const S = view.getUint32(48, true);
+  const K = view.getUint32(52, true);
+  const V = view.getUint32(56, true);
+  const fault = countsFault(T, S, K, V);
+  if (fault) throw new ProtocolError(`${opcode} frame: ${fault}`);
+  const expected = frameBytes(T, S, K, V);
+  if (expected !== length) throw new ProtocolError(`${opcode} frame of ${length} bytes declares ${expected}`);
+
+  const aligned = bytes.byteOffset % 8 === 0 ? bytes : new Uint8Array(bytes); // a Buffer's slice() would not copy
+  const { buffer } = aligned;
+  let at = aligned.byteOffset + HEADER_BYTES;
+  const u32 = (n: number): Uint32Array => {
+    const section = new Uint32Array(buffer, at, n);
+    at += pad8(4 * n);
+    return section;
+  };
+  const tables = u32(T);
+  const partitions = u32(S);
+  const generations = u32(S);
+  const counts = u32(S * T);
+  const keys = u32(2 * K);
+  const values = new Float32Array(buffer, at, V);
+  if (isKeyed(opcode) && sum(counts) !== K) {
+    throw new ProtocolError(`${opcode} frame has ${K} keys but its counts add up to ${sum(counts)}`);
+  }
+  return {
+    opcode,
+    requestId: view.getUint32(8, true),
+    job: view.getUint32(12, true),
+    table: view.getUint32(16, true),
+    generation: view.getUint32(20, true),
+    step: view.getUint32(24, true),
+    attempt: view.getUint32(28, true),
+    term: view.getUint32(32, true),
+    slot: view.getUint16(36, true),
+    slots: view.getUint16(38, true),
+    cursor: view.getUint32(40, true),
+    tables,
+    partitions,
+    generations,
+    counts,
+    keys,
+    values,
+  };
+}
+
+/** In these frames `counts` says how the keys fall into segments and tables. */
+function isKeyed(opcode: Opcode): boolean {
+  return opcode === "pull" || opcode === "push" || opcode === "set";
+}
+
+function countsFault(T: number, S: number, K: number, V: number): string | undefined {
+  if (T > LIMITS.tablesPerFrameMax) return `${T} tables, over the limit of ${LIMITS.tablesPerFrameMax}`;
+  if (S > LIMITS.segmentsPerFrameMax) return `${S} segments, over the limit of ${LIMITS.segmentsPerFrameMax}`;
+  if (K > LIMITS.keysPerFrameMax) return `${K} keys, over the limit of ${LIMITS.keysPerFrameMax}`;
+  if (V > LIMITS.valuesPerFrameMax) return `${V} values, over the limit of ${LIMITS.valuesPerFrameMax}`;
+  if (frameBytes(T, S, K, V) > LIMITS.frameBytesMax) return `larger than ${LIMITS.frameBytesMax} bytes`;
+  return undefined;
+}
+
+/** Sections follow one another by the lengths in the header, so each must have the length the others imply. */
+function shapeFault({ tables, partitions, generations, counts, keys }: Frame): string | undefined {
+  const S = partitions.length;
+  if (generations.length !== S) return `${S} partitions with ${generations.length} generations`;
+  if (counts.length !== S * tables.length) {
+    return `${counts.length} counts for ${S} segments of ${tables.length} tables`;
+  }
+  if (keys.length % 2 !== 0) return `${keys.length} words of keys: a key has two`;
+  return undefined;
+}
+
+function headerFault(f: Frame): string | undefined {
+  const { requestId, job, table, generation, step, attempt, term, cursor, slot, slots } = f;
+  for (const [name, value] of Object.entries({ requestId, job, table, generation, step, attempt, term, cursor })) {
+    if (value >>> 0 !== value) return `${name} is ${value} and must be a whole number below 2^32`;
+  }
+  for (const [name, value] of Object.entries({ slot, slots })) {
+    if ((value & 0xffff) !== value) return `${name} is ${value} and must be a whole number below 2^16`;
+  }
+  return undefined;
+}
+
+function sum(counts: Uint32Array): number {
+  let total = 0;
+  for (const n of counts) total += n;
+  return total;
+}

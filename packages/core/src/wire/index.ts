@@ -1,0 +1,22 @@
+export {
+  PROTOCOL_MAX,
+  PROTOCOL_MIN,
+  clusterStatusSchema,
+  controlSchema,
+  decodeControl,
+  encodeControl,
+  jobStatusSchema,
+  negotiate,
+  versionRefusal,
+  type ClusterStatus,
+  type Control,
+  type ControlOf,
+  type JobPhase,
+  type JobStatus,
+  type Member,
+  type Role,
+} from "./control.ts";
+export { DTYPES, END_OF_EXPORT, FRAME_MAGIC, FRAME_VERSION, HEADER_BYTES, OPCODES, decodeFrame, encodeFrame, frame, type Frame, type Opcode } from "./frame.ts";
+export type { Clock } from "./clock.ts";
+export type { Dialer, Hello, Link, LinkEvents, Message } from "./link.ts";
+export { acceptLink, openLink, type Socket } from "./socket-link.ts";

@@ -1,0 +1,40 @@
+/**
+ * A link: one WebSocket between a pair of processes, seen from one end. Ordered and reliable until it closes;
+ * what was sent before the close may or may not have arrived. Adapters: `ws` in Node, the browser's WebSocket,
+ * and the simulated network. Every adapter passes `testing/transport.contract.ts`.
+ */
+import type { Control } from "./control.ts";
+import type { Frame } from "./frame.ts";
+
+export type Message = { control: Control } | { frame: Frame };
+
+export interface LinkEvents {
+  onControl(control: Control): void;
+  onFrame(frame: Frame): void;
+  /** Called once, whoever closed. `reason` is for people. */
+  onClose(reason: string): void;
+}
+
+export interface Link {
+  /** Who is at the other end, for messages to people. */
+  readonly name: string;
+  sendControl(control: Control): void;
+  /** The frame's arrays must stay untouched until the next turn of the event loop. */
+  sendFrame(frame: Frame): void;
+  close(reason: string): void;
+  /** Must be called once before anything arrives; messages wait until then. */
+  listen(events: LinkEvents): void;
+}
+
+/** Opens links by address; the hello is exchanged before the promise resolves. */
+export interface Dialer {
+  /** @throws {ClusterError} the refusal's code, or COORDINATOR_UNAVAILABLE / PARTITION_UNAVAILABLE / TIMEOUT */
+  dial(address: string, hello: Hello): Promise<Link>;
+}
+
+export interface Hello {
+  role: "worker" | "ps" | "client" | "peer" | "coordinator";
+  name: string;
+  id?: number;
+  job?: number;
+}

@@ -1,0 +1,88 @@
+/**
+ * From a file spec to a path on this machine. Packages are looked for as Node does, in the `node_modules` of each
+ * folder upwards, but by folder: the `exports` of a data package usually hide its files from `import.meta.resolve`.
+ */
+import { nearestName, type FileSpec } from "@volary/core/data";
+import { ClusterError } from "@volary/core";
+import { readdir, readFile, stat } from "node:fs/promises";
+import path from "node:path";
+
+/**
+ * @param baseDirs folders to start from, the first that has the file wins: the job file's, then the process's
+ * @returns an absolute path
+ * @throws {ClusterError} BAD_DATA: no such file, or its package is not installed
+ */
+export async function resolveFile(file: FileSpec, baseDirs: readonly string[]): Promise<string> {
+  switch (file.kind) {
+    case "npm":
+      return resolveNpmFile(file.path, baseDirs);
+    case "file":
+      return resolvePlainFile(file.path, baseDirs);
+    default:
+      return file satisfies never;
+  }
+}
+
+async function resolvePlainFile(filePath: string, baseDirs: readonly string[]): Promise<string> {
+  const tried = baseDirs.map((baseDir) => path.resolve(baseDir, filePath));
+  for (const candidate of tried) {
+    if (await isFile(candidate)) return candidate;
+  }
+  throw new ClusterError(
+    "BAD_DATA",
+    `no file ${JSON.stringify(filePath)}: looked for ${[...new Set(tried)].join(", ")}; give a path relative to the job file, or an absolute one`,
+  );
+}
+
+async function resolveNpmFile(filePath: string, baseDirs: readonly string[]): Promise<string> {
+  const { packageName, inside } = splitNpmPath(filePath);
+  let packageDir: string | undefined;
+  for (const candidate of packageDirs(packageName, baseDirs)) {
+    if (await isFile(path.join(candidate, inside))) return path.join(candidate, inside);
+    if (await isFile(path.join(candidate, "package.json"))) packageDir ??= candidate;
+  }
+  if (packageDir !== undefined) throw await noSuchFileInPackage({ packageName, packageDir, inside });
+  throw new ClusterError(
+    "BAD_DATA",
+    `the data file ${JSON.stringify(filePath)} lies in the npm package "${packageName}", which is not installed in ` +
+      `${baseDirs.join(", ")} or a folder above: run \`npm install ${packageName}\` there`,
+  );
+}
+
+/** A path that leaves its package is refused: a job may come from another machine. */
+function splitNpmPath(filePath: string): { packageName: string; inside: string } {
+  const parts = filePath.split("/");
+  const inside = parts.splice(filePath.startsWith("@") ? 2 : 1);
+  const isClean = [...parts, ...inside].every((part) => part !== "" && part !== "." && part !== ".." && !part.includes("\\"));
+  if (isClean && inside.length > 0) return { packageName: parts.join("/"), inside: inside.join("/") };
+  throw new ClusterError("BAD_DATA", `npm file ${JSON.stringify(filePath)}: expected "package/path/inside", without ".."`);
+}
+
+function* packageDirs(packageName: string, baseDirs: readonly string[]): Generator<string> {
+  for (const baseDir of baseDirs) {
+    for (let dir = path.resolve(baseDir); ; dir = path.dirname(dir)) {
+      yield path.join(dir, "node_modules", packageName);
+      if (dir === path.dirname(dir)) break;
+    }
+  }
+}
+
+async function noSuchFileInPackage(missing: {
+  packageName: string;
+  packageDir: string;
+  inside: string;
+}): Promise<ClusterError> {
+  const { packageName, packageDir, inside } = missing;
+  const siblings = await readdir(path.join(packageDir, path.dirname(inside))).catch(() => []);
+  const { version } = JSON.parse(await readFile(path.join(packageDir, "package.json"), "utf8")) as { version?: string };
+  const near = nearestName(path.basename(inside), siblings);
+  return new ClusterError(
+    "BAD_DATA",
+    `the npm package "${packageName}" ${version ?? ""} in ${packageDir} has no file "${inside}"` +
+      `${near === undefined ? "" : `; did you mean "${path.posix.join(path.posix.dirname(inside), near)}"?`}`,
+  );
+}
+
+async function isFile(candidate: string): Promise<boolean> {
+  return (await stat(candidate).catch(() => undefined))?.isFile() ?? false;
+}

@@ -1,0 +1,61 @@
+/**
+ * @file What a machine may lack without failing the tests, and whether this one does.
+ *
+ * A test that needs one of these says so in its name, "[needs redis]" or "[needs data set: criteo-tiny]", and may
+ * skip where it is absent. Tests learn of absences from the environment variable VOLARY_ABSENT.
+ */
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, existsSync } from "node:fs";
+import { delimiter, join, resolve } from "node:path";
+
+/** @param {{ chromium: string | undefined, data: string | undefined }} found */
+export function absences({ chromium, data }) {
+  const absent = {
+    "data set": data === undefined,
+    redis: onPath("redis-server") === undefined,
+    mpi: onPath("mpirun") === undefined,
+    gpu: spawnSync("nvidia-smi", ["-L"], { encoding: "utf8" }).stdout?.startsWith("GPU ") !== true,
+    browser: chromium === undefined,
+    etcd: onPath("etcd") === undefined,
+  };
+  return Object.entries(absent).flatMap(([name, isAbsent]) => (isAbsent ? [name] : []));
+}
+
+/**
+ * Whether a skipped test's name excuses it.
+ *
+ * @param {string} testName
+ * @param {{ absent: readonly string[], data: string | undefined }} machine
+ */
+export function maySkip(testName, { absent, data }) {
+  return [...testName.matchAll(/\[needs ([^\]:]+)(?::\s*([^\]]+))?\]/gi)].some(([, need = "", folder]) => {
+    const name = need.trim().toLowerCase();
+    if (name === "data set" && folder !== undefined && data !== undefined)
+      return !existsSync(join(data, folder.trim()));
+    return absent.includes(name);
+  });
+}
+
+/**
+ * The folder of the data sets: $VOLARY_DATA, or shared/data beside the clone.
+ *
+ * @param {string} root
+ */
+export function dataFolder(root) {
+  const folder = resolve(root, process.env["VOLARY_DATA"] ?? "../shared/data");
+  return existsSync(folder) ? folder : undefined;
+}
+
+/** @param {string} name */
+export function onPath(name) {
+  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
+    const file = join(folder, name);
+    try {
+      accessSync(file, constants.X_OK);
+      return file;
+    } catch {
+      // Not in this folder.
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,98 @@
+/**
+ * A job small enough to run thousands of times, yet with everything a real one has: two tables, dense weights, a
+ * test split, a last batch that is not full. Its model is a sum, so gradients are plain arithmetic.
+ */
+import type { Batch, Dataset } from "@volary/core/data";
+import type { JobManifest } from "@volary/core/job";
+import type { GradientModel, StepGradients, StepInput } from "@volary/core/training";
+import { DENSE_TABLE } from "@volary/core/partition";
+
+const TRAIN_ROWS = 150;
+const TEST_ROWS = 40;
+export const DENSE_FLOATS = 7;
+
+export function toyManifest({ workersMin, seed }: { workersMin: number; seed: number }): JobManifest {
+  const initializer = { kind: "uniform", min: -0.05, max: 0.05 } as const;
+  return {
+    name: "toy",
+    seed,
+    model: {
+      topology: {},
+      embeddings: [
+        { input: "a", field: "a", table: "items", dim: 3 },
+        { input: "b", field: "b", table: "users", dim: 2 },
+      ],
+      numbers: [{ input: "n", field: "n" }],
+      variables: [{ name: "w", shape: [DENSE_FLOATS], trainable: true }],
+    },
+    tables: [
+      DENSE_TABLE,
+      { id: 1, name: "items", dim: 3, initializer, optimizer: { kind: "adagrad", learningRate: 0.05, initialAccumulator: 0.1, epsilon: 1e-7 } },
+      { id: 2, name: "users", dim: 2, initializer, optimizer: { kind: "adam", learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 } },
+    ],
+    data: { format: "parquet", file: { kind: "file", path: "toy" }, fields: {}, label: { kind: "column", column: "y" } },
+    compile: { optimizer: { kind: "adam", learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 }, loss: "meanSquaredError", metrics: ["mse"] },
+    fit: { epochs: 2, batchSize: 16, consistency: { mode: "bsp" } },
+    workersMin,
+  };
+}
+
+/** Rows are a pure function of their number. */
+export function toyDataset(): Dataset {
+  const read = (split: "train" | "test", samples: Uint32Array): Batch => {
+    const base = split === "train" ? 0 : TRAIN_ROWS;
+    const rows = samples.map((s) => base + s);
+    const keys = (of: (row: number) => number) => {
+      const words = new Uint32Array(rows.length * 2);
+      rows.forEach((row, i) => words.set([of(row), of(row) >>> 3], 2 * i));
+      return words;
+    };
+    return {
+      samples: rows.length,
+      keys: new Map([
+        ["a", keys((row) => (row * 7919) % 23)],
+        ["b", keys((row) => 1000 + ((row * 104_729) % 61))],
+      ]),
+      numbers: new Map([["n", Float32Array.from(rows, (row) => (row % 10) / 10)]]),
+      label: Float32Array.from(rows, (row) => (row % 3 === 0 ? 1 : 0)),
+    };
+  };
+  return { trainRows: TRAIN_ROWS, testRows: TEST_ROWS, fingerprint: "toy", read };
+}
+
+/** score = Σ pulled floats + number × Σ dense; loss = squared error. */
+export function toyModel(): GradientModel {
+  let dense = new Float32Array(DENSE_FLOATS);
+  const width = 5;
+  const scores = ({ rows, numbers, samples }: { rows: Float32Array; numbers: Float32Array; samples: number }): Float32Array => {
+    let total = 0;
+    for (const w of dense) total += w;
+    return Float32Array.from({ length: samples }, (_, b) => {
+      let sum = numbers[b]! * total;
+      for (let e = 0; e < width; e++) sum += rows[b * width + e]!;
+      return sum;
+    });
+  };
+  return {
+    denseFloats: DENSE_FLOATS,
+    setDense: (flat) => {
+      dense = flat.slice();
+    },
+    step: async (at: StepInput): Promise<StepGradients> => {
+      const score = scores(at);
+      const rowGrads = new Float32Array(at.samples * width);
+      const denseGrads = new Float32Array(DENSE_FLOATS);
+      let lossSum = 0;
+      for (let b = 0; b < at.samples; b++) {
+        const error = score[b]! - at.label[b]!;
+        lossSum += error * error;
+        const g = (2 * error) / at.globalSamples;
+        rowGrads.fill(g, b * width, (b + 1) * width);
+        for (let d = 0; d < DENSE_FLOATS; d++) denseGrads[d] = denseGrads[d]! + g * at.numbers[b]! * (1 + d / 10);
+      }
+      return { rowGrads, denseGrads, lossSum };
+    },
+    predict: async (at) => scores(at),
+    dispose: () => {},
+  };
+}

@@ -1,0 +1,101 @@
+/**
+ * @file Three kinds of tests: units in Node, core and the browser worker in Chromium, and whole processes, one by one.
+ *
+ * Workspace packages resolve to their source, so a test never sees a stale build.
+ */
+import { playwright } from "@vitest/browser-playwright";
+import { defaultClientConditions, defaultServerConditions } from "vite";
+import { defineConfig } from "vitest/config";
+import { absences, dataFolder } from "./scripts/absences.mjs";
+import { root } from "./scripts/bootstrap.mjs";
+import { findChromium } from "./scripts/chromium.mjs";
+
+const SOURCE = "volary-source";
+const NEVER = ["**/node_modules/**", "**/dist/**"];
+const IN_BROWSER = "**/*.browser.test.ts";
+const IN_PROCESSES = "**/*.process.test.ts";
+
+const chromium = await findChromium();
+const data = dataFolder(root);
+
+const shared = {
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  env: {
+    VOLARY_ABSENT: absences({ chromium, data }).join(","),
+    ...(data === undefined ? {} : { VOLARY_DATA: data }),
+  },
+};
+
+const inNode = {
+  resolve: { conditions: [SOURCE, ...defaultServerConditions] },
+  ssr: { resolve: { conditions: [SOURCE, ...defaultServerConditions], externalConditions: [SOURCE] } },
+};
+
+/** A project per package: Vite pre-bundles what that package depends on before the first test asks for it. */
+const inChromium = (name: string, folder: string, include: string[], dependencies: string[]) => ({
+  root: folder,
+  resolve: { conditions: [SOURCE, ...defaultClientConditions] },
+  optimizeDeps: { include: dependencies },
+  test: {
+    ...shared,
+    name,
+    include,
+    exclude: [...NEVER, IN_PROCESSES],
+    browser: {
+      enabled: true,
+      headless: true,
+      screenshotFailures: false,
+      provider: playwright({
+        launchOptions: {
+          ...(chromium === undefined ? {} : { executablePath: chromium }),
+          // A root user has no sandbox; the rest keeps Chromium from calling home.
+          args: [
+            "--no-sandbox",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+          ],
+        },
+      }),
+      instances: [{ browser: "chromium" as const, name }],
+    },
+  },
+});
+
+export default defineConfig({
+  test: {
+    pool: "forks",
+    maxWorkers: 2,
+    projects: [
+      {
+        ...inNode,
+        test: {
+          ...shared,
+          name: "unit",
+          include: ["{packages,examples,sim,benches}/**/*.test.ts", "scripts/**/*.test.mjs"],
+          exclude: [...NEVER, IN_BROWSER, IN_PROCESSES],
+        },
+      },
+      {
+        ...inNode,
+        test: {
+          ...shared,
+          name: "process",
+          include: [`{packages,examples,sim,benches}/${IN_PROCESSES}`],
+          exclude: NEVER,
+          fileParallelism: false,
+        },
+      },
+      inChromium(
+        "browser-core",
+        "packages/core",
+        ["src/**/*.test.ts"],
+        ["@tensorflow/tfjs-backend-cpu", "@tensorflow/tfjs-core", "@tensorflow/tfjs-layers", "fast-check", "zod"],
+      ),
+      inChromium("browser-worker", "packages/browser-worker", [`src/${IN_BROWSER}`], ["@tensorflow/tfjs"]),
+    ],
+  },
+});
