@@ -6,6 +6,8 @@
 import { playwright } from "@vitest/browser-playwright";
 import { defaultClientConditions, defaultServerConditions } from "vite";
 import { defineConfig } from "vitest/config";
+import type { BrowserCommand } from "vitest/node";
+import { nodeStep } from "./packages/browser-worker/src/testing/node-command.ts";
 import { absences, dataFolder } from "./scripts/absences.mjs";
 import { root } from "./scripts/bootstrap.mjs";
 import { findChromium } from "./scripts/chromium.mjs";
@@ -24,6 +26,7 @@ const shared = {
   env: {
     VOLARY_ABSENT: absences({ chromium, data }).join(","),
     ...(data === undefined ? {} : { VOLARY_DATA: data }),
+    ...(chromium === undefined ? {} : { CHROMIUM: chromium }),
   },
 };
 
@@ -32,8 +35,17 @@ const inNode = {
   ssr: { resolve: { conditions: [SOURCE, ...defaultServerConditions], externalConditions: [SOURCE] } },
 };
 
+interface InChromium {
+  name: string;
+  folder: string;
+  include: string[];
+  dependencies: string[];
+  /** What its tests may ask Node to do. */
+  commands?: Record<string, BrowserCommand<[]>>;
+}
+
 /** A project per package: Vite pre-bundles what that package depends on before the first test asks for it. */
-const inChromium = (name: string, folder: string, include: string[], dependencies: string[]) => ({
+const inChromium = ({ name, folder, include, dependencies, commands = {} }: InChromium) => ({
   root: folder,
   resolve: { conditions: [SOURCE, ...defaultClientConditions] },
   optimizeDeps: { include: dependencies },
@@ -46,6 +58,7 @@ const inChromium = (name: string, folder: string, include: string[], dependencie
       enabled: true,
       headless: true,
       screenshotFailures: false,
+      commands,
       provider: playwright({
         launchOptions: {
           ...(chromium === undefined ? {} : { executablePath: chromium }),
@@ -89,13 +102,33 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
-      inChromium(
-        "browser-core",
-        "packages/core",
-        ["src/**/*.test.ts"],
-        ["@tensorflow/tfjs-backend-cpu", "@tensorflow/tfjs-core", "@tensorflow/tfjs-layers", "fast-check", "zod"],
-      ),
-      inChromium("browser-worker", "packages/browser-worker", [`src/${IN_BROWSER}`], ["@tensorflow/tfjs"]),
+      inChromium({
+        name: "browser-core",
+        folder: "packages/core",
+        include: ["src/**/*.test.ts"],
+        dependencies: [
+          "@tensorflow/tfjs-backend-cpu",
+          "@tensorflow/tfjs-core",
+          "@tensorflow/tfjs-layers",
+          "fast-check",
+          "zod",
+        ],
+      }),
+      inChromium({
+        name: "browser-worker",
+        folder: "packages/browser-worker",
+        include: [`src/${IN_BROWSER}`],
+        dependencies: [
+          "@tensorflow/tfjs-backend-cpu",
+          "@tensorflow/tfjs-backend-wasm",
+          "@tensorflow/tfjs-backend-webgl",
+          "@tensorflow/tfjs-backend-webgpu",
+          "@tensorflow/tfjs-core",
+          "@tensorflow/tfjs-layers",
+          "@volary/core > zod",
+        ],
+        commands: { nodeStep },
+      }),
     ],
   },
 });

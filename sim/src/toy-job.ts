@@ -5,7 +5,6 @@
 import type { Batch, Dataset } from "@volary/core/data";
 import type { JobManifest } from "@volary/core/job";
 import type { GradientModel, StepGradients, StepInput } from "@volary/core/training";
-import { DENSE_TABLE } from "@volary/core/partition";
 
 const TRAIN_ROWS = 150;
 const TEST_ROWS = 40;
@@ -26,7 +25,6 @@ export function toyManifest({ workersMin, seed }: { workersMin: number; seed: nu
       variables: [{ name: "w", shape: [DENSE_FLOATS], trainable: true }],
     },
     tables: [
-      DENSE_TABLE,
       { id: 1, name: "items", dim: 3, initializer, optimizer: { kind: "adagrad", learningRate: 0.05, initialAccumulator: 0.1, epsilon: 1e-7 } },
       { id: 2, name: "users", dim: 2, initializer, optimizer: { kind: "adam", learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 } },
     ],

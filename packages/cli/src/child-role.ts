@@ -42,11 +42,12 @@ export interface ChildRoleOptions {
   /** Program and arguments. */
   command: readonly string[];
   log?: ((entry: LogEntry) => void) | undefined;
+  /** A child that has not ended this long after it was asked to is killed. */
+  stopTimeoutMs?: number;
 }
 
 /** A first start reads and compiles all of tfjs and times the devices. */
 const READY_TIMEOUT_MS = 120_000;
-/** A child that has not ended this long after it was asked to is killed. */
 const STOP_TIMEOUT_MS = 5_000;
 const LAST_LINES_MAX = 20;
 
@@ -58,15 +59,17 @@ export class ChildRole {
   readonly ended: Promise<Ending>;
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   readonly #ready: Promise<ReadyMessage>;
+  readonly #stopTimeoutMs: number;
   readonly #lastLines: string[] = [];
   readonly #log: ((entry: LogEntry) => void) | undefined;
   #wasAsked = false;
 
-  constructor({ role, name, command, log }: ChildRoleOptions) {
+  constructor({ role, name, command, log, stopTimeoutMs = STOP_TIMEOUT_MS }: ChildRoleOptions) {
     const [program = "", ...args] = command;
     this.role = role;
     this.name = name;
     this.#log = log;
+    this.#stopTimeoutMs = stopTimeoutMs;
     this.#child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
     this.pid = this.#child.pid;
     // A child that dies while we write to it says so by ending.
@@ -97,7 +100,7 @@ export class ChildRole {
   async stop(): Promise<void> {
     this.#wasAsked = true;
     this.#child.stdin.end();
-    const timer = setTimeout(() => this.kill(), STOP_TIMEOUT_MS);
+    const timer = setTimeout(() => this.kill(), this.#stopTimeoutMs);
     await this.ended;
     clearTimeout(timer);
   }

@@ -1,7 +1,7 @@
 /** A cluster for code: one on this machine's loopback, or one that runs somewhere; then train on it. */
 import { ClusterError } from "@volary/core/errors";
 import type { JobManifest } from "@volary/core/job";
-import { manifestOf, type JobDefinition } from "@volary/core/model";
+import type { JobDefinition } from "@volary/core/model";
 import { writeDense } from "@volary/core/training";
 import type { ClusterStatus, JobStatus } from "@volary/core/wire";
 import { CoordinatorClient } from "./coordinator-client.ts";
@@ -9,7 +9,7 @@ import { dialer, realClock } from "./dialer.ts";
 import { deathText, LocalCluster, type ClusterProcess, type Death, type LocalClusterOptions } from "./local-cluster.ts";
 import { openPsLinks, type PsLinks } from "./ps-links.ts";
 import { Run } from "./run.ts";
-import { messageOf } from "./user-error.ts";
+import { withoutGreeting } from "./tfjs-greeting.ts";
 
 export interface ConnectOptions {
   /** Told what a person should know but what is no failure; Node's warnings unless said otherwise. */
@@ -106,7 +106,11 @@ export class Cluster {
     options.signal?.throwIfAborted();
     const { workers } = await this.status();
     const workersMin = options.workersMin ?? Math.max(1, workers.length);
-    const { manifest, denseWeights, warnings } = await manifestOf(definition, { workersMin });
+    // tfjs takes a second to load, and whoever looks at a cluster's status has no use for it.
+    const { manifestOf } = await import("@volary/core/model");
+    const { manifest, denseWeights, warnings } = await withoutGreeting(() =>
+      manifestOf(definition, { workersMin }),
+    );
     warnings.forEach((warning) => this.#warn(`job "${manifest.name}": ${warning}`));
     const { job, map } = await this.#client.submit(manifest);
     let ps: PsLinks | undefined;
@@ -139,6 +143,7 @@ export class Cluster {
     const client = this.#client;
     const stopPolling = onCluster ? pollStatus(client, onCluster) : () => {};
     let phase: JobStatus["phase"] = "preparing";
+    let stopListening = () => {};
     const watching = new Promise<JobStatus>((resolve, reject) => {
       client.watch(job, {
         onStatus: (status) => {
@@ -149,7 +154,7 @@ export class Cluster {
         onError: reject,
       });
       // Nothing restarts a local worker: a job that still waits for it would wait forever.
-      this.#deaths.listen((deadWorkers) => {
+      stopListening = this.#deaths.listen((deadWorkers) => {
         const left = this.processes.filter(({ role }) => role === "worker").length - deadWorkers;
         if (left >= manifest.workersMin || (phase !== "preparing" && phase !== "waiting")) return;
         const message = `job "${manifest.name}" needs ${manifest.workersMin} workers to start and ${left} are left`;
@@ -165,32 +170,40 @@ export class Cluster {
     } finally {
       signal?.removeEventListener("abort", stopJob);
       stopPolling();
-      this.#deaths.listen(undefined);
+      stopListening();
       client.unwatch(job);
     }
   }
 }
 
-/** Workers of a local cluster that died, for whoever listens. */
+/** Counts the workers of a local cluster that died, for whoever listens. */
 class Deaths {
+  readonly #listeners = new Set<(deadWorkers: number) => void>();
   #workers = 0;
-  #listener: ((deadWorkers: number) => void) | undefined;
 
   add({ role }: Death): void {
     if (role !== "worker") return;
     this.#workers++;
-    this.#listener?.(this.#workers);
+    for (const listener of this.#listeners) listener(this.#workers);
   }
 
-  /** Tells at once what has happened so far. */
-  listen(listener: ((deadWorkers: number) => void) | undefined): void {
-    this.#listener = listener;
-    listener?.(this.#workers);
+  /** Tells at once what has happened so far; the returned function ends the listening. */
+  listen(listener: (deadWorkers: number) => void): () => void {
+    this.#listeners.add(listener);
+    listener(this.#workers);
+    return () => this.#listeners.delete(listener);
   }
 }
 
-const connectTo = (address: string): Promise<CoordinatorClient> =>
-  CoordinatorClient.connect({ address, name: CLIENT_NAME, dialer, clock: realClock });
+async function connectTo(address: string): Promise<CoordinatorClient> {
+  try {
+    return await CoordinatorClient.connect({ address, name: CLIENT_NAME, dialer, clock: realClock });
+  } catch (cause) {
+    if (!(cause instanceof ClusterError) || cause.code !== "COORDINATOR_UNAVAILABLE") throw cause;
+    const remedy = "is a coordinator running there? `volary up` starts a whole cluster on this machine";
+    throw new ClusterError(cause.code, `${cause.message}; ${remedy}`, { cause });
+  }
+}
 
 const emitWarning = (message: string): void => process.emitWarning(message, "VolaryWarning");
 
@@ -212,9 +225,8 @@ function pollStatus(client: CoordinatorClient, onCluster: (status: ClusterStatus
     try {
       const status = await client.status();
       if (isOn) onCluster(status);
-    } catch (error) {
+    } catch {
       // The job's watcher hears of a lost coordinator, too.
-      if (!(error instanceof ClusterError)) throw new Error(`cluster status: ${messageOf(error)}`, { cause: error });
     }
     if (isOn) cancel = realClock.after(CLUSTER_STATUS_EVERY_MS, () => void ask());
   };

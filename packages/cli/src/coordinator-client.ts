@@ -22,13 +22,15 @@ export interface JobWatcher {
 
 interface Waiting {
   type: Control["type"];
+  /** The job it is about, if it is about one. */
+  job: number | undefined;
   resolve(answer: Control): void;
   reject(error: Error): void;
 }
 
 /** Opening a job's tables waits for every PS node. */
 const SUBMIT_TIMEOUT_MS = 60_000;
-const ANSWER_TIMEOUT_MS = LIMITS.heartbeatLostMs;
+const ANSWER_TIMEOUT_MS: number = LIMITS.heartbeatLostMs;
 
 export class CoordinatorClient {
   readonly address: string;
@@ -124,6 +126,7 @@ export class CoordinatorClient {
       });
       this.#waiting = {
         type,
+        job: "job" in request ? request.job : undefined,
         resolve: (control) => (cancel(), resolve(control)),
         reject: (error) => (cancel(), reject(error)),
       };
@@ -142,15 +145,18 @@ export class CoordinatorClient {
     // else: the late answer to a request that was given up
   }
 
-  /** An error answers the request that waits, or is about a job we watch. */
+  /** An error is about the request that waits, or a job we watch. */
   #onError({ code, message, job }: ControlOf<"error">): void {
     const error = new ClusterError(code as ClusterErrorCode, message);
     const waiting = this.#waiting;
-    this.#waiting = undefined;
-    if (waiting) return waiting.reject(error);
-    const watcher = job === undefined ? undefined : this.#watchers.get(job);
-    if (job !== undefined) this.#watchers.delete(job);
-    watcher?.onError(error);
+    if (waiting && waiting.job === job) {
+      this.#waiting = undefined;
+      waiting.reject(error);
+    } else if (job !== undefined) {
+      const watcher = this.#watchers.get(job);
+      this.#watchers.delete(job);
+      watcher?.onError(error);
+    }
   }
 
   #onClose(reason: string): void {

@@ -11,6 +11,7 @@ export type ClusterErrorCode =
   | "STALE_TERM"
   | "UNKNOWN_JOB"
   | "NOT_A_MEMBER"
+  | "NAME_TAKEN"
   | "PROTOCOL_VERSION"
   | "PROTOCOL_VIOLATION"
   | "LIMIT_EXCEEDED"

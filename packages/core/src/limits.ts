@@ -40,4 +40,16 @@ export const LIMITS = {
   connectAttemptsMax: 8,
   connectBackoffMs: 100,
   connectBackoffMaxMs: 3_000,
+  /** A member that had a coordinator and lost it tries this often, about two minutes, before it gives up. */
+  reconnectAttemptsMax: 45,
+  /** How long a server that stops waits for the other ends to close. */
+  closeGraceMs: 1_000,
+
+  /** How often the coordinator looks for silent members. */
+  tickEveryMs: 250,
+  /** While the coordinator cannot save its state, it tries again this often, and this many messages wait for it. */
+  saveRetryMs: 1_000,
+  effectsWaitingMax: 100_000,
+  /** Connections one server accepts. */
+  linksMax: 16_384,
 } as const;

@@ -67,7 +67,7 @@ export async function startWorker(o: WorkerOptions): Promise<RunningWorker> {
     dialer,
     clock: realClock,
     openDataset: async (manifest) => openDataset({ spec: manifest.data, table: await tables(manifest), demands: demandsOf(manifest) }),
-    openModel: async (manifest) => TrainingModel.create(manifest),
+    openModel: async (manifest) => TrainingModel.create(manifest.model, manifest.compile.loss),
     log,
   });
   const closed = session.closed.then(async (reason) => {

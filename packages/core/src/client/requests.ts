@@ -15,6 +15,7 @@ interface Waiting {
 
 export class Requests {
   readonly #waiting = new Map<number, Waiting>();
+  readonly #gone = new WeakMap<Link, string>();
   #next: number;
 
   /** @param firstId ids count up from here; a user of the same links with other ids must stay below it */
@@ -29,6 +30,11 @@ export class Requests {
    */
   ask(link: Link, request: Frame): Promise<Frame> {
     return new Promise((resolve, reject) => {
+      const gone = this.#gone.get(link);
+      if (gone !== undefined) {
+        reject(lost(link, gone));
+        return;
+      }
       const requestId = this.#next++;
       this.#waiting.set(requestId, { link, resolve, reject });
       link.sendFrame({ ...request, requestId });
@@ -53,11 +59,17 @@ export class Requests {
     return true;
   }
 
+  /** The link has closed: what was asked over it, or will be, is not answered. */
   failLink(link: Link, reason: string): void {
+    this.#gone.set(link, reason);
     for (const [id, waiting] of this.#waiting) {
       if (waiting.link !== link) continue;
       this.#waiting.delete(id);
-      waiting.reject(new ClusterError("PARTITION_UNAVAILABLE", `${link.name} is gone: ${reason}`));
+      waiting.reject(lost(link, reason));
     }
   }
+}
+
+function lost(link: Link, reason: string): ClusterError {
+  return new ClusterError("PARTITION_UNAVAILABLE", `${link.name} is gone: ${reason}`);
 }

@@ -1,5 +1,5 @@
 /** Bulk-synchronous: a step closes when every slot is in, and the next starts from its committed state. */
-import type { Consistency, ConsistencySpec } from "./consistency.ts";
+import type { Consistency, ConsistencySpec } from "./mode.ts";
 
 /** Bulk-synchronous training, the default: the same plan gives bit-identical results. */
 export function bsp(): ConsistencySpec {

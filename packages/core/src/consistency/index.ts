@@ -1,2 +1,3 @@
 export { bsp } from "./bsp.ts";
-export { consistencyOf, consistencySpecSchema, type Consistency, type ConsistencySpec } from "./consistency.ts";
+export { consistencyOf } from "./consistency.ts";
+export { consistencySpecSchema, type Consistency, type ConsistencySpec } from "./mode.ts";

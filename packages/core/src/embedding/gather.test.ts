@@ -17,7 +17,10 @@ const someCase: fc.Arbitrary<Case> = fc
   .chain(({ F, samples }) =>
     fc.record({
       uses: fc.array(fc.constantFrom({ table: 1, dim: 3 }, { table: 2, dim: 1 }), { minLength: F, maxLength: F }),
-      keys: fc.array(fc.array(fc.integer({ min: 0, max: 12 }), { minLength: samples, maxLength: samples }), { minLength: F, maxLength: F }),
+      keys: fc.array(fc.array(fc.integer({ min: 0, max: 12 }), { minLength: samples, maxLength: samples }), {
+        minLength: F,
+        maxLength: F,
+      }),
     }),
   );
 
@@ -30,7 +33,11 @@ function planOf({ uses, keys }: Case): KeyPlan {
 const weight = (table: number, key: number, d: number): number => table * 1000 + key * 10 + d;
 
 /** Calls `visit` with (table, key, dim, where the row begins) for every unique key, in frame order. */
-function forEachRow(plan: KeyPlan, uses: readonly RowUse[], visit: (table: number, key: number, dim: number, at: number) => void): void {
+function forEachRow(
+  plan: KeyPlan,
+  uses: readonly RowUse[],
+  visit: (table: number, key: number, dim: number, at: number) => void,
+): void {
   for (const node of plan.nodes) {
     let at = node.from;
     let k = 0;
@@ -62,7 +69,9 @@ describe("gatherRows", () => {
         const packed = new Float32Array(plan.samples * packedWidth(plan)).fill(NaN);
         gatherRows({ plan, replies: repliesOf(plan, c.uses), packed });
         const expected = Array.from({ length: plan.samples }, (_, b) =>
-          c.uses.flatMap(({ table, dim }, f) => Array.from({ length: dim }, (_, d) => weight(table, c.keys[f]![b]!, d))),
+          c.uses.flatMap(({ table, dim }, f) =>
+            Array.from({ length: dim }, (_, d) => weight(table, c.keys[f]![b]!, d)),
+          ),
         ).flat();
         expect([...packed]).toEqual(expected);
       }),
@@ -75,7 +84,9 @@ describe("gatherRows", () => {
     expect(() => gatherRows({ plan, replies, packed: new Float32Array(3) })).toThrow(
       new ProtocolError("pull reply of node 2 has 2 values; the rows of its keys have 3"),
     );
-    expect(() => gatherRows({ plan, replies: [], packed: new Float32Array(3) })).toThrow("got replies of 0 nodes; keys went to 3");
+    expect(() => gatherRows({ plan, replies: [], packed: new Float32Array(3) })).toThrow(
+      "got replies of 0 nodes; keys went to 3",
+    );
   });
 
   it("refuses a packed array of another length", () => {

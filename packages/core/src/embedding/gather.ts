@@ -20,7 +20,15 @@ export function packedWidth(plan: Pick<KeyPlan, "dims">): number {
  * @param replies values of each node's pull reply, in key order
  * @throws {ProtocolError} a reply of another length than its keys call for
  */
-export function gatherRows({ plan, replies, packed }: { plan: KeyPlan; replies: readonly Float32Array[]; packed: Float32Array }): void {
+export function gatherRows({
+  plan,
+  replies,
+  packed,
+}: {
+  plan: KeyPlan;
+  replies: readonly Float32Array[];
+  packed: Float32Array;
+}): void {
   checkPacked(plan, packed);
   gather(flatRows(plan, replies), plan.offsets_BF, plan.dims, packed);
 }
@@ -54,7 +62,8 @@ function flatRows(plan: KeyPlan, replies: readonly Float32Array[]): Float32Array
 
 function checkPacked(plan: KeyPlan, packed: Float32Array): void {
   const floats = plan.samples * packedWidth(plan);
-  if (packed.length !== floats) throw new RangeError(`packed rows have ${packed.length} floats; ${plan.samples} samples need ${floats}`);
+  if (packed.length !== floats)
+    throw new RangeError(`packed rows have ${packed.length} floats; ${plan.samples} samples need ${floats}`);
 }
 
 // -- the loops -----------------------------------------------------------------------------------------------

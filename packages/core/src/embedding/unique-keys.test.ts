@@ -2,7 +2,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { UniqueKeys, type KeyPlacement, type RowUse } from "./unique-keys.ts";
 
-const partitionsOf = (P: number): KeyPlacement["partitionOf"] => (lo, hi) => ((lo ^ (hi * 7)) >>> 0) % P;
+const partitionsOf =
+  (P: number): KeyPlacement["partitionOf"] =>
+  (lo, hi) =>
+    ((lo ^ (hi * 7)) >>> 0) % P;
 
 function wordsOf(keys: readonly bigint[]): Uint32Array {
   return Uint32Array.from(keys.flatMap((key) => [Number(key & 0xffff_ffffn), Number(key >> 32n)]));
@@ -29,10 +32,17 @@ const someKey = fc.oneof(
 );
 
 const someCase: fc.Arbitrary<Case> = fc
-  .record({ F: fc.integer({ min: 1, max: 5 }), samples: fc.integer({ min: 0, max: 40 }), nodes: fc.integer({ min: 1, max: 4 }) })
+  .record({
+    F: fc.integer({ min: 1, max: 5 }),
+    samples: fc.integer({ min: 0, max: 40 }),
+    nodes: fc.integer({ min: 1, max: 4 }),
+  })
   .chain(({ F, samples, nodes }) =>
     fc.record({
-      uses: fc.array(fc.constantFrom({ table: 3, dim: 2 }, { table: 900, dim: 1 }, { table: 7, dim: 5 }), { minLength: F, maxLength: F }),
+      uses: fc.array(fc.constantFrom({ table: 3, dim: 2 }, { table: 900, dim: 1 }, { table: 7, dim: 5 }), {
+        minLength: F,
+        maxLength: F,
+      }),
       keys: fc.array(fc.array(someKey, { minLength: samples, maxLength: samples }), { minLength: F, maxLength: F }),
       nodeOf: fc.array(fc.integer({ min: 0, max: nodes - 1 }), { minLength: 1, maxLength: 9 }),
       nodes: fc.constant(nodes),
@@ -50,7 +60,9 @@ function oracle({ uses, keys, nodeOf }: Case) {
       rows.set(`${use.table}/${key}`, { node: nodeOf[partition]!, partition, ...use, key });
     }
   }
-  return [...rows.values()].toSorted((a, b) => a.node - b.node || a.partition - b.partition || a.table - b.table || byValue(a.key, b.key));
+  return [...rows.values()].toSorted(
+    (a, b) => a.node - b.node || a.partition - b.partition || a.table - b.table || byValue(a.key, b.key),
+  );
 }
 
 function collect({ uses, keys, nodeOf, nodes }: Case, unique = new UniqueKeys(uses)) {
@@ -76,8 +88,12 @@ describe("UniqueKeys", () => {
             ),
           );
         });
-        expect(found).toEqual(expected.map(({ node, partition, table, key }) => `${node}/${partition}/${table}/${key}`));
-        expect(plan.nodes.every(({ partitions }) => partitions.every((p, i) => i === 0 || p > partitions[i - 1]!))).toBe(true);
+        expect(found).toEqual(
+          expected.map(({ node, partition, table, key }) => `${node}/${partition}/${table}/${key}`),
+        );
+        expect(
+          plan.nodes.every(({ partitions }) => partitions.every((p, i) => i === 0 || p > partitions[i - 1]!)),
+        ).toBe(true);
       }),
     );
   });
@@ -96,7 +112,8 @@ describe("UniqueKeys", () => {
         expect(plan.nodes.map(({ from }) => from).concat(floats)).toEqual([0, ...plan.nodes.map(({ to }) => to)]);
         const F = c.uses.length;
         for (const [f, { table }] of c.uses.entries()) {
-          for (const [b, key] of c.keys[f]!.entries()) expect(plan.offsets_BF[b * F + f]).toBe(offsets.get(`${table}/${key}`));
+          for (const [b, key] of c.keys[f]!.entries())
+            expect(plan.offsets_BF[b * F + f]).toBe(offsets.get(`${table}/${key}`));
         }
       }),
     );
@@ -129,19 +146,28 @@ describe("UniqueKeys", () => {
     expect(() => unique.collect({ keys: [new Uint32Array(3)], samples: 2, placement })).toThrow(
       new RangeError("keys of use 0 have 3 words; 2 samples need 4"),
     );
-    expect(() => unique.collect({ keys: [], samples: 2, placement })).toThrow(new RangeError("got keys of 0 uses; the model has 1"));
+    expect(() => unique.collect({ keys: [], samples: 2, placement })).toThrow(
+      new RangeError("got keys of 0 uses; the model has 1"),
+    );
   });
 
   it("refuses one table with two widths", () => {
-    expect(() => new UniqueKeys([{ table: 4, dim: 2 }, { table: 4, dim: 3 }])).toThrow(
-      new RangeError("table 4 is used with rows of 2 and of 3 floats"),
-    );
+    expect(
+      () =>
+        new UniqueKeys([
+          { table: 4, dim: 2 },
+          { table: 4, dim: 3 },
+        ]),
+    ).toThrow(new RangeError("table 4 is used with rows of 2 and of 3 floats"));
   });
 
   it("refuses a placement that points nowhere", () => {
     const unique = new UniqueKeys([{ table: 1, dim: 1 }]);
-    const collectWith = (placement: KeyPlacement) => () => unique.collect({ keys: [new Uint32Array(2)], samples: 1, placement });
-    expect(collectWith({ partitionOf: () => 2, nodeOf: [0, 0], nodes: 1 })).toThrow(new RangeError("partitionOf gave 2; there are 2 partitions"));
+    const collectWith = (placement: KeyPlacement) => () =>
+      unique.collect({ keys: [new Uint32Array(2)], samples: 1, placement });
+    expect(collectWith({ partitionOf: () => 2, nodeOf: [0, 0], nodes: 1 })).toThrow(
+      new RangeError("partitionOf gave 2; there are 2 partitions"),
+    );
     expect(collectWith({ partitionOf: () => 0, nodeOf: [0, 1], nodes: 1 })).toThrow(
       new RangeError("partition 1 is on node 1; nodes count from 0 to 0"),
     );

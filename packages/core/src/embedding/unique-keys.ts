@@ -3,7 +3,7 @@
  * partition that own it, ascending within (ps-lite's contract: keys unique and ascending).
  *
  * A step asks for 24 × 2048 keys and more, so this is typed arrays throughout: open addressing finds the unique
- * keys (a Map costs seven times as much, see benches), a stable radix sort orders them.
+ * keys (a Map takes seven times as long), a stable radix sort orders them.
  *
  * Shapes: F uses, B samples, T tables, U unique keys, P partitions, S segments. A key is two u32 words, low first.
  */
@@ -78,7 +78,9 @@ export class UniqueKeys {
     for (const [t, fs] of this.#usesOfTable.entries()) {
       const odd = fs.find((f) => this.#dims[f] !== this.#dimOfTable[t]);
       if (odd === undefined) continue;
-      throw new RangeError(`table ${this.#tables[t]} is used with rows of ${this.#dimOfTable[t]} and of ${this.#dims[odd]} floats`);
+      throw new RangeError(
+        `table ${this.#tables[t]} is used with rows of ${this.#dimOfTable[t]} and of ${this.#dims[odd]} floats`,
+      );
     }
   }
 
@@ -88,7 +90,15 @@ export class UniqueKeys {
    * @param keys of each use, shape [F][2B]; two uses may share one array
    * @throws {RangeError} an array of another length
    */
-  collect({ keys, samples, placement }: { keys: readonly Uint32Array[]; samples: number; placement: KeyPlacement }): KeyPlan {
+  collect({
+    keys,
+    samples,
+    placement,
+  }: {
+    keys: readonly Uint32Array[];
+    samples: number;
+    placement: KeyPlacement;
+  }): KeyPlan {
     this.#check(keys, samples);
     const occurrences = this.#uses.length * samples;
     if (this.#scratch.capacity < occurrences) this.#scratch = newScratch(occurrences);
@@ -141,7 +151,13 @@ export class UniqueKeys {
     return counts;
   }
 
-  #plan(o: { unique: number; samples: number; placement: KeyPlacement; places: Places; segmentCounts: Uint32Array }): KeyPlan {
+  #plan(o: {
+    unique: number;
+    samples: number;
+    placement: KeyPlacement;
+    places: Places;
+    segmentCounts: Uint32Array;
+  }): KeyPlan {
     const { unique, samples, placement, places, segmentCounts } = o;
     const s = this.#scratch;
     const T = this.#tables.length;
@@ -151,7 +167,7 @@ export class UniqueKeys {
     let at = 0;
     for (let node = 0; node < placement.nodes; node++) {
       const firstRank = places.firstRank[node]!;
-      const ranks = segmentCounts.subarray(firstRank, places.firstRank[node + 1]!);
+      const ranks = segmentCounts.subarray(firstRank, places.firstRank[node + 1]);
       const first = at;
       const partitions: number[] = [];
       for (const [i, count] of ranks.entries()) {
@@ -190,7 +206,8 @@ function placesOf({ nodeOf, nodes }: KeyPlacement): Places {
   const firstRank = new Uint32Array(nodes + 1);
   for (let p = 0; p < P; p++) {
     const node = nodeOf[p]!;
-    if (!(node >= 0 && node < nodes)) throw new RangeError(`partition ${p} is on node ${node}; nodes count from 0 to ${nodes - 1}`);
+    if (!(node >= 0 && node < nodes))
+      throw new RangeError(`partition ${p} is on node ${node}; nodes count from 0 to ${nodes - 1}`);
     firstRank[node + 1]!++;
   }
   for (let node = 0; node < nodes; node++) firstRank[node + 1]! += firstRank[node]!;
@@ -280,7 +297,8 @@ function placeKeys(s: Scratch, unique: number, placement: KeyPlacement, rankOf: 
   for (let u = 0; u < unique; u++) {
     const partition = placement.partitionOf(lo[u]!, hi[u]!);
     const place = rankOf[partition];
-    if (place === undefined) throw new RangeError(`partitionOf gave ${partition}; there are ${rankOf.length} partitions`);
+    if (place === undefined)
+      throw new RangeError(`partitionOf gave ${partition}; there are ${rankOf.length} partitions`);
     rank[u] = place;
   }
 }
@@ -307,7 +325,12 @@ function radixPass(
 }
 
 /** Writes the keys in order and where their rows begin; returns the floats of all rows. */
-function emitKeys({ order, lo, hi, table, offset }: Scratch, unique: number, dims: Uint32Array, keys: Uint32Array): number {
+function emitKeys(
+  { order, lo, hi, table, offset }: Scratch,
+  unique: number,
+  dims: Uint32Array,
+  keys: Uint32Array,
+): number {
   let floats = 0;
   for (let i = 0; i < unique; i++) {
     const u = order[i]!;
@@ -320,7 +343,13 @@ function emitKeys({ order, lo, hi, table, offset }: Scratch, unique: number, dim
 }
 
 /** Counts the keys of each segment by table; a segment begins where the rank changes. */
-function countTables({ order, rank, table }: Scratch, first: number, end: number, T: number, counts: Uint32Array): void {
+function countTables(
+  { order, rank, table }: Scratch,
+  first: number,
+  end: number,
+  T: number,
+  counts: Uint32Array,
+): void {
   let segment = -1;
   let current = -1;
   for (let i = first; i < end; i++) {

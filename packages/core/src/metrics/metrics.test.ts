@@ -39,7 +39,10 @@ describe("auc", () => {
   it.each([
     ["spread over (0, 1)", (label: number, u: number) => Math.min(0.999999, u * (0.7 + 0.3 * label))],
     ["crowded around one half", (label: number, u: number) => 0.5 + 0.002 * (u - 0.5) + 0.0004 * label],
-    ["log-uniform over ten octaves, both signs", (label: number, u: number) => 2 ** (10 * u) * (u * 1e4 % 1 < 0.4 + 0.2 * label ? 1 : -1)],
+    [
+      "log-uniform over ten octaves, both signs",
+      (label: number, u: number) => 2 ** (10 * u) * ((u * 1e4) % 1 < 0.4 + 0.2 * label ? 1 : -1),
+    ],
   ])("is within 1e-4 of a full sort of a million scores: %s", (_, scoreOf) => {
     const random = generator(7);
     const labels = new Float32Array(1e6);
@@ -89,8 +92,16 @@ describe("merge", () => {
     fc.assert(
       fc.property(fc.array(fc.array(sample, { maxLength: 20 }), { minLength: 1, maxLength: 6 }), (groups) => {
         const whole = groups.flat();
-        const once = metricsOf(whole.map(([label]) => label), whole.map(([, score]) => score));
-        const parts = groups.map((group) => metricsOf(group.map(([label]) => label), group.map(([, score]) => score)));
+        const once = metricsOf(
+          whole.map(([label]) => label),
+          whole.map(([, score]) => score),
+        );
+        const parts = groups.map((group) =>
+          metricsOf(
+            group.map(([label]) => label),
+            group.map(([, score]) => score),
+          ),
+        );
         const forwards = newMetrics(["auc", "logloss", "mse"]);
         for (const part of parts) forwards.merge(metricsStateSchema.parse(JSON.parse(JSON.stringify(part))));
         const backwards = newMetrics(["auc", "logloss", "mse"]);
@@ -109,7 +120,9 @@ describe("merge", () => {
 
   it("refuses a malformed histogram", () => {
     const state = (bins: number[]) => ({ samples: 1, auc: { bins, negatives: [1], positives: [0] } });
-    expect(() => newMetrics(["auc"]).merge(state([1, 2]))).toThrow(new TypeError("AUC state has 2 bins, 1 and 1 counts"));
+    expect(() => newMetrics(["auc"]).merge(state([1, 2]))).toThrow(
+      new TypeError("AUC state has 2 bins, 1 and 1 counts"),
+    );
     expect(() => newMetrics(["auc"]).merge(state([2 ** 23]))).toThrow(
       new TypeError("AUC state has a bin 8388608; the last one is 8388607"),
     );
@@ -126,7 +139,9 @@ describe("update", () => {
     expect(() => metrics.update(Float32Array.of(0.5), Float32Array.of(0.3))).toThrow(
       new RangeError("label 0 is 0.5: auc and logloss need labels 0 and 1, as atLeast(…) makes them"),
     );
-    expect(() => metrics.update(Float32Array.of(0), Float32Array.of())).toThrow(new RangeError("1 labels, but 0 scores"));
+    expect(() => metrics.update(Float32Array.of(0), Float32Array.of())).toThrow(
+      new RangeError("1 labels, but 0 scores"),
+    );
     expect(metrics.toJSON()).toEqual(before);
   });
 

@@ -105,7 +105,8 @@ export class Metrics {
 function checkSamples(labels: Float32Array, scores: Float32Array, { binary }: { binary: boolean }): void {
   if (labels.length !== scores.length) throw new RangeError(`${labels.length} labels, but ${scores.length} scores`);
   for (let i = 0; i < labels.length; i++) {
-    if (!Number.isFinite(scores[i]!)) throw new RangeError(`score ${i} is ${scores[i]}: the model has diverged; lower its learning rates`);
+    if (!Number.isFinite(scores[i]!))
+      throw new RangeError(`score ${i} is ${scores[i]}: the model has diverged; lower its learning rates`);
     if (binary && labels[i] !== 0 && labels[i] !== 1) {
       throw new RangeError(`label ${i} is ${labels[i]}: auc and logloss need labels 0 and 1, as atLeast(…) makes them`);
     }

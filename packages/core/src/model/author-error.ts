@@ -9,14 +9,24 @@ export function refuseUnknownKeys(place: string, given: object, known: readonly 
 }
 
 /** @throws {TypeError} naming the value, the choices and the nearest of them */
-export function checkChoice<T extends string>(place: string, value: unknown, choices: readonly T[]): asserts value is T {
+export function checkChoice<T extends string>(
+  place: string,
+  value: unknown,
+  choices: readonly T[],
+): asserts value is T {
   if ((choices as readonly unknown[]).includes(value)) return;
   const near = typeof value === "string" ? didYouMean(value, choices) : "";
   throw new TypeError(`${place} is ${JSON.stringify(value) ?? String(value)}; use one of ${quoted(choices)}.${near}`);
 }
 
 /** @throws {RangeError} naming the value, its limits and a usual one */
-export function checkInteger(place: string, value: unknown, { min, max, usual }: { min: number; max: number; usual: number }): void {
+export function checkInteger(
+  place: string,
+  value: unknown,
+  { min, max, usual }: { min: number; max: number; usual: number },
+): void {
   if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return;
-  throw new RangeError(`${place} is ${JSON.stringify(value) ?? String(value)}; it must be an integer from ${min} to ${max}, as ${usual}`);
+  throw new RangeError(
+    `${place} is ${JSON.stringify(value) ?? String(value)}; it must be an integer from ${min} to ${max}, as ${usual}`,
+  );
 }

@@ -2,7 +2,7 @@
  * An embedding whose rows live on the parameter servers: any vocabulary, no `inputDim`, no weights in the model.
  * In the author's graph it is a layer like any other; `tower.ts` puts an input in its place before anything runs.
  */
-import { serialization, type Tensor } from "@tensorflow/tfjs-core";
+import { serialization, Tensor } from "@tensorflow/tfjs-core";
 import { layers, type SymbolicTensor } from "@tensorflow/tfjs-layers";
 import { LIMITS } from "../limits.ts";
 import { optimizerSpecFrom, type OptimizerSpec } from "../optimizer/index.ts";
@@ -60,8 +60,11 @@ export class VolaryEmbedding extends layers.Layer {
    */
   override apply(inputs: SymbolicTensor): SymbolicTensor {
     const tensor: unknown = Array.isArray(inputs) && inputs.length === 1 ? inputs[0] : inputs;
+    if (tensor instanceof Tensor) this.call();
     if (!isInput(tensor)) {
-      throw new TypeError(`embedding of table "${this.table}": apply it to an input(), one at a time: keys cannot be computed`);
+      throw new TypeError(
+        `embedding of table "${this.table}": apply it to an input(), one at a time: keys cannot be computed`,
+      );
     }
     if (!givesKeys(dtypeOf(tensor))) {
       throw new TypeError(
@@ -76,7 +79,7 @@ export class VolaryEmbedding extends layers.Layer {
     return [inputShape[0] ?? null, this.dim];
   }
 
-  override call(): Tensor {
+  override call(): never {
     throw new Error(
       `embedding of table "${this.table}": its rows live on the parameter servers, so the model cannot run by itself; ` +
         `train it with cluster.fit or \`volary train\`, and predict through the cluster`,
@@ -99,7 +102,13 @@ export class VolaryEmbedding extends layers.Layer {
     config: serialization.ConfigDict,
   ): T {
     const { name, table, dim, initializer, optimizer } = config;
-    return new cls({ name, table: (table as { name: string }).name, dim, initializer, ...(optimizer ? { optimizer } : {}) });
+    return new cls({
+      name,
+      table: (table as { name: string }).name,
+      dim,
+      initializer,
+      ...(optimizer ? { optimizer } : {}),
+    });
   }
 }
 serialization.registerClass(VolaryEmbedding);
@@ -122,7 +131,9 @@ function checkArgs(args: EmbeddingArgs): void {
     );
   }
   if (!Number.isInteger(dim) || dim < 1 || dim > LIMITS.dimMax) {
-    throw new RangeError(`embedding of table "${table}": dim is ${dim}; it must be an integer from 1 to ${LIMITS.dimMax}, as dim: 16`);
+    throw new RangeError(
+      `embedding of table "${table}": dim is ${dim}; it must be an integer from 1 to ${LIMITS.dimMax}, as dim: 16`,
+    );
   }
   if (initializer === undefined) return;
   const checked = initializerSpecSchema.safeParse(initializer);

@@ -46,7 +46,10 @@ function widthOf(shapes: Shape | Shape[]): number {
   const rows = shapes as Shape[];
   const D = rows[0]![1];
   const odd = rows.find((shape) => shape.length !== 2 || shape[1] !== D);
-  if (odd) throw new TypeError(`fm(): embeddings must have one width; got shapes ${JSON.stringify(rows[0])} and ${JSON.stringify(odd)}`);
+  if (odd)
+    throw new TypeError(
+      `fm(): embeddings must have one width; got shapes ${JSON.stringify(rows[0])} and ${JSON.stringify(odd)}`,
+    );
   return D!;
 }
 

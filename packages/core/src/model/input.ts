@@ -3,7 +3,7 @@
  * int32, so the dtype the author wrote is remembered here: it tells whether the field gives keys or numbers.
  */
 import { input as tfInput, type SymbolicTensor } from "@tensorflow/tfjs-layers";
-import { didYouMean, quoted } from "../data/nearest-name.ts";
+import { checkChoice } from "./author-error.ts";
 
 /** `string`, `int32` and `int64` fields give keys, for an embedding; `float32` fields give numbers. */
 export type InputDtype = "string" | "int32" | "int64" | "float32";
@@ -29,12 +29,7 @@ export function input({ name, dtype }: { name: string; dtype: InputDtype }): Sym
         `rename the field where the data is defined`,
     );
   }
-  if (!INPUT_DTYPES.includes(dtype)) {
-    throw new TypeError(
-      `input "${name}": dtype is ${JSON.stringify(dtype)}; use one of ${quoted(INPUT_DTYPES)}.` +
-        didYouMean(String(dtype), INPUT_DTYPES),
-    );
-  }
+  checkChoice(`input "${name}": dtype`, dtype, INPUT_DTYPES);
   const tensor = tfInput({ name, shape: [1], dtype: dtype === "int64" ? "int32" : dtype });
   dtypes.set(tensor, dtype);
   return tensor;

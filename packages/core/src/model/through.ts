@@ -10,13 +10,22 @@ import { SymbolicTensor, type layers } from "@tensorflow/tfjs-layers";
 export function through(inputs: SymbolicTensor | SymbolicTensor[], ...steps: layers.Layer[]): SymbolicTensor {
   let at = inputs;
   for (const [i, step] of steps.entries()) {
-    if (typeof step?.apply !== "function") {
-      throw new TypeError(`through(): step ${i + 1} of ${steps.length} is no layer; pass what tf.layers makes, as tf.layers.dense({ units: 64 })`);
+    // A function has an `apply` of its own: tf.layers.dense without its call is the likeliest slip.
+    if (typeof step !== "object" || typeof step?.apply !== "function") {
+      throw new TypeError(
+        `through(): step ${i + 1} of ${steps.length} is no layer; pass what tf.layers makes, as tf.layers.dense({ units: 64 })`,
+      );
     }
     const applied = step.apply(at);
-    if (Array.isArray(applied)) throw new TypeError(`through(): layer "${step.name}" gives ${applied.length} tensors; apply it by itself and pick one`);
+    if (Array.isArray(applied))
+      throw new TypeError(
+        `through(): layer "${step.name}" gives ${applied.length} tensors; apply it by itself and pick one`,
+      );
     at = applied as SymbolicTensor;
   }
-  if (Array.isArray(at)) throw new TypeError(`through(): ${at.length} tensors and no layer to join them; begin with tf.layers.concatenate()`);
+  if (Array.isArray(at))
+    throw new TypeError(
+      `through(): ${at.length} tensors and no layer to join them; begin with tf.layers.concatenate()`,
+    );
   return at;
 }

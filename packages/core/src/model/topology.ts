@@ -122,12 +122,17 @@ function renamed(value: unknown, rename: (name: string) => string): unknown {
   if (Array.isArray(value)) return value.map((part) => renamed(part, rename));
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([key, part]) => [key, key === "name" && typeof part === "string" ? rename(part) : renamed(part, rename)]),
+    Object.entries(value).map(([key, part]) => [
+      key,
+      key === "name" && typeof part === "string" ? rename(part) : renamed(part, rename),
+    ]),
   );
 }
 
 function isRef(value: unknown): value is TensorRef {
-  return Array.isArray(value) && typeof value[0] === "string" && typeof value[1] === "number" && typeof value[2] === "number";
+  return (
+    Array.isArray(value) && typeof value[0] === "string" && typeof value[1] === "number" && typeof value[2] === "number"
+  );
 }
 
 /** The topology with a seed in every initializer that has none, made of (seed, layer, place of the initializer). */
@@ -141,7 +146,8 @@ function seedInitializers(config: Json, path: readonly (string | number)[]): voi
   for (const [key, value] of Object.entries(config)) {
     if (typeof value !== "object" || value === null || isLayer(value)) continue;
     const initializer = (value as { config?: { seed?: unknown } }).config;
-    if (key.endsWith("_initializer") && initializer && initializer.seed === null) initializer.seed = seedFrom([...path, key]);
+    if (key.endsWith("_initializer") && initializer && initializer.seed === null)
+      initializer.seed = seedFrom([...path, key]);
     else if (!Array.isArray(value)) seedInitializers(value as Json, [...path, key]);
   }
 }
@@ -162,8 +168,11 @@ export function seedFrom(words: readonly (string | number)[]): number {
 export function withoutFinalSigmoid(topology: Topology): Topology | undefined {
   const [output, ...more] = topology.config.output_layers;
   const layer = topology.config.layers.find(({ name }) => name === output![0]);
-  if (more.length > 0 || !layer || layer.inbound_nodes.length !== 1 || activationOf(layer) !== "sigmoid") return undefined;
-  const users = topology.config.layers.flatMap(({ inbound_nodes }) => inbound_nodes.flat()).filter(([name]) => name === layer.name);
+  if (more.length > 0 || !layer || layer.inbound_nodes.length !== 1 || activationOf(layer) !== "sigmoid")
+    return undefined;
+  const users = topology.config.layers
+    .flatMap(({ inbound_nodes }) => inbound_nodes.flat())
+    .filter(([name]) => name === layer.name);
   if (users.length > 0) return undefined;
   const layers = topology.config.layers.map((each) =>
     each === layer ? { ...layer, config: { ...layer.config, activation: "linear" } } : each,

@@ -45,13 +45,20 @@ export function splitModel(model: tfl.LayersModel): SplitModel {
   const inputs = new Map(model.inputs.map((tensor) => [tensor.sourceLayer.name, tensor]));
   for (const number of numbers) checkNumber(inputs.get(number));
 
-  const embeddings = uses.map(({ layer, field }, i) => ({ input: `volary_rows_${i}`, field, table: layer.table, dim: layer.dim }));
+  const embeddings = uses.map(({ layer, field }, i) => ({
+    input: `volary_rows_${i}`,
+    field,
+    table: layer.table,
+    dim: layer.dim,
+  }));
   const inputOfUse = new Map(uses.map(({ ref: [layer, node] }, i) => [`${layer}/${node}`, embeddings[i]!.input]));
   const rewire = ([layer, node, tensor, ...kwargs]: TensorRef): TensorRef => {
     const input = inputOfUse.get(`${layer}/${node}`);
     return input === undefined ? [layer, node, tensor, ...kwargs] : [input, 0, 0, ...kwargs];
   };
-  const kept = config.layers.filter(({ name, class_name }) => reached.has(name) && !embeddingLayers.has(name) && class_name !== "InputLayer");
+  const kept = config.layers.filter(
+    ({ name, class_name }) => reached.has(name) && !embeddingLayers.has(name) && class_name !== "InputLayer",
+  );
   const layers = [
     ...embeddings.map(({ input, dim }) => inputLayerJson(input, dim)),
     ...numbers.map((name) => config.layers.find((layer) => layer.name === name)!),
@@ -102,7 +109,9 @@ function checkOutput(model: tfl.LayersModel): void {
   const shapes = model.outputs.map(({ shape }) => JSON.stringify(shape));
   const [shape] = shapes;
   if (shapes.length === 1 && (shape === "[null,1]" || shape === "[null]")) return;
-  throw new TypeError(`the model's outputs have shapes ${shapes.join(", ")}; it must have one, of one value a sample: [null,1]`);
+  throw new TypeError(
+    `the model's outputs have shapes ${shapes.join(", ")}; it must have one, of one value a sample: [null,1]`,
+  );
 }
 
 function refuseNestedEmbeddings(config: GraphJson, outer: ReadonlyMap<string, unknown>): void {
@@ -145,10 +154,14 @@ function checkNumber(tensor: tfl.SymbolicTensor | undefined): void {
   if (!tensor) return;
   const { name } = tensor.sourceLayer;
   if (givesKeys(dtypeOf(tensor))) {
-    throw new TypeError(`input "${name}" is ${dtypeOf(tensor)}, which gives keys, and a layer takes it for numbers; apply an embedding() to it first`);
+    throw new TypeError(
+      `input "${name}" is ${dtypeOf(tensor)}, which gives keys, and a layer takes it for numbers; apply an embedding() to it first`,
+    );
   }
   if (tensor.shape.length === 2 && tensor.shape[1] === 1) return;
-  throw new TypeError(`input "${name}" has shape ${JSON.stringify(tensor.shape)}; a field gives one number a sample: make one input() each and concatenate them`);
+  throw new TypeError(
+    `input "${name}" has shape ${JSON.stringify(tensor.shape)}; a field gives one number a sample: make one input() each and concatenate them`,
+  );
 }
 
 /**
@@ -157,11 +170,11 @@ function checkNumber(tensor: tfl.SymbolicTensor | undefined): void {
  */
 function misreadLayer(topology: Topology, tower: tfl.LayersModel): string | undefined {
   const readBack = JSON.parse(JSON.stringify(tower.toJSON(null, false))) as Topology;
-  const inbound = (layers: LayerJson[]) => new Map(layers.map((layer) => [layer.name, JSON.stringify(layer.inbound_nodes.map(names))]));
+  const inbound = (layers: LayerJson[]) =>
+    new Map(layers.map((layer) => [layer.name, JSON.stringify(layer.inbound_nodes.map(names))]));
   const after = inbound(readBack.config.layers);
   for (const [name, refs] of inbound(topology.config.layers)) if (after.get(name) !== refs) return name;
   return undefined;
 }
 
 const names = (refs: TensorRef[]) => refs.map(([layer, node, tensor]) => [layer, node, tensor]);
-

@@ -3,7 +3,11 @@ import { describe, expect, test } from "vitest";
 import { adagrad, adam, ftrl, momentum, optimizerOf, rowwiseAdagrad, sgd, type OptimizerSpec } from "./index.ts";
 
 /** Runs gradients through a row that lies between two guard floats, and gives the row after each update. */
-function run(spec: OptimizerSpec, weights: readonly number[], gradients: readonly (readonly number[])[]): Float32Array[] {
+function run(
+  spec: OptimizerSpec,
+  weights: readonly number[],
+  gradients: readonly (readonly number[])[],
+): Float32Array[] {
   const optimizer = optimizerOf(spec);
   const dim = weights.length;
   const width = dim + optimizer.stateWidth(dim);
@@ -22,7 +26,11 @@ function run(spec: OptimizerSpec, weights: readonly number[], gradients: readonl
 
 /** The weights of a one-component row after each gradient. */
 function weightAfter(spec: OptimizerSpec, weight: number, gradients: readonly number[]): number[] {
-  return run(spec, [weight], gradients.map((g) => [g])).map((row) => row[0]!);
+  return run(
+    spec,
+    [weight],
+    gradients.map((g) => [g]),
+  ).map((row) => row[0]!);
 }
 
 describe("by hand", () => {

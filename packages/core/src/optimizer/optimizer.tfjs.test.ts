@@ -17,7 +17,11 @@ const pairs: [string, OptimizerSpec, () => tf.Optimizer][] = [
   ["nesterov", momentum({ learningRate: 0.03, nesterov: true }), () => tf.train.momentum(0.03, 0.9, true)],
   ["adagrad", adagrad({ learningRate: 0.05 }), () => tf.train.adagrad(0.05, 0.1)],
   ["adam", optimizerSpecFrom("adam"), () => tf.train.adam(0.001, 0.9, 0.999, 1e-7)],
-  ["adam with other betas", adam({ beta1: 0.8, beta2: 0.95, epsilon: 1e-3 }), () => tf.train.adam(0.001, 0.8, 0.95, 1e-3)],
+  [
+    "adam with other betas",
+    adam({ beta1: 0.8, beta2: 0.95, epsilon: 1e-3 }),
+    () => tf.train.adam(0.001, 0.8, 0.95, 1e-3),
+  ],
 ];
 
 test.each(pairs)("%s has the bits of tfjs", (_, spec, tfjsOptimizer) => {

@@ -47,20 +47,6 @@ export class KeyIndex {
     return row;
   }
 
-  /** The row of a key, which is added if it is not there. */
-  findOrInsert(lo: number, hi: number): number {
-    const row = this.find(lo, hi);
-    return row >= 0 ? row : this.insert(lo, hi);
-  }
-
-  /** Forgets all keys and keeps the memory. */
-  clear(): void {
-    if (this.count === 0) return;
-    this.#slots.fill(0);
-    this.entries.fill(0, 0, this.count * this.entryWords);
-    this.count = 0;
-  }
-
   bytes(): number {
     return this.count === 0 && this.#slots === NO_SLOTS ? 0 : this.#slots.byteLength + this.entries.byteLength;
   }

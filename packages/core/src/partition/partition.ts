@@ -100,7 +100,12 @@ export class Partition {
     return { kind: "promised", term, committed: this.#committed };
   }
 
-  /** Opens an attempt at the next step, for `slots` slots, and drops what an older attempt collected. */
+  /**
+   * Opens an attempt at the next step, for `slots` slots, and drops what an older attempt collected; promises its
+   * term. The open attempt again changes nothing.
+   *
+   * @throws {RangeError} a number of slots that no step has, or another one for the open attempt
+   */
   start({ step, attempt, slots, term }: { step: number; attempt: number; slots: number; term: number }): StartAnswer {
     if (!(Number.isInteger(slots) && slots >= 1 && slots <= LIMITS.workersPerJobMax)) {
       throw new RangeError(`start with ${slots} slots: a step has 1 to ${LIMITS.workersPerJobMax}`);
@@ -142,7 +147,6 @@ export class Partition {
     const { committed } = this;
     if (step < committed.step || (step === committed.step && attempt === committed.attempt)) return "already";
     if (step !== committed.step + 1 || attempt !== this.#attempt || !this.#staged) return "refused";
-    this.#promised = term;
     this.#apply(step);
     this.#committed = { step, attempt };
     this.#open(attempt, this.#staging.slots);

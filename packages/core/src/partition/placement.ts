@@ -6,12 +6,12 @@
  * that has room: fewer than ⌈P / n⌉ partitions. The paper needs room to spare, ⌈c · P / n⌉ with c > 1, or a join
  * would cascade among the old nodes; here what is placed stays where it is, so c = 1 will do:
  *
- * - a joiner takes just what the others have beyond the new bound, nearest on the ring first, and nothing moves
- *   between old nodes;
+ * - a joiner takes its share, at least ⌊P / n⌋, from those that have most, nearest on the ring first, and nothing
+ *   moves between old nodes;
  * - what a leaver held goes to the first nodes clockwise with room, and nothing else moves.
  *
  * With chains of r nodes each place in the chain is balanced alike. The next in the chain takes the place of a lost
- * head, whatever its load: it has the rows.
+ * head, whatever its load: it has the rows. A chain that lost a node gets a new one and loses no other.
  */
 import { mixA, textHash } from "./hash.ts";
 
@@ -49,7 +49,7 @@ export function placePartitions({
   const length = Math.min(replicas, names.length);
   for (let place = 0; place < length; place++) {
     const loads = loadsOf(chains, place, names.length);
-    for (const joiner of joiners) relieve({ chains, place, loads, roomPerNode, joiner, ring });
+    for (const joiner of joiners) relieve({ chains, place, length, loads, roomPerNode, joiner, ring });
     fill({ chains, place, loads, roomPerNode, ring });
   }
   return chains.map((chain) => chain.slice(0, length).map((node) => names[node]!));
@@ -64,18 +64,37 @@ interface PlaceInChain {
   readonly ring: Ring;
 }
 
-/** Gives the joiner what old nodes have beyond their room, nearest to the joiner on the ring first. */
-function relieve({ chains, place, loads, roomPerNode, joiner, ring }: PlaceInChain & { joiner: number }): void {
+/** Gives the joiner its share from full chains, nearest to the joiner on the ring first. */
+function relieve({
+  chains,
+  place,
+  length,
+  loads,
+  roomPerNode,
+  joiner,
+  ring,
+}: PlaceInChain & { length: number; joiner: number }): void {
+  const share = Math.floor(chains.length / loads.length);
   const movable = chains
-    .map((chain, partition) => ({ partition, node: chain[place], distance: ring.distance(partition, joiner) }))
-    .filter(({ partition, node }) => node !== undefined && !chains[partition]!.includes(joiner))
+    .flatMap((chain, partition) =>
+      chain.length >= length && !chain.includes(joiner)
+        ? [{ partition, distance: ring.distance(partition, joiner) }]
+        : [],
+    )
     .sort((a, b) => a.distance - b.distance || a.partition - b.partition);
-  for (const { partition, node } of movable) {
-    if (loads[joiner]! >= roomPerNode) return;
-    if (loads[node!]! <= roomPerNode) continue;
-    loads[node!]! -= 1;
-    loads[joiner]! += 1;
-    chains[partition]![place] = joiner;
+  takeOver({ keep: roomPerNode, upTo: roomPerNode });
+  takeOver({ keep: share, upTo: share });
+
+  /** Until the joiner has `upTo`, from nodes that have more than `keep`. */
+  function takeOver({ keep, upTo }: { keep: number; upTo: number }): void {
+    for (const { partition } of movable) {
+      if (loads[joiner]! >= upTo) return;
+      const from = chains[partition]![place]!;
+      if (loads[from]! <= keep || from === joiner) continue;
+      loads[from]! -= 1;
+      loads[joiner]! += 1;
+      chains[partition]![place] = joiner;
+    }
   }
 }
 
@@ -138,7 +157,9 @@ function ringOf(names: readonly string[]): Ring {
     },
     distance(partition, node) {
       const here = placeOnRing(partition);
-      return Math.min(...pointsOf[node]!.map((at) => (at - here) >>> 0));
+      let least = 0xffffffff;
+      for (const at of pointsOf[node]!) least = Math.min(least, (at - here) >>> 0);
+      return least;
     },
   };
 }

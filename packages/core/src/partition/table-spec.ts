@@ -22,7 +22,7 @@ export const tableSpecSchema = z.strictObject({
 });
 export type TableSpec = z.infer<typeof tableSpecSchema>;
 
-/** The reserved table that holds dense variables: key = (variable << 32) | chunk, a row = one chunk of floats. */
+/** The reserved table that every job has beside its own; it holds dense variables: key = (variable << 32) | chunk, a row = one chunk of floats. */
 export const DENSE_TABLE: TableSpec = {
   id: 0,
   name: "~dense",

@@ -4,18 +4,19 @@
  *
  * Runs in Node, in a browser and in the simulation: data, model, links and clock are arguments.
  */
-import { TableClient, Requests } from "../client/index.ts";
-import { RingAllReduce, type RingPiece } from "../collective/index.ts";
+import { Requests, retry, TableClient } from "../client/index.ts";
 import { epochOrder, fieldStatistics, type Dataset, type FieldStatistics } from "../data/index.ts";
 import { ClusterError, ProtocolError } from "../errors.ts";
 import type { JobManifest } from "../job/index.ts";
 import { LIMITS } from "../limits.ts";
 import type { PartitionMap } from "../partition/index.ts";
 import { frame, type Clock, type Control, type ControlOf, type Dialer, type Frame, type Link, type Member } from "../wire/index.ts";
+import { DenseRounds } from "./dense-round.ts";
 import { DenseState } from "./dense-state.ts";
 import { readDense, writeDense } from "./dense-table.ts";
 import { Evaluation } from "./evaluation.ts";
 import type { GradientModel } from "./gradient-model.ts";
+import type { NodeLinks } from "./node-links.ts";
 import { PeerLinks } from "./peer-links.ts";
 import { stepPlan, type StepPlan } from "./plan.ts";
 import { StepRowsFactory, type StepRows } from "./step-rows.ts";
@@ -34,8 +35,8 @@ export interface JobSessionOptions {
   name: string;
   dataset: Dataset;
   model: GradientModel;
-  /** A link to every PS node of the job, by node id; the session listens on them. */
-  nodes: ReadonlyMap<number, Link>;
+  /** Open links to the PS nodes of the job; the session listens on them and closes them. */
+  nodes: NodeLinks;
   coordinator: { send(control: Control): void };
   dialer: Dialer;
   clock: Clock;
@@ -45,13 +46,6 @@ interface Prepared extends Attempt {
   /** Undefined for the step after the last: its pulls only ask for the commit. */
   rows: StepRows | undefined;
   answered: Set<number>;
-}
-
-interface Reduction extends Attempt {
-  ring: RingAllReduce;
-  data: Float32Array;
-  next: number;
-  rank: number;
 }
 
 export class JobSession {
@@ -68,11 +62,11 @@ export class JobSession {
   #dense: DenseState | undefined;
   /** The step under way and the next one, whose pull was sent early. */
   #prepared = new Map<number, Prepared>();
-  #reduction: Reduction | undefined;
-  /** Ring frames of an attempt this worker has not reached. */
-  #earlyPieces: Frame[] = [];
-  /** The reduced dense gradients (and loss) that wait for their commit. */
-  #held: (Attempt & { grads: Float32Array; lossSum: number }) | undefined;
+  readonly #rounds: DenseRounds;
+  /** This slot's dense gradients with the loss as one more element, until their round begins. */
+  #computed: Float32Array = new Float32Array(0);
+  /** The reduced gradients and loss that wait for their commit. */
+  #held: Float32Array | undefined;
   #commits: (Attempt & { samples: number; lossSum: number })[] = [];
   #order: { epoch: number; order: Uint32Array } | undefined;
   #computing: Promise<void> = Promise.resolve();
@@ -84,7 +78,7 @@ export class JobSession {
     this.#o = o;
     this.job = o.job;
     this.#plan = stepPlan({ manifest: o.manifest, trainRows: o.dataset.trainRows });
-    this.#nodeIds = [...o.nodes.keys()].sort((a, b) => a - b);
+    this.#nodeIds = o.nodes.ids;
     this.#rows = new StepRowsFactory({ manifest: o.manifest, map: o.map, dataset: o.dataset, nodes: this.#nodeIds });
     this.#machine = new StepTransaction({ worker: o.worker, nodes: this.#nodeIds, stepsMax: this.#plan.steps, applied: 0 });
     this.#peers = new PeerLinks({
@@ -92,13 +86,23 @@ export class JobSession {
       job: o.job,
       name: o.name,
       dialer: o.dialer,
+      clock: o.clock,
       events: {
         onControl: (worker, control) => this.#onPeerControl(worker, control),
         onFrame: (_, f) => this.#onPeerFrame(f),
         onLost: (_, reason) => this.#askForNewTerm(reason),
       },
     });
-    this.#tables = new TableClient({ job: o.job, map: o.map, requests: this.#requests, link: (node) => this.#link(node) });
+    this.#rounds = new DenseRounds({
+      job: o.job,
+      send: (worker, f) => this.#peers.sendFrame(worker, f),
+      awaits: ({ step, attempt }) => attempt >= this.#machine.term && step > this.#machine.applied,
+      reduced: (at, sum) => {
+        this.#held = sum;
+        this.#feed({ kind: "reduced", ...at });
+      },
+    });
+    this.#tables = new TableClient({ job: o.job, map: o.map, requests: this.#requests, link: (node) => o.nodes.get(node) });
     this.#evaluation = new Evaluation({
       manifest: o.manifest,
       rows: this.#rows,
@@ -110,13 +114,18 @@ export class JobSession {
       fail: (error) => this.#fail(error),
     });
     this.#heardAt = o.clock.now();
-    for (const [node, link] of o.nodes) this.#listen(node, link);
+    o.nodes.listen({
+      onControl: (node, control) => this.#onNodeControl(node, control),
+      onFrame: (node, f) => this.#onNodeFrame(node, f),
+      onDown: (_, link, reason) => this.#requests.failLink(link, reason),
+      onUp: (node) => this.#feed({ kind: "resend", node }),
+    });
   }
 
   /** Reads the initial dense weights and says that this worker is ready. */
   async open(): Promise<void> {
     const { manifest, dataset, model } = this.#o;
-    const weights = await readDense(this.#tables, manifest.model.variables);
+    const weights = await this.#retry(() => readDense(this.#tables, manifest.model.variables));
     this.#dense = new DenseState({ weights, optimizer: manifest.compile.optimizer });
     model.setDense(weights);
     const { trainRows, testRows, fingerprint } = dataset;
@@ -157,26 +166,14 @@ export class JobSession {
     this.#closed = true;
     this.#cancelTick();
     this.#peers.close();
-    for (const link of this.#o.nodes.values()) link.close(reason);
+    this.#o.nodes.close(reason);
     this.#o.model.dispose();
   }
 
   // -- events in -------------------------------------------------------------------------------------------
 
-  #listen(node: number, link: Link): void {
-    link.listen({
-      onControl: (control) => this.#onNodeControl(node, control),
-      onFrame: (f) => this.#onNodeFrame(node, f),
-      onClose: (reason) => {
-        this.#requests.failLink(link, reason);
-        this.#fail(new ClusterError("PARTITION_UNAVAILABLE", `PS node ${node} is gone (${reason}) and its partitions have no replica`));
-      },
-    });
-  }
-
   #onTerm({ term, members }: { term: number; members: readonly Member[] }): void {
     this.#peers.meet(members);
-    this.#earlyPieces = this.#earlyPieces.filter((f) => f.attempt >= term);
     this.#feed({ kind: "term", term, members: members.map((m) => m.worker) });
   }
 
@@ -225,8 +222,9 @@ export class JobSession {
   }
 
   #onPeerFrame(f: Frame): void {
-    if (f.opcode === "reduce") this.#onPiece(f);
+    if (f.opcode === "reduce") this.#rounds.take(f);
     else if (f.opcode === "denseState") {
+      if (f.step <= this.#machine.applied) return; // it was sent to be safe, and is not needed
       this.#dense!.restore(f.values);
       this.#o.model.setDense(this.#dense!.weights);
       this.#feed({ kind: "dense-state", step: f.step });
@@ -245,13 +243,13 @@ export class JobSession {
     const { job } = this;
     switch (effect.kind) {
       case "send-fence":
-        this.#link(effect.node).sendControl({ type: "fence", job, term: effect.term });
+        this.#o.nodes.get(effect.node).sendControl({ type: "fence", job, term: effect.term });
         break;
       case "send-start-to-node":
       case "send-start-to-worker": {
         const { step, attempt, members } = effect;
         const start: ControlOf<"start"> = { type: "start", job, step, attempt, term: attempt, slots: members.length, members: [...members] };
-        if (effect.kind === "send-start-to-node") this.#link(effect.node).sendControl(start);
+        if (effect.kind === "send-start-to-node") this.#o.nodes.get(effect.node).sendControl(start);
         else this.#peers.sendControl(effect.worker, start);
         break;
       }
@@ -259,7 +257,7 @@ export class JobSession {
         this.#peers.sendControl(effect.worker, { type: "held", job, step: effect.step, attempt: effect.attempt, rank: effect.rank });
         break;
       case "send-commit":
-        this.#link(effect.node).sendControl({ type: "commit", job, step: effect.step, attempt: effect.attempt, term: effect.term });
+        this.#o.nodes.get(effect.node).sendControl({ type: "commit", job, step: effect.step, attempt: effect.attempt, term: effect.term });
         break;
       case "send-dense-state":
         this.#peers.sendFrame(effect.worker, frame({ opcode: "denseState", job, step: effect.step, values: this.#dense!.snapshot() }));
@@ -282,18 +280,18 @@ export class JobSession {
         for (const node of this.#nodeIds) this.#push(effect, node);
         break;
       case "reduce":
-        this.#reduce(effect);
+        this.#rounds.begin({ ...effect, data: this.#computed });
         break;
       case "apply":
         this.#apply(effect);
         break;
       case "drop":
         this.#prepared.clear();
-        this.#reduction = undefined;
+        this.#rounds.abandon();
         this.#held = undefined;
         break;
       case "suspend":
-        this.#reduction = undefined;
+        this.#rounds.abandon();
         break;
       case "request-lease":
         this.#tellCoordinator({ type: "lease-request", job, purpose: "train", term: effect.term });
@@ -332,7 +330,7 @@ export class JobSession {
   /** A step's pull has the step as its request id, and the attempt as its term. */
   #pull({ step, attempt, rows }: Prepared, node: number): void {
     const sections = rows?.sections(this.#nodeIds.indexOf(node)) ?? {};
-    this.#link(node).sendFrame(frame({ opcode: "pull", job: this.job, requestId: step, step, term: attempt, ...sections }));
+    this.#o.nodes.get(node).sendFrame(frame({ opcode: "pull", job: this.job, requestId: step, step, term: attempt, ...sections }));
   }
 
   #push({ step, attempt }: Attempt, node: number): void {
@@ -341,7 +339,7 @@ export class JobSession {
     const n = this.#nodeIds.indexOf(node);
     const slot = this.#machine.rank;
     const { rows } = prepared;
-    this.#link(node).sendFrame(frame({ opcode: "push", job: this.job, requestId: step, step, attempt, term: attempt, slot, ...rows.sections(n), values: rows.gradientsFor(n) }));
+    this.#o.nodes.get(node).sendFrame(frame({ opcode: "push", job: this.job, requestId: step, step, attempt, term: attempt, slot, ...rows.sections(n), values: rows.gradientsFor(n) }));
   }
 
   async #compute({ step, attempt }: Attempt): Promise<void> {
@@ -364,56 +362,16 @@ export class JobSession {
     const data = new Float32Array(result.denseGrads.length + 1);
     data.set(result.denseGrads);
     data[data.length - 1] = result.lossSum;
-    this.#toReduce = { step, attempt, data };
+    this.#computed = data;
     this.#feed({ kind: "computed", step, attempt });
-  }
-
-  #toReduce: (Attempt & { data: Float32Array }) | undefined;
-
-  // -- all-reduce ------------------------------------------------------------------------------------------
-
-  #reduce({ step, attempt, rank, members }: { step: number; attempt: number; rank: number; members: readonly number[] }): void {
-    const { data } = this.#toReduce!;
-    const size = members.length;
-    const ring = new RingAllReduce({ rank, size, data });
-    this.#reduction = { step, attempt, ring, data, rank, next: members[(rank + 1) % size]! };
-    for (const piece of ring.start()) this.#sendPiece(this.#reduction, piece);
-    const early = this.#earlyPieces;
-    this.#earlyPieces = [];
-    for (const f of early) this.#onPiece(f);
-    this.#finishReduction();
-  }
-
-  #onPiece(f: Frame): void {
-    const reduction = this.#reduction;
-    if (reduction?.step === f.step && reduction.attempt === f.attempt) {
-      for (const piece of reduction.ring.receive({ hop: f.cursor, chunk: f.table, part: f.requestId, values: f.values })) this.#sendPiece(reduction, piece);
-      this.#finishReduction();
-    } else if (f.attempt >= this.#machine.term && f.step > this.#machine.applied) {
-      if (this.#earlyPieces.length >= LIMITS.earlyFramesMax) throw new ProtocolError(`over ${LIMITS.earlyFramesMax} all-reduce frames came for steps this worker has not reached`);
-      this.#earlyPieces.push(f);
-    } // else: of an abandoned attempt
-  }
-
-  #sendPiece({ step, attempt, rank, next }: Reduction, { hop, chunk, part, values }: RingPiece): void {
-    this.#peers.sendFrame(next, frame({ opcode: "reduce", job: this.job, step, attempt, term: attempt, slot: rank, cursor: hop, table: chunk, requestId: part, values }));
-  }
-
-  #finishReduction(): void {
-    const reduction = this.#reduction;
-    if (!reduction?.ring.done) return;
-    this.#reduction = undefined;
-    const { step, attempt, data } = reduction;
-    this.#held = { step, attempt, grads: data.subarray(0, data.length - 1), lossSum: data[data.length - 1]! };
-    this.#feed({ kind: "reduced", step, attempt });
   }
 
   #apply({ step, attempt }: Attempt): void {
     const held = this.#held!;
-    this.#dense!.update({ grads: held.grads, step });
+    this.#dense!.update({ grads: held, step });
     this.#o.model.setDense(this.#dense!.weights);
     const { from, to } = this.#plan.samplesOf(step);
-    this.#commits.push({ step, attempt, samples: to - from, lossSum: held.lossSum });
+    this.#commits.push({ step, attempt, samples: to - from, lossSum: held.at(-1)! });
     if (this.#commits.length > COMMITS_REPEATED) this.#commits.shift();
     this.#held = undefined;
   }
@@ -430,7 +388,7 @@ export class JobSession {
   }
 
   async #finish(step: number): Promise<void> {
-    await writeDense(this.#tables, this.#o.manifest.model.variables, this.#dense!.weights);
+    await this.#retry(() => writeDense(this.#tables, this.#o.manifest.model.variables, this.#dense!.weights));
     this.#tellCoordinator({ type: "trained", job: this.job, term: this.#machine.term, step });
   }
 
@@ -438,10 +396,15 @@ export class JobSession {
   async #pullCommitted(rows: StepRows): Promise<void> {
     await Promise.all(
       this.#nodeIds.map(async (node, n) => {
-        const reply = await this.#requests.ask(this.#link(node), frame({ opcode: "pull", job: this.job, ...rows.sections(n) }));
+        const request = frame({ opcode: "pull", job: this.job, ...rows.sections(n) });
+        const reply = await this.#retry(() => this.#requests.ask(this.#o.nodes.get(node), request));
         rows.takeReply(n, reply.values);
       }),
     );
+  }
+
+  #retry<T>(attempt: () => Promise<T>): Promise<T> {
+    return retry({ clock: this.#o.clock, attempt });
   }
 
   #askForNewTerm(reason: string): void {
@@ -466,10 +429,6 @@ export class JobSession {
 
   #tellCoordinator(control: Control): void {
     if (!this.#closed) this.#o.coordinator.send(control);
-  }
-
-  #link(node: number): Link {
-    return this.#o.nodes.get(node)!;
   }
 }
 

@@ -2,9 +2,10 @@
  * A worker's links to the other workers of its job. What is sent before a link is up waits for it; the younger
  * worker dials the older one, so there is one WebSocket per pair.
  */
-import { LIMITS } from "../limits.ts";
+import { retry } from "../client/index.ts";
 import { ClusterError } from "../errors.ts";
-import type { Control, Dialer, Frame, Link, Member } from "../wire/index.ts";
+import { LIMITS } from "../limits.ts";
+import type { Clock, Control, Dialer, Frame, Link, Member } from "../wire/index.ts";
 
 export interface PeerEvents {
   onControl(worker: number, control: Control): void;
@@ -20,6 +21,7 @@ export class PeerLinks {
   readonly #job: number;
   readonly #name: string;
   readonly #dialer: Dialer;
+  readonly #clock: Clock;
   readonly #events: PeerEvents;
   readonly #links = new Map<number, Link>();
   readonly #dialing = new Set<number>();
@@ -27,11 +29,12 @@ export class PeerLinks {
   #members: ReadonlySet<number> = new Set();
   #closed = false;
 
-  constructor(o: { worker: number; job: number; name: string; dialer: Dialer; events: PeerEvents }) {
+  constructor(o: { worker: number; job: number; name: string; dialer: Dialer; clock: Clock; events: PeerEvents }) {
     this.#worker = o.worker;
     this.#job = o.job;
     this.#name = o.name;
     this.#dialer = o.dialer;
+    this.#clock = o.clock;
     this.#events = o.events;
   }
 
@@ -86,11 +89,12 @@ export class PeerLinks {
   async #dial(worker: number, address: string): Promise<void> {
     this.#dialing.add(worker);
     try {
-      const link = await this.#dialer.dial(address, { role: "peer", name: this.#name, id: this.#worker, job: this.#job });
+      // A worker that does not answer may be dead: then the coordinator will say so, and a new term begins.
+      const link = await retry({ clock: this.#clock, attempt: () => this.#dialer.dial(address, { role: "peer", name: this.#name, id: this.#worker, job: this.#job }) });
       this.accept(worker, link);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      if (!this.#closed) this.#events.onLost(worker, `cannot reach worker ${worker}: ${reason}`);
+      if (!this.#closed && this.#members.has(worker)) this.#events.onLost(worker, `cannot reach worker ${worker}: ${reason}`);
     } finally {
       this.#dialing.delete(worker);
     }

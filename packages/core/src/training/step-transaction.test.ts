@@ -138,6 +138,13 @@ describe("StepTransaction", () => {
     expect(effects.filter((e) => e.kind === "send-dense-state")).toEqual([{ kind: "send-dense-state", worker: 12, step: 1 }]);
   });
 
+  test("a joiner that was started but never held a result is given the dense state again", () => {
+    const { feed } = leaderAt(2);
+    feed({ kind: "term", term: 2, members: [10, 12] }, promise(1, 2, 1, 1), promise(2, 2, 1, 1));
+    feed({ kind: "term", term: 3, members: [10, 12] }, promise(1, 3, 1, 1));
+    expect(kinds(feed(promise(2, 3, 1, 1)))).toContain("send-dense-state");
+  });
+
   test("a leader without the dense state fails the job instead of guessing", () => {
     const { feed } = machine();
     feed({ kind: "term", term: 9, members: [10] }, promise(1, 9, 7, 3));

@@ -90,7 +90,7 @@ export class StepTransaction {
   readonly #worker: number;
   #term = 0;
   #members: readonly number[] = [];
-  /** Members that are known to hold the dense state of the newest started step. */
+  /** Members that held the dense result of the newest committed step; who was only started may have missed it. */
   #synced: ReadonlySet<number> = new Set();
   #election: Election | undefined;
   #run: Run | undefined;
@@ -281,7 +281,6 @@ export class StepTransaction {
     this.#held = undefined;
     this.#term = attempt; // the leader's word may arrive before the coordinator's
     this.#members = members;
-    this.#synced = new Set(members);
     this.#suspended = false;
     this.#run = newRun({ step, attempt }, members);
     this.#prepare(step, out);
@@ -367,6 +366,7 @@ export class StepTransaction {
   #apply(committed: Attempt, out: StepEffect[]): void {
     this.#held = undefined;
     this.#applied = committed.step;
+    this.#synced = new Set(this.#run!.members);
     out.push({ kind: "apply", step: committed.step, attempt: committed.attempt });
   }
 

@@ -12,6 +12,7 @@ import { LIMITS } from "../limits.ts";
 import type { Clock, Control, ControlOf, Dialer, Link } from "../wire/index.ts";
 import type { GradientModel } from "./gradient-model.ts";
 import { JobSession } from "./job-session.ts";
+import { NodeLinks } from "./node-links.ts";
 
 export interface WorkerSessionOptions {
   name: string;
@@ -105,30 +106,28 @@ export class WorkerSession {
     const opening = { job, waiting: [] as Control[], peers: [] as { worker: number; link: Link }[], cancelled: false };
     this.#leaveJob("another job begins");
     this.#opening = opening;
-    const links = new Map<number, Link>();
     const { coordinator, name, dialer, clock, log } = this.#o;
     const tell = (control: Control) => coordinator.sendControl(control);
+    const owners = new Set(map.entries.map((entry) => entry.chain[0]!));
+    const addresses = new Map(map.nodes.filter(({ node }) => owners.has(node)).map(({ node, address }) => [node, address]));
+    const nodes = new NodeLinks({ addresses, hello: { role: "worker", name, id: this.#worker, job }, dialer, clock });
     try {
       const dataset = await this.#o.openDataset(manifest);
       const model = await this.#o.openModel(manifest);
-      const nodes = new Set(map.entries.map((entry) => entry.chain[0]!));
-      for (const { node, address } of map.nodes) {
-        if (!nodes.has(node)) continue;
-        links.set(node, await dialer.dial(address, { role: "worker", name, id: this.#worker, job }));
-      }
+      await nodes.open();
       if (opening.cancelled || this.#stopped) {
-        for (const link of links.values()) link.close("the job has ended");
+        nodes.close("the job has ended");
         model.dispose();
         return;
       }
-      const session = new JobSession({ job, manifest, map, worker: this.#worker, name, dataset, model, nodes: links, coordinator: { send: tell }, dialer, clock });
+      const session = new JobSession({ job, manifest, map, worker: this.#worker, name, dataset, model, nodes, coordinator: { send: tell }, dialer, clock });
       this.#job = session;
       this.#opening = undefined;
       for (const { worker, link } of opening.peers) session.acceptPeer(worker, link);
       for (const control of opening.waiting) session.onCoordinator(control);
       await session.open();
     } catch (error) {
-      for (const link of links.values()) link.close("the job could not be opened");
+      nodes.close("the job could not be opened");
       if (opening.cancelled) return;
       const message = error instanceof Error ? error.message : String(error);
       log(`cannot open job ${job} (${manifest.name}): ${message}`);

@@ -9,7 +9,7 @@ import { consistencySpecSchema } from "../consistency/index.ts";
 import { ProtocolError } from "../errors.ts";
 import { jobManifestSchema } from "../job/index.ts";
 import { LIMITS } from "../limits.ts";
-import { partitionMapSchema, tableSpecSchema } from "../partition/index.ts";
+import { partitionMapSchema, psNodeSchema, tableSpecSchema } from "../partition/index.ts";
 import { metricsStateSchema } from "../metrics/index.ts";
 
 export const PROTOCOL_MIN = 1;
@@ -55,7 +55,17 @@ export const jobStatusSchema = z.strictObject({
 export type JobStatus = z.infer<typeof jobStatusSchema>;
 
 export const clusterStatusSchema = z.strictObject({
-  nodes: z.array(z.strictObject({ node: u32, name, address: name, alive: z.boolean(), partitions: u32, rows: u32, bytes: z.number() })),
+  nodes: z.array(
+    z.strictObject({
+      node: u32,
+      name,
+      address: name,
+      alive: z.boolean(),
+      partitions: u32,
+      rows: u32,
+      bytes: z.number(),
+    }),
+  ),
   workers: z.array(z.strictObject({ worker: u32, name, job: u32.nullable(), backend: z.string() })),
   jobs: z.array(jobStatusSchema),
   mapVersion: u32,
@@ -64,17 +74,29 @@ export type ClusterStatus = z.infer<typeof clusterStatusSchema>;
 
 export const controlSchema = z.discriminatedUnion("type", [
   // -- every connection ------------------------------------------------------------------------------------
-  of("hello", { protocol: z.strictObject({ min: version, max: version }), role: roleSchema, name, id: u32.optional(), job: u32.optional() }),
-  of("welcome", { protocol: version, name }),
-  of("refuse", { code: name, message: text }),
+  // The first three are read by peers of other versions, so what those add is let pass.
+  of("hello", {
+    protocol: z.object({ min: version, max: version }),
+    role: roleSchema,
+    name,
+    id: u32.optional(),
+    job: u32.optional(),
+  }).strip(),
+  of("welcome", { protocol: version, name }).strip(),
+  of("refuse", { code: name, message: text }).strip(),
   of("error", { code: name, message: text, job: u32.optional(), requestId: u32.optional() }),
   of("heartbeat", { rows: u32.optional(), bytes: z.number().optional() }),
 
   // -- PS node ↔ coordinator -------------------------------------------------------------------------------
-  of("ps-join", { name, address: name }),
+  of("ps-join", psNodeSchema.pick({ name: true, address: true }).shape),
   of("ps-joined", { node: u32 }),
   of("map", { map: partitionMapSchema }),
-  of("open-job", { job: u32, seed: u32, consistency: consistencySpecSchema, tables: z.array(tableSpecSchema).max(LIMITS.tablesPerJobMax) }),
+  of("open-job", {
+    job: u32,
+    seed: u32,
+    consistency: consistencySpecSchema,
+    tables: z.array(tableSpecSchema).max(LIMITS.tablesPerJobMax),
+  }),
   of("job-opened", { job: u32 }),
   of("close-job", { job: u32 }),
 
@@ -130,8 +152,12 @@ export type Control = z.infer<typeof controlSchema>;
 export type ControlType = Control["type"];
 export type ControlOf<T extends ControlType> = Extract<Control, { type: T }>;
 
+/** @throws {RangeError} over the limit of `limits.ts` */
 export function encodeControl(message: Control): string {
-  return JSON.stringify(message);
+  const json = JSON.stringify(message);
+  const fault = lengthFault(json);
+  if (fault) throw new RangeError(`cannot send control message "${message.type}": ${fault}`);
+  return json;
 }
 
 /**
@@ -140,20 +166,40 @@ export function encodeControl(message: Control): string {
  * @throws {ProtocolError} naming the type and the first field that is wrong
  */
 export function decodeControl(json: string): Control {
-  if (json.length > LIMITS.controlBytesMax) {
-    throw new ProtocolError(`control message of ${json.length} characters is over the limit of ${LIMITS.controlBytesMax}`);
-  }
+  const fault = lengthFault(json);
+  if (fault) throw new ProtocolError(`control message: ${fault}`);
   let value: unknown;
   try {
     value = JSON.parse(json);
   } catch (cause) {
     throw new ProtocolError(`control message is not JSON: ${json.slice(0, 80)}`, { cause });
   }
-  const parsed = controlSchema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  const type = typeof value === "object" && value !== null && "type" in value ? String(value.type).slice(0, 60) : "untyped";
-  throw new ProtocolError(`control message "${type}": ${issue?.path.join(".") ?? ""} ${issue?.message ?? "is not valid"}`);
+  const type = typeof value === "object" && value !== null && "type" in value ? value.type : undefined;
+  if (typeof type !== "string") throw new ProtocolError(`control message without a type: ${json.slice(0, 80)}`);
+  if (!CONTROL_TYPES.has(type)) throw new ProtocolError(`unknown control message "${type.slice(0, 60)}"`);
+  const issue = firstIssue(value);
+  if (typeof issue !== "string") return issue;
+  throw new ProtocolError(`control message "${type}": ${issue}`);
+}
+
+const CONTROL_TYPES: ReadonlySet<string> = new Set(controlSchema.options.map((option) => option.shape.type.value));
+
+/** The message, or the first thing that is wrong with it. */
+function firstIssue(value: unknown): Control | string {
+  try {
+    const parsed = controlSchema.safeParse(value);
+    if (parsed.success) return parsed.data;
+    const issue = parsed.error.issues[0]!;
+    return `${issue.path.join(".")} ${issue.message}`.trim();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return "nested too deeply"; // schemas recurse, and the stack ends before the message does
+  }
+}
+
+function lengthFault(json: string): string | undefined {
+  if (json.length <= LIMITS.controlBytesMax) return undefined;
+  return `${json.length} characters, over the limit of ${LIMITS.controlBytesMax}`;
 }
 
 /** The highest protocol version both sides speak, if there is one. */
@@ -169,7 +215,11 @@ export function versionRefusal(theirs: { min: number; max: number; name: string 
     type: "refuse",
     code: "PROTOCOL_VERSION",
     message:
-      `${theirs.name} speaks protocol ${theirs.min}–${theirs.max}, this side ${PROTOCOL_MIN}–${PROTOCOL_MAX}; ` +
+      `${theirs.name} speaks protocol ${range(theirs)}, this side ${range({ min: PROTOCOL_MIN, max: PROTOCOL_MAX })}; ` +
       `upgrade ${older ? theirs.name : "this side"} so that both run the same Volary release`,
   };
+}
+
+function range({ min, max }: { min: number; max: number }): string {
+  return min === max ? String(min) : `${min}–${max}`;
 }

@@ -155,8 +155,10 @@ export function encodeFrame(f: Frame): Uint8Array<ArrayBuffer> {
  */
 export function decodeFrame(bytes: Uint8Array): Frame {
   const length = bytes.byteLength;
-  if (length < HEADER_BYTES) throw new ProtocolError(`frame of ${length} bytes is shorter than its ${HEADER_BYTES}-byte header`);
-  if (length > LIMITS.frameBytesMax) throw new ProtocolError(`frame of ${length} bytes is over the limit of ${LIMITS.frameBytesMax}`);
+  if (length < HEADER_BYTES)
+    throw new ProtocolError(`frame of ${length} bytes is shorter than its ${HEADER_BYTES}-byte header`);
+  if (length > LIMITS.frameBytesMax)
+    throw new ProtocolError(`frame of ${length} bytes is over the limit of ${LIMITS.frameBytesMax}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, length);
   const magic = view.getUint16(0, true);
   if (magic !== FRAME_MAGIC) throw new ProtocolError(`not a Volary frame: magic 0x${magic.toString(16)}`);

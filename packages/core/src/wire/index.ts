@@ -16,7 +16,27 @@ export {
   type Member,
   type Role,
 } from "./control.ts";
-export { DTYPES, END_OF_EXPORT, FRAME_MAGIC, FRAME_VERSION, HEADER_BYTES, OPCODES, decodeFrame, encodeFrame, frame, type Frame, type Opcode } from "./frame.ts";
+export {
+  DTYPES,
+  END_OF_EXPORT,
+  FRAME_MAGIC,
+  FRAME_VERSION,
+  HEADER_BYTES,
+  OPCODES,
+  decodeFrame,
+  encodeFrame,
+  frame,
+  type Frame,
+  type Opcode,
+} from "./frame.ts";
 export type { Clock } from "./clock.ts";
+export { connectWithBackoff, type ConnectOptions } from "./connect.ts";
 export type { Dialer, Hello, Link, LinkEvents, Message } from "./link.ts";
-export { acceptLink, openLink, type Socket } from "./socket-link.ts";
+export {
+  acceptLink,
+  openLink,
+  type AcceptLinkOptions,
+  type FaultSink,
+  type OpenLinkOptions,
+  type Socket,
+} from "./socket-link.ts";

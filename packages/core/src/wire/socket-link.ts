@@ -103,9 +103,7 @@ export async function openLink(o: OpenLinkOptions): Promise<Link> {
  *
  * @returns the link and the peer's hello, or undefined when the peer was turned away or left; never rejects
  */
-export async function acceptLink(
-  o: AcceptLinkOptions,
-): Promise<{ link: Link; hello: ControlOf<"hello"> } | undefined> {
+export async function acceptLink(o: AcceptLinkOptions): Promise<{ link: Link; hello: ControlOf<"hello"> } | undefined> {
   const link = new SocketLink({ socket: o.socket, name: "a peer that has not said hello", onFault: o.onFault });
   let hello: Control;
   try {

@@ -1,1 +1,2 @@
-export { DEVICES, openDevice, probeDevices, type Device, type DeviceName, type DeviceReport, type OpenDevice } from "./device.ts";
+export type { Device, DeviceName } from "./device.ts";
+export { DEVICES, openDevice, probeDevices, type DeviceReport, type OpenDevice } from "./devices.ts";

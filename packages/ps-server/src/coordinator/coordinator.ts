@@ -8,7 +8,7 @@
  */
 import { ClusterError, ProtocolError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
-import { firstPartitionMap, nextPartitionMap, type PartitionMap } from "@volary/core/partition";
+import { DENSE_TABLE, firstPartitionMap, nextPartitionMap, type PartitionMap } from "@volary/core/partition";
 import type { ClusterStatus, Control, ControlOf } from "@volary/core/wire";
 import { Job } from "./job.ts";
 
@@ -385,7 +385,7 @@ export class Coordinator {
     this.#opening.set(job.job, { client: link, nodes: new Set([...this.#nodes.values()].map((n) => n.node)) });
     const { seed, tables, fit } = manifest;
     for (const { link: node } of this.#nodes.values()) {
-      this.#send(node, { type: "open-job", job: job.job, seed, consistency: fit.consistency, tables });
+      this.#send(node, { type: "open-job", job: job.job, seed, consistency: fit.consistency, tables: [DENSE_TABLE, ...tables] });
     }
   }
 

@@ -1,0 +1,54 @@
+import type { ClusterStatus } from "@volary/core/wire";
+import { expect, test } from "vitest";
+import { statusText } from "./status.ts";
+
+const status: ClusterStatus = {
+  nodes: [
+    { node: 1, name: "ps-1", address: "ws://127.0.0.1:40001", alive: true, partitions: 128, rows: 9, bytes: 720 },
+    { node: 2, name: "ps-two", address: "ws://127.0.0.1:40002", alive: true, partitions: 128, rows: 206_113, bytes: 29_100_000 },
+  ],
+  workers: [{ worker: 1, name: "worker-1", job: 4, backend: "wasm" }],
+  jobs: [
+    {
+      job: 4,
+      name: "flights",
+      phase: "failed",
+      message: "a column is missing",
+      step: 1234,
+      steps: 5000,
+      epochs: 1,
+      samples: 5_054_464,
+      loss: 0.41234,
+      workers: 1,
+      term: 1,
+      evaluated: 0,
+      testRows: 0,
+      metrics: null,
+      trainSeconds: 61,
+    },
+  ],
+  mapVersion: 3,
+};
+
+test("statusText() lines its columns up", () => {
+  expect(statusText(status)).toBe(
+    [
+      "PS NODE  ADDRESS               PARTITIONS    ROWS  MEMORY",
+      "ps-1     ws://127.0.0.1:40001         128       9  720 B",
+      "ps-two   ws://127.0.0.1:40002         128  206113  29.1 MB",
+      "",
+      "WORKER    BACKEND  JOB",
+      "worker-1  wasm     4 flights",
+      "",
+      "JOB  NAME     PHASE                        STEP         LOSS    WORKERS  TIME  HELD OUT",
+      "  4  flights  failed: a column is missing  1,234/5,000  0.4123        1  1:01",
+    ].join("\n"),
+  );
+});
+
+test("statusText() says how to fill what is empty", () => {
+  const text = statusText({ nodes: [], workers: [], jobs: [], mapVersion: 0 });
+  expect(text).toContain("no PS nodes; start one with `volary ps`");
+  expect(text).toContain("no workers; start one with `volary worker`");
+  expect(text).toContain("no jobs yet; start one with `volary train");
+});

@@ -1,0 +1,108 @@
+/** `volary train`: trains a job file on a cluster of its own, or on one that runs. */
+import path from "node:path";
+import type { DeviceName } from "@volary/node-worker";
+import { Command, Option } from "commander";
+import { Cluster } from "../cluster.ts";
+import { bytesText, grouped } from "../figures.ts";
+import { interruptible } from "../interrupt.ts";
+import { fileLog, stderrLog, type LogSink } from "../log-sinks.ts";
+import { addressOf, countOf, deviceOption, example } from "../options.ts";
+import { progressScreen, type ProgressScreen } from "../progress-screen.ts";
+import type { Run } from "../run.ts";
+import type { SavedSize } from "../saved-model.ts";
+import { UserError } from "../user-error.ts";
+
+interface Options {
+  ps: number;
+  workers: number;
+  device: DeviceName | "auto";
+  coordinator?: string;
+  save?: string;
+  json?: true;
+  verbose?: true;
+}
+
+export function trainCommand(): Command {
+  return new Command("train")
+    .description("train the job that a file exports, evaluate it and save the model")
+    .argument("<job-file>", "TypeScript or JavaScript file whose default export is a job")
+    .option("--ps <count>", "parameter servers of the cluster that is started", countOf, 2)
+    .option("--workers <count>", "workers of the cluster that is started", countOf, 2)
+    .addOption(deviceOption())
+    .addOption(
+      new Option("--coordinator <address>", "train on this running cluster instead")
+        .argParser(addressOf)
+        .conflicts(["ps", "workers", "device"]),
+    )
+    .option("--save <folder>", "where the model is saved (default: runs/ and the job's name)")
+    .option("--json", "end with one JSON object on stdout, and nothing else there")
+    .option("--verbose", "show what every process says")
+    .addHelpText("after", example("volary train job.ts --workers 4 --save models/late-flights"))
+    .action(run);
+}
+
+async function run(file: string, options: Options): Promise<void> {
+  const { loadJobFile } = await import("../job-file.ts");
+  const job = await loadJobFile(file);
+  const folder = options.save ?? path.join("runs", folderName(job.name));
+  const log = await openLog(folder, options);
+  const screen = progressScreen();
+  let cluster: Cluster | undefined;
+  try {
+    await interruptible(
+      async (signal) => {
+        cluster = await openCluster({ file, options, log, screen, signal });
+        const { onStatus, onCluster } = screen;
+        const run = await cluster.train(job, { onStatus, onCluster, signal });
+        screen.end(run.status);
+        await report(run, await run.save(folder), options);
+        run.close();
+      },
+      { kill: () => cluster?.kill() },
+    );
+  } finally {
+    screen.end();
+    await cluster?.stop();
+    await log?.close();
+  }
+}
+
+function openCluster(o: {
+  file: string;
+  options: Options;
+  log: LogSink | undefined;
+  screen: ProgressScreen;
+  signal: AbortSignal;
+}): Promise<Cluster> {
+  const { coordinator, ps, workers, device } = o.options;
+  const onWarning = (message: string) => o.screen.note(message);
+  if (coordinator !== undefined) return Cluster.connect(coordinator, { onWarning });
+  o.screen.note(`starting a cluster of ${ps} PS and ${workers} workers on this machine`);
+  const baseDir = path.dirname(path.resolve(o.file));
+  return Cluster.local({ ps, workers, device, baseDir, onWarning, log: o.log?.write, signal: o.signal });
+}
+
+/** A cluster of our own has much to say: to the terminal, or to a file beside the model. */
+async function openLog(folder: string, { coordinator, verbose }: Options): Promise<LogSink | undefined> {
+  if (coordinator !== undefined) return undefined;
+  return verbose ? { write: stderrLog, close: async () => {} } : fileLog(path.join(folder, "cluster.log"));
+}
+
+async function report(run: Run, saved: SavedSize, { json }: Options): Promise<void> {
+  const { metrics, trainSeconds, samplesPerSecond } = run;
+  const { folder, rows, bytes } = saved;
+  if (json) {
+    const { name, phase, samples, testRows } = run.status;
+    const figures = { job: name, phase, metrics, testRows, samples, trainSeconds, samplesPerSecond };
+    console.log(JSON.stringify({ ...figures, saved: { folder, rows, bytes } }));
+  } else {
+    console.error(`  saved     ${folder} (${grouped(rows)} rows, ${bytesText(bytes)})`);
+  }
+}
+
+/** A job's name as that of a folder. */
+function folderName(job: string): string {
+  const name = job.replaceAll(/[^\p{L}\p{N}._-]+/gu, "-").replace(/^[.-]+/, "");
+  if (name !== "") return name;
+  throw new UserError(`the job's name ${JSON.stringify(job)} makes no folder name; say where with --save`);
+}

@@ -1,0 +1,58 @@
+/** What the commands' options have in common: how they read, and what a wrong one is told. */
+import { InvalidArgumentError, Option } from "commander";
+
+export const PORT = 7171;
+export const COORDINATOR = `ws://127.0.0.1:${PORT}`;
+export const DEVICES = ["auto", "cuda", "webgpu", "tensorflow", "wasm", "cpu"] as const;
+const COUNT_MAX = 256;
+
+/** Marks a role that a parent process started; see role-process.ts. */
+export const machineOption = (): Option => new Option("--machine").hideHelp();
+
+export const hostOption = (): Option =>
+  new Option("--host <host>", "address to listen on; 0.0.0.0 lets other machines in").default("127.0.0.1");
+
+export const coordinatorOption = (): Option =>
+  new Option("--coordinator <address>", "address of the coordinator")
+    .default(COORDINATOR)
+    .env("VOLARY_COORDINATOR")
+    .argParser(addressOf);
+
+export const deviceOption = (): Option =>
+  new Option("--device <device>", "what computes; auto takes the fastest that works").choices(DEVICES).default("auto");
+
+export function portOf(text: string): number {
+  const port = wholeNumber(text);
+  if (port === undefined || port > 65_535) throw new InvalidArgumentError("Give a port from 0 to 65535; 0 takes a free one.");
+  return port;
+}
+
+/** Of processes. */
+export function countOf(text: string): number {
+  const count = wholeNumber(text);
+  if (count === undefined || count < 1 || count > COUNT_MAX) {
+    throw new InvalidArgumentError(`Give a whole number from 1 to ${COUNT_MAX}.`);
+  }
+  return count;
+}
+
+export function rowsOf(text: string): number {
+  if (text === "all") return Infinity;
+  const rows = wholeNumber(text);
+  if (rows === undefined || rows < 1) throw new InvalidArgumentError('Give a whole number from 1, or "all".');
+  return rows;
+}
+
+export function addressOf(text: string): string {
+  const url = URL.parse(text);
+  if (!url || (url.protocol !== "ws:" && url.protocol !== "wss:") || url.hostname === "") {
+    throw new InvalidArgumentError(`Give ws://HOST:PORT or wss://HOST, as ${COORDINATOR}.`);
+  }
+  return text;
+}
+
+/** The end of a command's help. */
+export const example = (...lines: string[]): string =>
+  `\nExample${lines.length > 1 ? "s" : ""}:\n${lines.map((line) => `  $ ${line}`).join("\n")}`;
+
+const wholeNumber = (text: string): number | undefined => (/^\d{1,9}$/.test(text) ? Number(text) : undefined);

@@ -1,0 +1,209 @@
+/**
+ * What a person sees of a job that trains, as pure functions: news → state → lines of text. Putting lines on a
+ * terminal is `progress-screen.ts`.
+ */
+import type { ClusterStatus, JobStatus } from "@volary/core/wire";
+import { bytesText, clockText, grouped, plural, short, sparkline } from "./figures.ts";
+
+export interface ProgressState {
+  readonly job: JobStatus | undefined;
+  readonly cluster: ClusterStatus | undefined;
+  /** Loss over the steps so far, thinned to at most {@link LOSSES_MAX} values. */
+  readonly losses: readonly number[];
+  /** Every how many steps a loss is kept. */
+  readonly lossEvery: number;
+  /** Recent (time, samples), for the speed right now. */
+  readonly marks: readonly Mark[];
+}
+
+interface Mark {
+  readonly atMs: number;
+  readonly samples: number;
+}
+
+/** Text with a style; only the style goes where there is no colour. */
+export type Span = readonly [text: string, style?: Style];
+export type Style = "bold" | "dim" | "green" | "red" | "cyan";
+export type Line = readonly Span[];
+
+const LOSSES_MAX = 64;
+const SPARKS_MAX = 24;
+const BAR_MAX = 32;
+/** The speed is that of the last few seconds. */
+const SPEED_WINDOW_MS = 5_000;
+const MARK_EVERY_MS = 250;
+
+export const newProgress: ProgressState = { job: undefined, cluster: undefined, losses: [], lossEvery: 1, marks: [] };
+
+/** Takes in what the coordinator said of the job. */
+export function withJob(state: ProgressState, job: JobStatus, nowMs: number): ProgressState {
+  const same = state.job?.job === job.job ? state : { ...newProgress, cluster: state.cluster };
+  return { ...same, job, ...lossesWith(same, job), marks: marksWith(same.marks, { atMs: nowMs, samples: job.samples }) };
+}
+
+/** Takes in what the coordinator said of the cluster. */
+export const withCluster = (state: ProgressState, cluster: ClusterStatus): ProgressState => ({ ...state, cluster });
+
+/** Samples per second over the last few seconds. */
+export function speedOf({ marks }: ProgressState): number {
+  const first = marks[0];
+  const last = marks.at(-1);
+  if (!first || !last || last.atMs <= first.atMs) return 0;
+  return ((last.samples - first.samples) * 1000) / (last.atMs - first.atMs);
+}
+
+/** The block of lines that a terminal shows and redraws. */
+export function progressLines(state: ProgressState, { columns }: { columns: number }): Line[] {
+  const { job } = state;
+  if (!job) return [];
+  const lines = [headline(job, columns)];
+  if (job.phase === "training" && job.step > 0) lines.push(trainingLine(state, job));
+  const cluster = clusterLine(state, job);
+  if (cluster) lines.push(cluster);
+  return lines.map((line) => cut(line, columns));
+}
+
+/** The same in one line, for a log. */
+export function progressLogLine(state: ProgressState): string {
+  const { job } = state;
+  if (!job) return "";
+  const parts = [`${job.name}: ${phaseText(job)}`];
+  if (job.phase === "training" && job.step > 0) {
+    const speed = speedOf(state);
+    parts.push(`loss ${lossText(job.loss)}`, `${short(speed)} samples/s`, timesText(job, speed));
+  }
+  const cluster = clusterLine(state, job);
+  if (cluster) parts.push(textOf(cluster).trim());
+  return parts.join(", ");
+}
+
+/** What stays when the job is done. */
+export function resultLines(job: JobStatus): Line[] {
+  const { name, samples, trainSeconds, metrics, testRows } = job;
+  const speed = trainSeconds > 0 ? samples / trainSeconds : 0;
+  const trained: Line = [
+    [name, "bold"],
+    [`  trained on ${short(samples)} samples in ${clockText(trainSeconds)} (${short(speed)} samples/s)`],
+  ];
+  const held = Object.entries(metrics ?? {});
+  if (held.length === 0) return [trained, [["  no rows were held out, so nothing was evaluated", "dim"]]];
+  const figures = held.map(([metric, value]) => `${metric} ${value.toFixed(4)}`).join("   ");
+  return [trained, [["  held out  ", "dim"], [figures, "green"], [`   on ${plural(testRows, "row")}`, "dim"]]];
+}
+
+/** A line as text, with ANSI styles where there is colour. */
+export function lineText(line: Line, { colour }: { colour: boolean }): string {
+  return line.map(([text, style]) => (colour && style ? `${ANSI[style]}${text}\u001b[0m` : text)).join("");
+}
+
+const ANSI: Record<Style, string> = {
+  bold: "\u001b[1m",
+  dim: "\u001b[2m",
+  green: "\u001b[32m",
+  red: "\u001b[31m",
+  cyan: "\u001b[36m",
+};
+
+function headline(job: JobStatus, columns: number): Line {
+  const share = job.phase === "evaluating" ? ratio(job.evaluated, job.testRows) : ratio(job.step, job.steps);
+  const text = phaseText(job);
+  const hasBar = job.phase === "training" || job.phase === "evaluating";
+  const room = Math.min(BAR_MAX, columns - job.name.length - text.length - 5);
+  if (!hasBar || room < 8) return [[job.name, "bold"], [`  ${text}`]];
+  const full = Math.round(share * room);
+  return [[job.name, "bold"], ["  "], ["█".repeat(full), "cyan"], ["░".repeat(room - full), "dim"], [`  ${text}`]];
+}
+
+function phaseText(job: JobStatus): string {
+  switch (job.phase) {
+    case "preparing":
+      return "sending the first weights";
+    case "waiting":
+      return `waiting for workers to read their data (${job.workers} ready)`;
+    case "training":
+      return `${epochText(job)}step ${grouped(job.step)} of ${grouped(job.steps)} (${percent(ratio(job.step, job.steps))})`;
+    case "evaluating":
+      return `evaluating ${grouped(job.evaluated)} of ${plural(job.testRows, "held-out row")}`;
+    case "done":
+      return "done";
+    case "failed":
+    case "stopped":
+      return `${job.phase}${job.message === undefined ? "" : `: ${job.message}`}`;
+    default:
+      return job.phase satisfies never;
+  }
+}
+
+function epochText({ epochs, step, steps }: JobStatus): string {
+  if (epochs === 1 || steps === 0) return "";
+  const epoch = Math.min(epochs, Math.floor((Math.max(0, step - 1) * epochs) / steps) + 1);
+  return `epoch ${epoch} of ${epochs}, `;
+}
+
+function trainingLine(state: ProgressState, job: JobStatus): Line {
+  const speed = speedOf(state);
+  return [
+    ["  loss "],
+    [lossText(job.loss), "bold"],
+    ["  "],
+    [sparkline(thin(state.losses, SPARKS_MAX)), "cyan"],
+    [`  ${short(speed)} samples/s  ${timesText(job, speed)}`],
+  ];
+}
+
+function timesText(job: JobStatus, speed: number): string {
+  const perStep = job.step > 0 ? job.samples / job.step : 0;
+  const left = speed > 0 ? ((job.steps - job.step) * perStep) / speed : NaN;
+  return `${clockText(job.trainSeconds)} elapsed${Number.isFinite(left) ? `, ${clockText(left)} left` : ""}`;
+}
+
+function clusterLine({ cluster }: ProgressState, job: JobStatus): Line | undefined {
+  if (!cluster) return undefined;
+  const rows = cluster.nodes.reduce((sum, node) => sum + node.rows, 0);
+  const bytes = cluster.nodes.reduce((sum, node) => sum + node.bytes, 0);
+  const working = cluster.workers.filter((worker) => worker.job === job.job);
+  const backends = [...new Set(working.map(({ backend }) => backend.split(" ")[0]))].filter(Boolean).join(", ");
+  const workers = `${plural(working.length, "worker")}${backends ? ` on ${backends}` : ""}`;
+  return [[`  ${workers}, ${plural(cluster.nodes.length, "PS node")} with ${short(rows)} rows, ${bytesText(bytes)}`, "dim"]];
+}
+
+const lossText = (loss: number | null): string => (loss === null ? "–" : loss.toPrecision(4));
+const percent = (share: number): string => `${Math.floor(share * 100)} %`;
+const ratio = (part: number, whole: number): number => (whole > 0 ? Math.min(1, part / whole) : 0);
+const textOf = (line: Line): string => line.map(([text]) => text).join("");
+
+/** Keeps every loss until there are too many, then every second, every fourth, … */
+function lossesWith(state: ProgressState, job: JobStatus): Pick<ProgressState, "losses" | "lossEvery"> {
+  const { losses, lossEvery } = state;
+  if (job.loss === null || job.step < losses.length * lossEvery || job.step === state.job?.step) return { losses, lossEvery };
+  const more = [...losses, job.loss];
+  if (more.length < LOSSES_MAX) return { losses: more, lossEvery };
+  return { losses: more.filter((_, i) => i % 2 === 0), lossEvery: lossEvery * 2 };
+}
+
+function marksWith(marks: readonly Mark[], mark: Mark): readonly Mark[] {
+  const before = marks.at(-2);
+  // The newest mark is replaced until it is old enough to stay.
+  const kept = before && mark.atMs - before.atMs < MARK_EVERY_MS ? marks.slice(0, -1) : marks;
+  const recent = kept.filter(({ atMs }, i) => mark.atMs - atMs <= SPEED_WINDOW_MS || i === kept.length - 1);
+  return [...recent, mark];
+}
+
+/** At most `countMax` means of neighbours. */
+function thin(values: readonly number[], countMax: number): number[] {
+  const count = Math.min(countMax, values.length);
+  return Array.from({ length: count }, (_, i) => {
+    const group = values.slice(Math.floor((i * values.length) / count), Math.floor(((i + 1) * values.length) / count));
+    return group.reduce((sum, value) => sum + value, 0) / group.length;
+  });
+}
+
+/** A line that does not wrap: a wrapped one would be redrawn in the wrong place. */
+function cut(line: Line, columns: number): Line {
+  let room = columns - 1;
+  return line.flatMap(([text, style]): Line => {
+    const shown = text.length <= room ? text : `${text.slice(0, Math.max(0, room - 1))}${room > 0 ? "…" : ""}`;
+    room -= shown.length;
+    return shown === "" ? [] : [style === undefined ? [shown] : [shown, style]];
+  });
+}

@@ -1,0 +1,129 @@
+import * as tfl from "@tensorflow/tfjs-layers";
+import { describe, expect, it } from "vitest";
+import {
+  adagrad,
+  adam,
+  atLeast,
+  bsp,
+  cross,
+  defineJob,
+  embedding,
+  hourOf,
+  input,
+  npmFile,
+  parquet,
+  since,
+  through,
+} from "../index.ts";
+
+const tf = tfl;
+
+/** The sample of the design, word for word but for the package `tf` comes from. */
+const sample = defineJob({
+  name: "flight-delays",
+  data: parquet(npmFile("vega-datasets/data/flights-3m.parquet"), {
+    fields: { route: cross("origin", "destination"), hour: hourOf("date") },
+    label: atLeast("delay", 15),
+    test: since("date", "2001-06-13T08:02"),
+  }),
+  model() {
+    const route = input({ name: "route", dtype: "string" }); // any vocabulary, no inputDim
+    const hour = input({ name: "hour", dtype: "int32" });
+    const rows = [
+      embedding({ table: "route", dim: 16 }).apply(route),
+      embedding({ table: "hour", dim: 16 }).apply(hour),
+    ];
+    const late = through(
+      rows,
+      tf.layers.concatenate(),
+      tf.layers.dense({ units: 64, activation: "relu" }),
+      tf.layers.dense({ units: 1, activation: "sigmoid" }),
+    );
+    return tf.model({ inputs: [route, hour], outputs: late });
+  },
+  compile: {
+    optimizer: "adam",
+    sparseOptimizer: adagrad({ learningRate: 0.05 }),
+    loss: "binaryCrossentropy",
+    metrics: ["auc"],
+  },
+  fit: { epochs: 1, batchSize: 4096, consistency: bsp() },
+});
+
+/** The sample with one part changed, as a caller without types might. */
+const withPart = (part: object) => () => defineJob({ ...sample, ...part });
+const withFit = (fit: object) => withPart({ fit: { batchSize: 4096, ...fit } });
+const withCompile = (compile: object) =>
+  withPart({ compile: { optimizer: "adam", loss: "binaryCrossentropy", ...compile } });
+
+describe("defineJob", () => {
+  it("writes out every default, and freezes what it gives", () => {
+    const job = defineJob({
+      ...sample,
+      compile: { optimizer: "adam", loss: "meanSquaredError" },
+      fit: { batchSize: 64 },
+    });
+    expect(job).toMatchObject({
+      seed: 0,
+      compile: { optimizer: adam(), sparseOptimizer: adam(), loss: "meanSquaredError", metrics: [] },
+      fit: { epochs: 1, batchSize: 64, consistency: { mode: "bsp" } },
+    });
+    expect([job, job.compile, job.compile.metrics, job.fit].every(Object.isFrozen)).toBe(true);
+  });
+
+  it("takes what it gave", () => {
+    expect(defineJob(sample)).toEqual(sample);
+  });
+
+  it.each([
+    [
+      withPart({ optimiser: "adam" }),
+      'defineJob(): "optimiser" is unknown; there are "name", "seed", "data", "model", "compile", "fit".',
+    ],
+    [
+      withFit({ batchSise: 1 }),
+      'job "flight-delays": fit: "batchSise" is unknown; there are "epochs", "batchSize", "consistency", "stepsMax". Did you mean "batchSize"?',
+    ],
+    [
+      withCompile({ sparseOptimiser: "adam" }),
+      'job "flight-delays": compile: "sparseOptimiser" is unknown; there are "optimizer", "sparseOptimizer", "loss", "metrics". Did you mean "sparseOptimizer"?',
+    ],
+    [
+      withCompile({ loss: "binaryCrossEntropy" }),
+      'job "flight-delays": compile.loss is "binaryCrossEntropy"; use one of "binaryCrossentropy", "meanSquaredError". Did you mean "binaryCrossentropy"?',
+    ],
+    [
+      withCompile({ metrics: ["acc"] }),
+      'job "flight-delays": compile.metrics[0] is "acc"; use one of "auc", "logloss", "mse". Did you mean "auc"?',
+    ],
+    [withCompile({ metrics: "auc" }), 'job "flight-delays": compile.metrics is "auc"; it must be a list, as ["auc"]'],
+    [withCompile({ optimizer: undefined }), /compile.optimizer is undefined; use a name, as "adam"/],
+    [withPart({ fit: undefined }), 'job "flight-delays": fit is undefined; it must be an object'],
+    [withPart({ model: 7 }), /job "flight-delays": model is no function/],
+    [withPart({ name: "" }), /name is ""; give the job a name/],
+    [withFit({ consistency: "bsp" }), 'job "flight-delays": fit.consistency is "bsp"; make it with bsp()'],
+    [withPart({ data: { ...sample.data, format: "csv" } }), /job "flight-delays": data.format: /],
+  ])("refuses a wrong word: %#", (define, message) => {
+    expect(define).toThrow(TypeError);
+    expect(define).toThrow(message);
+  });
+
+  it.each([
+    [
+      withFit({ batchSize: 0 }),
+      'job "flight-delays": fit.batchSize is 0; it must be an integer from 1 to 4294967295, as 4096',
+    ],
+    [withFit({ batchSize: undefined }), /fit.batchSize is undefined; it must be an integer/],
+    [withFit({ epochs: 1.5 }), /fit.epochs is 1.5; it must be an integer/],
+    [withFit({ stepsMax: -1 }), /fit.stepsMax is -1; it must be an integer/],
+    [withPart({ seed: 2 ** 32 }), /seed is 4294967296; it must be an integer from 0 to 4294967295/],
+    [withCompile({ optimizer: "adm" }), /^job "flight-delays": compile.optimizer: unknown optimizer "adm"/],
+    [
+      withCompile({ sparseOptimizer: { ...adagrad(), learningRate: -1 } }),
+      /^job "flight-delays": compile.sparseOptimizer: .*learningRate/,
+    ],
+  ])("refuses a number or name out of its range: %#", (define, message) => {
+    expect(define).toThrow(RangeError);
+    expect(define).toThrow(message);
+  });
+});

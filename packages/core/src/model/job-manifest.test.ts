@@ -1,0 +1,269 @@
+import * as tf from "@tensorflow/tfjs-core";
+import "@tensorflow/tfjs-backend-cpu";
+import * as tfl from "@tensorflow/tfjs-layers";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { column, cross, parquet, file, standardise, type FieldLike } from "../data/index.ts";
+import { jobManifestSchema } from "../job/manifest.ts";
+import { adagrad, adam, ftrl } from "../optimizer/index.ts";
+import { defineJob, type JobArgs } from "./define-job.ts";
+import { embedding } from "./embedding.ts";
+import { constant, uniform } from "./initializer.ts";
+import { input } from "./input.ts";
+import { manifestOf, manifestOfModel } from "./job-manifest.ts";
+import { through } from "./through.ts";
+
+const { layers } = tfl;
+const FIELDS: Record<string, FieldLike> = { a: "a", b: cross("a", "c"), x: standardise("x", { mean: 0, stddev: 1 }) };
+const dataWith = (fields: Record<string, FieldLike>) => parquet(file("data.parquet"), { fields, label: column("y") });
+const key = (name: string) => input({ name, dtype: "string" });
+const number = (name: string) => input({ name, dtype: "float32" });
+const sigmoid = () => layers.dense({ units: 1, activation: "sigmoid" });
+
+/** Two tables, a number, a shared hidden layer, dropout, recurrence: everything that has names and seeds of its own. */
+function wideModel(): tfl.LayersModel {
+  const [a, b, x] = [key("a"), key("b"), number("x")];
+  const rows = [
+    embedding({ table: "zebra", dim: 4 }).apply(a),
+    embedding({ table: "ant", dim: 2, optimizer: ftrl() }).apply(b),
+    x,
+  ];
+  const nested = tfl.sequential({
+    layers: [layers.dense({ units: 6, inputShape: [7] }), layers.dropout({ rate: 0.5 })],
+  });
+  const recurrent = layers.bidirectional({
+    layer: layers.lstm({ units: 2, recurrentInitializer: "glorotNormal" }),
+    mergeMode: "concat",
+  });
+  return tfl.model({
+    inputs: [a, b, x],
+    outputs: through(rows, layers.concatenate(), nested, layers.reshape({ targetShape: [3, 2] }), recurrent, sigmoid()),
+  });
+}
+
+const jobOf = (model: JobArgs["model"], parts: Partial<JobArgs> = {}) =>
+  defineJob({
+    name: "wide",
+    data: dataWith(FIELDS),
+    model,
+    compile: { optimizer: "adam", loss: "binaryCrossentropy" },
+    fit: { batchSize: 8 },
+    ...parts,
+  });
+
+let tensorsBefore: number;
+beforeAll(() => tf.setBackend("cpu"));
+beforeEach(() => {
+  tensorsBefore = tf.memory().numTensors;
+});
+
+describe("manifestOf", () => {
+  afterEach(() => {
+    expect(tf.memory().numTensors).toBe(tensorsBefore);
+  });
+
+  it("is pure JSON: it comes back from text as it was", async () => {
+    const { manifest } = await manifestOf(jobOf(wideModel, { fit: { batchSize: 8, stepsMax: 3 } }), { workersMin: 2 });
+    expect(JSON.parse(JSON.stringify(manifest))).toStrictEqual(manifest);
+    expect(jobManifestSchema.parse(manifest)).toEqual(manifest);
+  });
+
+  it("is the same, initial weights too, however many models the process made before", async () => {
+    const first = await manifestOf(jobOf(wideModel), { workersMin: 2 });
+    wideModel().dispose();
+    const second = await manifestOf(jobOf(wideModel), { workersMin: 2 });
+    expect(second).toStrictEqual(first);
+    expect(first.manifest.model.variables.slice(0, 3).map(({ name }) => name)).toEqual([
+      "dense_1/kernel",
+      "dense_1/bias",
+      "bidirectional_1/forward_lstm_1/kernel",
+    ]);
+  });
+
+  it("draws initial weights from the job's seed, each from its own", async () => {
+    const one = () => {
+      const x = number("x");
+      return tfl.model({
+        inputs: x,
+        outputs: through([through(x, sigmoid()), through(x, sigmoid())], layers.average()),
+      });
+    };
+    const seeded = async (seed: number) => [
+      ...(await manifestOf(jobOf(one, { seed }), { workersMin: 1 })).denseWeights,
+    ];
+    const [zero, again, other] = [await seeded(0), await seeded(0), await seeded(1)];
+    expect(zero).toEqual(again);
+    const kernels = [zero[0], zero[2], other[0], other[2]];
+    expect(new Set(kernels).size).toBe(4);
+    expect([zero[1], zero[3]]).toEqual([0, 0]);
+  });
+
+  it("keeps names, and seeds of initializers, that the author gave; dropout stays unseeded", async () => {
+    const model = () => {
+      const x = number("x");
+      const kernelInitializer = tfl.initializers.heNormal({ seed: 7 });
+      return tfl.model({
+        inputs: x,
+        outputs: through(
+          x,
+          layers.dense({ units: 2, name: "dense_1", kernelInitializer }),
+          layers.dropout({ rate: 0.1 }),
+          sigmoid(),
+        ),
+      });
+    };
+    const { manifest } = await manifestOf(jobOf(model), { workersMin: 1 });
+    const text = JSON.stringify(manifest.model.topology);
+    expect(manifest.model.variables.map(({ name }) => name)).toEqual([
+      "dense_1/kernel",
+      "dense_1/bias",
+      "dense_2/kernel",
+      "dense_2/bias",
+    ]);
+    expect(text).toContain('"distribution":"normal","seed":7}');
+    expect(text).toContain('"rate":0.1,"noise_shape":null,"seed":null');
+  });
+
+  it("numbers the tables by name, from 1, each with its optimizer", async () => {
+    const { manifest } = await manifestOf(
+      jobOf(wideModel, { compile: { optimizer: "adam", sparseOptimizer: adagrad(), loss: "binaryCrossentropy" } }),
+      { workersMin: 1 },
+    );
+    expect(manifest.tables).toEqual([
+      { id: 1, name: "ant", dim: 2, initializer: uniform(), optimizer: ftrl() },
+      { id: 2, name: "zebra", dim: 4, initializer: uniform(), optimizer: adagrad() },
+    ]);
+    expect(manifest.compile.optimizer).toEqual(adam());
+  });
+
+  it("leaves out a field the model does not read, and says so", async () => {
+    const job = jobOf(wideModel, { data: dataWith({ ...FIELDS, spare: "c" }) });
+    const { manifest, warnings } = await manifestOf(job, { workersMin: 1 });
+    expect(Object.keys(manifest.data.fields)).toEqual(["a", "b", "x"]);
+    expect(warnings).toEqual(['data field "spare" is no input of the model; it is left out']);
+  });
+
+  it("warns of layers whose state or randomness it cannot keep in step", async () => {
+    const model = () => {
+      const x = number("x");
+      return tfl.model({
+        inputs: x,
+        outputs: through(x, layers.batchNormalization(), layers.gaussianNoise({ stddev: 1 }), sigmoid()),
+      });
+    };
+    const { warnings } = await manifestOf(jobOf(model, { data: dataWith({ x: "x" }) }), { workersMin: 1 });
+    expect(warnings).toEqual([
+      'layer "batch_normalization_1": moving averages are not trained yet, so predictions use its initial ones; use tf.layers.layerNormalization',
+      'layer "gaussian_noise_1": GaussianNoise draws unseeded random numbers, so runs will differ',
+    ]);
+  });
+});
+
+describe("manifestOf refuses", () => {
+  /** A model of embeddings given as [field, table, dim], joined. */
+  const joined =
+    (...uses: [field: string, table: string, dim: number][]) =>
+    () => {
+      const inputs = uses.map(([field]) => key(field));
+      const rows = uses.map(([, table, dim], i) => embedding({ table, dim }).apply(inputs[i]!));
+      return tfl.model({ inputs, outputs: through(rows, layers.concatenate(), sigmoid()) });
+    };
+  const manifestFor = (model: JobArgs["model"], parts?: Partial<JobArgs>) =>
+    manifestOf(jobOf(model, parts), { workersMin: 1 });
+
+  it("a field the data does not have, naming the nearest", async () => {
+    await expect(
+      manifestFor(joined(["origin", "t", 1], ["a", "t", 1]), { data: dataWith({ a: "a", origins: "o" }) }),
+    ).rejects.toThrow(
+      new TypeError(
+        'job "wide": the model has an input "origin", and the data has no such field; it has "a", "origins". ' +
+          'Did you mean "origins"? Add it to the fields of the data, or rename the input',
+      ),
+    );
+  });
+
+  it("two embeddings that share a table and differ, naming both", async () => {
+    await expect(manifestFor(joined(["a", "t", 2], ["b", "t", 3]))).rejects.toThrow(
+      new TypeError(
+        'table "t" has dim 2 for field "a" and 3 for field "b"; embeddings that share a table must agree: ' +
+          "use one embedding() for both, or name two tables",
+      ),
+    );
+    const initializers = () => {
+      const [a, b] = [key("a"), key("b")];
+      const rows = [
+        embedding({ table: "t", dim: 1, initializer: constant(1) }).apply(a),
+        embedding({ table: "t", dim: 1 }).apply(b),
+      ];
+      return tfl.model({
+        inputs: [a, b],
+        outputs: through(rows, layers.add(), layers.activation({ activation: "sigmoid" })),
+      });
+    };
+    await expect(manifestFor(initializers)).rejects.toThrow(
+      /table "t" has initializer \{"kind":"constant","value":1\} for field "a"/,
+    );
+  });
+
+  it("numbers that are embedded, and keys that are not", async () => {
+    await expect(manifestFor(joined(["a", "t", 1], ["x", "t", 1]))).rejects.toThrow(
+      /field "x" is made by standardise\(\), which gives numbers/,
+    );
+    const numeric = () => {
+      const b = number("b");
+      return tfl.model({ inputs: b, outputs: through(b, sigmoid()) });
+    };
+    await expect(manifestFor(numeric)).rejects.toThrow(/field "b" is made by cross\(\), which gives keys/);
+  });
+
+  it("binary crossentropy of what is no probability", async () => {
+    const linear = () => {
+      const x = number("x");
+      return tfl.model({ inputs: x, outputs: through(x, layers.dense({ units: 1, name: "late" })) });
+    };
+    await expect(manifestFor(linear)).rejects.toThrow(
+      /needs a probability, and the output is layer "late" with activation "linear"; end in activation: "sigmoid"/,
+    );
+    await expect(
+      manifestFor(linear, { compile: { optimizer: "sgd", loss: "meanSquaredError" } }),
+    ).resolves.toBeTruthy();
+  });
+
+  it("a constraint", async () => {
+    const constrained = () => {
+      const x = number("x");
+      const kernelConstraint = tfl.constraints.nonNeg();
+      return tfl.model({
+        inputs: x,
+        outputs: through(x, layers.dense({ units: 1, activation: "sigmoid", kernelConstraint })),
+      });
+    };
+    await expect(manifestFor(constrained)).rejects.toThrow(
+      /layer "dense_1" has a kernel_constraint; constraints are not supported/,
+    );
+  });
+
+  it("a model() that gives none", async () => {
+    await expect(manifestFor(() => undefined as unknown as tfl.LayersModel)).rejects.toThrow(
+      new TypeError('job "wide": model() gave undefined; return what tf.model({ inputs, outputs }) makes'),
+    );
+  });
+});
+
+describe("manifestOfModel", () => {
+  it("takes the weights as they are, and leaves the model alone", async () => {
+    const model = wideModel();
+    const tensors = tf.memory().numTensors;
+    const job = {
+      name: "given",
+      data: dataWith(FIELDS),
+      compile: { optimizer: "adam", loss: "binaryCrossentropy" },
+      fit: { batchSize: 8 },
+    } as const;
+    const { manifest, denseWeights } = await manifestOfModel(model, job, { workersMin: 1 });
+    const theirs = model.weights.flatMap((weight) => [...weight.read().dataSync()]);
+    expect([...denseWeights]).toEqual(theirs);
+    expect(manifest.model.variables.map(({ shape }) => shape)).toEqual(model.weights.map(({ shape }) => shape));
+    expect(tf.memory().numTensors).toBe(tensors);
+    model.dispose();
+  });
+});

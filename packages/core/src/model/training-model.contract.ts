@@ -1,0 +1,339 @@
+/**
+ * What `TrainingModel` promises on every tfjs backend. Its gradients are compared with those of plain tfjs: the same
+ * tower, fed the rows of each use apart, with tfjs's own crossentropy of probabilities.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import * as tfl from "@tensorflow/tfjs-layers";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { column, file, parquet } from "../data/index.ts";
+import type { LossName } from "../job/manifest.ts";
+import { defineJob } from "./define-job.ts";
+import { embedding } from "./embedding.ts";
+import { fm } from "./fm.ts";
+import { input } from "./input.ts";
+import { manifestOf, type PreparedJob } from "./job-manifest.ts";
+import { through } from "./through.ts";
+import { towerFromManifest } from "./tower.ts";
+import { TrainingModel } from "./training-model.ts";
+
+const { layers } = tfl;
+const FIELDS = ["a", "b", "c", "x", "y"];
+const [B, GLOBAL] = [6, 10];
+
+interface Fields {
+  /** Rows of a field. */
+  key: (field: string, dim: number) => tfl.SymbolicTensor;
+  number: (field: string) => tfl.SymbolicTensor;
+}
+type Build = (fields: Fields) => tfl.SymbolicTensor;
+
+/** A model of rows of fields and numbers, whose inputs are collected on the way. */
+async function prepare(build: Build, loss: LossName = "binaryCrossentropy"): Promise<PreparedJob> {
+  const inputs = new Map<string, tfl.SymbolicTensor>();
+  const field = (name: string, dtype: "string" | "float32"): tfl.SymbolicTensor => {
+    const made = inputs.get(name) ?? input({ name, dtype });
+    inputs.set(name, made);
+    return made;
+  };
+  const job = defineJob({
+    name: "contract",
+    seed: 5,
+    data: parquet(file("data.parquet"), {
+      fields: Object.fromEntries(FIELDS.map((name) => [name, name])),
+      label: column("label"),
+    }),
+    model: () => {
+      inputs.clear();
+      const outputs = build({
+        key: (name, dim) => embedding({ table: `${name}${dim}`, dim }).apply(field(name, "string")),
+        number: (name) => field(name, "float32"),
+      });
+      return tfl.model({ inputs: [...inputs.values()], outputs });
+    },
+    compile: { optimizer: "sgd", loss },
+    fit: { batchSize: GLOBAL },
+  });
+  return manifestOf(job, { workersMin: 1 });
+}
+
+const relu = (units: number) => layers.dense({ units, activation: "relu" });
+const sigmoid = () => layers.dense({ units: 1, activation: "sigmoid" });
+const squash = () => layers.activation({ activation: "sigmoid" });
+
+/** Every way the packed columns are read: whole, in part, joined with others, added, apart. */
+const MODELS: Record<string, Build> = {
+  "one embedding": ({ key }) => through(key("a", 3), sigmoid()),
+  "a linear model: embeddings of one float, added": ({ key }) =>
+    through([key("a", 1), key("b", 1), key("c", 1)], layers.add(), squash()),
+  "embeddings of several floats, added": ({ key }) =>
+    through([key("a", 2), key("b", 2)], layers.add(), relu(4), sigmoid()),
+  "a deep model with numbers": ({ key, number }) =>
+    through([key("a", 2), key("b", 3), number("x"), number("y")], layers.concatenate(), relu(5), relu(3), sigmoid()),
+  "numbers between the rows": ({ key, number }) =>
+    through([key("a", 2), number("x"), key("b", 3)], layers.concatenate(), relu(4), sigmoid()),
+  "a factorization machine": ({ key }) => through([key("a", 2), key("b", 2), key("c", 2)], fm(), squash()),
+  "DeepFM: deep, pairwise and linear parts": ({ key }) => {
+    const rows = [key("a", 2), key("b", 2), key("c", 2)];
+    const linear = [key("a", 1), key("b", 1), key("c", 1)];
+    const deep = through(rows, layers.concatenate(), relu(4), layers.dense({ units: 1 }));
+    return through([deep, through(rows, fm()), through(linear, layers.add())], layers.add(), squash());
+  },
+  "rows read twice, in other orders": ({ key }) => {
+    const [a, b, c] = [key("a", 2), key("b", 2), key("c", 2)];
+    const parts = [
+      through([a, b, c], layers.concatenate()),
+      through([c, a], layers.concatenate()),
+      through([b, c], layers.add()),
+      through([a, b], fm()),
+      b,
+    ];
+    return through(parts, layers.concatenate(), sigmoid());
+  },
+  "a sigmoid that is used twice": ({ key }) => {
+    const p = through(key("a", 3), layers.dense({ units: 1, activation: "sigmoid", name: "p" }));
+    return through([p, through(p, sigmoid())], layers.average());
+  },
+  "numbers only": ({ number }) => through([number("x"), number("y")], layers.concatenate(), relu(3), sigmoid()),
+  "a regularizer": ({ key }) =>
+    through(key("a", 3), layers.dense({ units: 2, kernelRegularizer: tfl.regularizers.l2({ l2: 0.3 }) }), sigmoid()),
+};
+
+/** Numbers that repeat nowhere, the same on every machine. */
+const wave = (floats: number, by: number) => Float32Array.from({ length: floats }, (_, i) => Math.sin(i * by + 1));
+
+function batchFor({ manifest }: PreparedJob) {
+  const E = manifest.model.embeddings.reduce((floats, { dim }) => floats + dim, 0);
+  const label = Float32Array.from({ length: B }, (_, b) => (b % 3 === 0 ? 1 : 0));
+  return {
+    rows: wave(B * E, 1.3),
+    numbers: wave(B * manifest.model.numbers.length, 0.7),
+    label,
+    samples: B,
+    globalSamples: GLOBAL,
+  };
+}
+
+/** Gradients of the mean over GLOBAL samples, by plain tfjs, on the same backend. */
+async function byTfjs({ manifest, denseWeights }: PreparedJob, loss: LossName) {
+  const { rows, numbers, label } = batchFor({ manifest } as PreparedJob);
+  const { embeddings } = manifest.model;
+  const tower = await towerFromManifest(manifest.model);
+  const tensors = tf.tidy(() => {
+    let at = 0;
+    for (const weight of tower.weights) {
+      const size = tf.util.sizeFromShape(weight.shape as number[]);
+      weight.write(tf.tensor(denseWeights.slice(at, (at += size)), weight.shape as number[]));
+    }
+    const E = rows.length / B;
+    const cut = (values: Float32Array, width: number, from: number, to: number) =>
+      tf.tensor2d(
+        Array.from({ length: B }, (_, b) => [...values.subarray(b * width + from, b * width + to)]),
+        [B, to - from],
+      );
+    let column = 0;
+    const uses = embeddings.map(({ dim }) => cut(rows, E, column, (column += dim)));
+    const N = numbers.length / B;
+    const xs = Array.from({ length: N }, (_, n) => cut(numbers, N, n, n + 1));
+    const y = tf.tensor1d(label);
+    const total = () => {
+      const output = tf.reshape(tower.apply([...uses, ...xs], { training: true }) as tf.Tensor, [B]);
+      const p = tf.clipByValue(output, 1e-7, 1 - 1e-7);
+      const crossentropy = tf.neg(tf.add(tf.mul(y, tf.log(p)), tf.mul(tf.sub(1, y), tf.log(tf.sub(1, p)))));
+      const sum = tf.sum(loss === "meanSquaredError" ? tf.squaredDifference(output, y) : crossentropy);
+      return tower.calculateLosses().reduce((all, each) => tf.add(all, tf.mul(each, B)), sum) as tf.Scalar;
+    };
+    const weights = tower.weights.map((weight) => weight.read());
+    const { value, grads } = tf.engine().gradients(total, [...uses, ...weights], tf.scalar(1 / GLOBAL));
+    return [value, ...grads];
+  });
+  const [lossSum, ...grads] = await Promise.all(tensors.map((tensor) => tensor.data()));
+  tf.dispose(tensors);
+  tower.dispose();
+  const rowGrads = Array.from({ length: B }, (_, b) =>
+    embeddings.flatMap(({ dim }, f) => [...grads[f]!.subarray(b * dim, (b + 1) * dim)]),
+  ).flat();
+  return { rowGrads, denseGrads: grads.slice(embeddings.length).flatMap((part) => [...part]), lossSum: lossSum![0]! };
+}
+
+function expectClose(got: ArrayLike<number>, wanted: ArrayLike<number>): void {
+  expect(got.length).toBe(wanted.length);
+  const scale = Math.max(1e-3, ...Array.from(wanted, Math.abs));
+  for (let i = 0; i < wanted.length; i++) expect(Math.abs(got[i]! - wanted[i]!) / scale).toBeLessThan(2e-5);
+}
+
+/** @param setUp sets the backend to test */
+export function trainingModelContract(setUp: () => Promise<unknown>): void {
+  const models: TrainingModel[] = [];
+  const create = async (prepared: PreparedJob, loss: LossName = "binaryCrossentropy") => {
+    const model = await TrainingModel.create(prepared.manifest.model, loss);
+    models.push(model);
+    model.setDense(prepared.denseWeights);
+    return model;
+  };
+
+  describe("TrainingModel", () => {
+    let tensorsBefore: number;
+    beforeAll(setUp);
+    beforeEach(() => {
+      tensorsBefore = tf.memory().numTensors;
+    });
+    afterEach(() => {
+      for (const model of models.splice(0)) model.dispose();
+      expect(tf.memory().numTensors).toBe(tensorsBefore);
+    });
+
+    it.each(Object.entries(MODELS))("has the gradients of plain tfjs: %s", async (_, build) => {
+      const prepared = await prepare(build);
+      const model = await create(prepared);
+      const result = await model.step(batchFor(prepared));
+      const wanted = await byTfjs(prepared, "binaryCrossentropy");
+      expectClose(result.rowGrads, wanted.rowGrads);
+      expectClose(result.denseGrads, wanted.denseGrads);
+      expect(result.lossSum / wanted.lossSum).toBeCloseTo(1, 5);
+    });
+
+    it("has the gradients of plain tfjs for squared errors", async () => {
+      const prepared = await prepare(MODELS["a deep model with numbers"]!, "meanSquaredError");
+      const model = await create(prepared, "meanSquaredError");
+      const result = await model.step(batchFor(prepared));
+      const wanted = await byTfjs(prepared, "meanSquaredError");
+      expectClose(result.rowGrads, wanted.rowGrads);
+      expectClose(result.denseGrads, wanted.denseGrads);
+    });
+
+    it("predicts probabilities, as plain tfjs does", async () => {
+      const prepared = await prepare(MODELS["a linear model: embeddings of one float, added"]!);
+      const model = await create(prepared);
+      const { rows, numbers } = batchFor(prepared);
+      const scores = await model.predict({ rows, numbers, samples: B });
+      expectClose(
+        scores,
+        Array.from({ length: B }, (_, b) => 1 / (1 + Math.exp(-(rows[3 * b]! + rows[3 * b + 1]! + rows[3 * b + 2]!)))),
+      );
+    });
+
+    it("gives slots whose gradients add up to those of all samples", async () => {
+      const prepared = await prepare(MODELS["a deep model with numbers"]!);
+      const model = await create(prepared);
+      const { rows, numbers, label } = batchFor(prepared);
+      const slot = (from: number, to: number) => {
+        const part = (values: Float32Array) => values.slice((from * values.length) / B, (to * values.length) / B);
+        return model.step({
+          rows: part(rows),
+          numbers: part(numbers),
+          label: part(label),
+          samples: to - from,
+          globalSamples: GLOBAL,
+        });
+      };
+      const [whole, first, second, empty] = [await slot(0, B), await slot(0, 4), await slot(4, B), await slot(B, B)];
+      expectClose(
+        first.denseGrads.map((grad, i) => grad + second.denseGrads[i]! + empty.denseGrads[i]!),
+        whole.denseGrads,
+      );
+      expectClose([...first.rowGrads, ...second.rowGrads, ...empty.rowGrads], whole.rowGrads);
+      expect(first.lossSum + second.lossSum + empty.lossSum).toBeCloseTo(whole.lossSum, 5);
+    });
+
+    it("keeps its gradient where a sigmoid would saturate: surely wrong is corrected at full rate", async () => {
+      const prepared = await prepare(({ key }) => through([key("a", 1), key("b", 1)], layers.add(), squash()));
+      const model = await create(prepared);
+      const result = await model.step({
+        rows: Float32Array.of(40, 40, -40, -40),
+        numbers: new Float32Array(0),
+        label: Float32Array.of(0, 1),
+        samples: 2,
+        globalSamples: 2,
+      });
+      expectClose(result.rowGrads, [0.5, 0.5, -0.5, -0.5]);
+      expect(result.lossSum).toBeCloseTo(160, 3);
+    });
+
+    it("repeats a step to the bit, dropout included, and drops others for other samples", async () => {
+      const prepared = await prepare(({ key }) =>
+        through(key("a", 4), layers.dropout({ rate: 0.5 }), relu(8), layers.dropout({ rate: 0.5 }), sigmoid()),
+      );
+      const model = await create(prepared);
+      const batch = batchFor(prepared);
+      const [first, again] = [await model.step(batch), await model.step(batch)];
+      expect(again).toEqual(first);
+      const zeros = (values: Float32Array) => values.map((value) => (value === 0 ? 1 : 0)).join("");
+      const other = await model.step({ ...batch, rows: batch.rows.map((value) => value + 1) });
+      expect(zeros(other.rowGrads)).not.toBe(zeros(first.rowGrads));
+    });
+
+    it("gives variables that are not trainable no gradient, and keeps the places of the others", async () => {
+      const prepared = await prepare(({ key }) =>
+        through(key("a", 2), layers.dense({ units: 2, trainable: false }), layers.batchNormalization(), sigmoid()),
+      );
+      const model = await create(prepared);
+      const { denseGrads } = await model.step(batchFor(prepared));
+      expect(denseGrads.length).toBe(model.denseFloats);
+      for (const { trainable, offset, size } of model.variables) {
+        expect(denseGrads.subarray(offset, offset + size).some((grad) => grad !== 0)).toBe(trainable);
+      }
+      expect(model.variables.map(({ name, trainable }) => ({ name, trainable }))).toEqual(
+        prepared.manifest.model.variables.map(({ name, trainable }) => ({ name, trainable })),
+      );
+    });
+
+    it("aliases nothing: inputs stay as they were, results as they are", async () => {
+      const prepared = await prepare(MODELS["a linear model: embeddings of one float, added"]!);
+      const model = await create(prepared);
+      const batch = batchFor(prepared);
+      const before = structuredClone(batch);
+      const first = await model.step(batch);
+      expect(batch).toEqual(before);
+      const kept = structuredClone(first);
+      first.rowGrads.fill(9);
+      expect(await model.step(batch)).toEqual(kept);
+      expect(batch).toEqual(before);
+      const scores = await model.predict(batch);
+      const scoresBefore = scores.slice();
+      batch.rows.fill(0);
+      await model.predict(batch);
+      expect(scores).toEqual(scoresBefore);
+    });
+
+    it("keeps what setDense was given, whatever happens to the array", async () => {
+      const prepared = await prepare(MODELS["one embedding"]!);
+      const model = await create(prepared);
+      const batch = batchFor(prepared);
+      const first = await model.step(batch);
+      prepared.denseWeights.fill(3);
+      expect(await model.step(batch)).toEqual(first);
+      model.setDense(prepared.denseWeights);
+      expect(await model.step(batch)).not.toEqual(first);
+    });
+
+    it("leaks no tensor in 50 steps", async () => {
+      const prepared = await prepare(MODELS["DeepFM: deep, pairwise and linear parts"]!);
+      const model = await create(prepared);
+      const batch = batchFor(prepared);
+      const { numTensors } = tf.memory();
+      for (let i = 0; i < 50; i++) {
+        await model.step(batch);
+        await model.predict(batch);
+        model.setDense(prepared.denseWeights);
+      }
+      expect(tf.memory().numTensors).toBe(numTensors);
+    });
+
+    it("refuses arrays of another length, and variables of another model", async () => {
+      const prepared = await prepare(MODELS["one embedding"]!);
+      const model = await create(prepared);
+      const batch = batchFor(prepared);
+      await expect(model.step({ ...batch, rows: batch.rows.slice(1) })).rejects.toThrow(
+        new RangeError(`packed rows: got ${3 * B - 1} floats; the model needs ${3 * B}`),
+      );
+      expect(() => model.setDense(new Float32Array(1))).toThrow(
+        new RangeError("dense weights: got 1 floats; the model needs 4"),
+      );
+      const spec = structuredClone(prepared.manifest.model);
+      spec.variables[0]!.shape = [2, 2];
+      await expect(TrainingModel.create(spec, "binaryCrossentropy")).rejects.toThrow(
+        /2 variables, the manifest 2, and differs at "dense_1\/kernel": run one version of tfjs/,
+      );
+    });
+  });
+}

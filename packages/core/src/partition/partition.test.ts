@@ -1,0 +1,314 @@
+import { describe, expect, test } from "vitest";
+import { bsp, consistencyOf } from "../consistency/index.ts";
+import { adagrad, sgd } from "../optimizer/index.ts";
+import { Partition } from "./partition.ts";
+import type { TableSpec } from "./table-spec.ts";
+import { keysOf, segmentOf } from "./test-segment.ts";
+
+const TABLES: TableSpec[] = [
+  { id: 2, name: "route", dim: 1, initializer: { kind: "zeros" }, optimizer: sgd({ learningRate: 1 }) },
+  { id: 5, name: "hour", dim: 2, initializer: { kind: "constant", value: 0.5 }, optimizer: adagrad() },
+];
+
+function partition(): Partition {
+  return new Partition({ partition: 3, generation: 1, seed: 7, tables: TABLES, mode: consistencyOf(bsp()) });
+}
+
+/** A partition whose attempt 1 is open at step 1. */
+function started({ slots = 2 } = {}): Partition {
+  const p = partition();
+  p.start({ step: 1, attempt: 1, slots, term: 1 });
+  return p;
+}
+
+/** One gradient for key 9 of "route". */
+const gradient = (value: number) => segmentOf({ table: 2, keys: [9], values: [value] });
+
+/** The weight of key 9 of "route": minus the sum of all gradients applied. */
+function weight(p: Partition): number {
+  const out = new Float32Array(1);
+  p.read(segmentOf({ table: 2, keys: [9], values: [] }), out, 0);
+  return out[0]!;
+}
+
+describe("a bad push", () => {
+  test("is refused before anything changes, and its slot can send a good one", () => {
+    const p = started();
+    p.receive({ step: 1, attempt: 1, slot: 0, segment: gradient(1) });
+    expect(() => p.receive({ step: 1, attempt: 1, slot: 1, segment: gradient(NaN) })).toThrow(
+      /^NaN for key 9 of table "route", component 0/,
+    );
+    expect(p.staged).toBe(false);
+    expect(p.receive({ step: 1, attempt: 1, slot: 1, segment: gradient(2) })).toBe("staged");
+    p.commit({ step: 1, attempt: 1, term: 1 });
+    expect(weight(p)).toBe(-3);
+  });
+
+  test("of a slot that the step does not have is refused", () => {
+    expect(() => started().receive({ step: 1, attempt: 1, slot: 2, segment: null })).toThrow(
+      new RangeError("slot 2 of a step that has slots 0 to 1"),
+    );
+  });
+});
+
+test("two tables of one id are refused", () => {
+  const tables = [TABLES[0]!, { ...TABLES[1]!, id: 2 }];
+  expect(() => new Partition({ partition: 0, generation: 1, seed: 0, tables, mode: consistencyOf(bsp()) })).toThrow(
+    new RangeError('tables "route" and "hour" have the same id 2: ids are unique in a job'),
+  );
+});
+
+describe("start()", () => {
+  test("refuses a number of slots that no step has", () => {
+    for (const slots of [0, 1.5, 5000]) {
+      expect(() => partition().start({ step: 1, attempt: 1, slots, term: 1 })).toThrow(
+        new RangeError(`start with ${slots} slots: a step has 1 to 4096`),
+      );
+    }
+  });
+
+  test("refuses a step that does not follow the committed one", () => {
+    const refused = { kind: "refused", term: 0, committed: { step: 0, attempt: 0 } };
+    expect(partition().start({ step: 2, attempt: 1, slots: 1, term: 1 })).toEqual(refused);
+    expect(partition().start({ step: 0, attempt: 1, slots: 1, term: 1 })).toEqual(refused);
+  });
+
+  test("refuses a term below the promised one", () => {
+    const p = partition();
+    p.promise(5);
+    expect(p.start({ step: 1, attempt: 4, slots: 1, term: 4 })).toEqual({
+      kind: "refused",
+      term: 5,
+      committed: { step: 0, attempt: 0 },
+    });
+  });
+
+  test("refuses an attempt older than the open one", () => {
+    const p = partition();
+    p.start({ step: 1, attempt: 3, slots: 1, term: 3 });
+    expect(p.start({ step: 1, attempt: 2, slots: 1, term: 3 }).kind).toBe("refused");
+    expect(p.attempt).toBe(3);
+  });
+
+  test("refuses to change the slots of an open attempt", () => {
+    expect(() => started().start({ step: 1, attempt: 1, slots: 3, term: 1 })).toThrow(
+      new RangeError("attempt 1 has 2 slots, not 3: start a new attempt"),
+    );
+  });
+
+  test("of the open attempt again keeps the slots that are in", () => {
+    const p = started();
+    p.receive({ step: 1, attempt: 1, slot: 0, segment: gradient(1) });
+    expect(p.start({ step: 1, attempt: 1, slots: 2, term: 1 })).toEqual({ kind: "accepted" });
+    expect(p.receive({ step: 1, attempt: 1, slot: 1, segment: null })).toBe("staged");
+  });
+
+  test("of a new attempt drops what the old one collected, staged or not", () => {
+    const p = started();
+    p.receive({ step: 1, attempt: 1, slot: 0, segment: gradient(1) });
+    p.receive({ step: 1, attempt: 1, slot: 1, segment: gradient(1) });
+    expect(p.staged).toBe(true);
+    expect(p.start({ step: 1, attempt: 2, slots: 1, term: 2 })).toEqual({ kind: "accepted" });
+    expect(p.staged).toBe(false);
+    expect(p.receive({ step: 1, attempt: 2, slot: 0, segment: gradient(10) })).toBe("staged");
+    expect(p.commit({ step: 1, attempt: 2, term: 2 })).toBe("committed");
+    expect(weight(p)).toBe(-10);
+  });
+
+  test("promises its term", () => {
+    const p = partition();
+    p.start({ step: 1, attempt: 4, slots: 1, term: 4 });
+    expect(p.promise(3)).toEqual({ kind: "refused", term: 4 });
+  });
+});
+
+describe("receive()", () => {
+  test("is early before the first start, at a later step and in a later attempt", () => {
+    expect(partition().receive({ step: 1, attempt: 1, slot: 0, segment: null })).toBe("early");
+    expect(started().receive({ step: 2, attempt: 1, slot: 0, segment: null })).toBe("early");
+    expect(started().receive({ step: 1, attempt: 2, slot: 0, segment: null })).toBe("early");
+  });
+
+  test("is late at a committed step and in an older attempt", () => {
+    const p = started({ slots: 1 });
+    p.receive({ step: 1, attempt: 1, slot: 0, segment: gradient(1) });
+    p.commit({ step: 1, attempt: 1, term: 1 });
+    expect(p.receive({ step: 1, attempt: 1, slot: 0, segment: gradient(1) })).toBe("late");
+    p.start({ step: 2, attempt: 2, slots: 1, term: 2 });
+    expect(p.receive({ step: 2, attempt: 1, slot: 0, segment: gradient(1) })).toBe("late");
+  });
+
+  test("takes a slot once, also when the step is staged", () => {
+    const p = started();
+    expect(p.receive({ step: 1, attempt: 1, slot: 0, segment: gradient(1) })).toBe("waiting");
+    expect(p.receive({ step: 1, attempt: 1, slot: 0, segment: gradient(100) })).toBe("duplicate");
+    expect(p.receive({ step: 1, attempt: 1, slot: 1, segment: gradient(2) })).toBe("staged");
+    expect(p.receive({ step: 1, attempt: 1, slot: 1, segment: gradient(100) })).toBe("duplicate");
+    p.commit({ step: 1, attempt: 1, term: 1 });
+    expect(weight(p)).toBe(-3);
+  });
+
+  test("stages a step for which no slot had anything", () => {
+    const p = started();
+    p.receive({ step: 1, attempt: 1, slot: 0, segment: null });
+    expect(p.receive({ step: 1, attempt: 1, slot: 1, segment: null })).toBe("staged");
+    expect(p.commit({ step: 1, attempt: 1, term: 1 })).toBe("committed");
+    expect([p.committed, p.rowCount()]).toEqual([{ step: 1, attempt: 1 }, 0]);
+  });
+
+  test("takes slots after a promise: they are still of the open attempt", () => {
+    const p = started();
+    p.promise(9);
+    p.receive({ step: 1, attempt: 1, slot: 0, segment: null });
+    expect(p.receive({ step: 1, attempt: 1, slot: 1, segment: null })).toBe("staged");
+  });
+});
+
+describe("commit()", () => {
+  function staged(): Partition {
+    const p = started({ slots: 1 });
+    p.receive({ step: 1, attempt: 1, slot: 0, segment: gradient(1) });
+    return p;
+  }
+
+  test("refuses what is not staged, another attempt and another step", () => {
+    expect(started().commit({ step: 1, attempt: 1, term: 1 })).toBe("refused");
+    expect(staged().commit({ step: 1, attempt: 2, term: 2 })).toBe("refused");
+    expect(staged().commit({ step: 2, attempt: 1, term: 1 })).toBe("refused");
+  });
+
+  test("refuses a term below the promised one, and changes nothing", () => {
+    const p = staged();
+    p.promise(2);
+    expect(p.commit({ step: 1, attempt: 1, term: 1 })).toBe("refused");
+    expect([p.committed.step, p.staged, weight(p)]).toEqual([0, true, 0]);
+  });
+
+  test("applies once, however often it comes", () => {
+    const p = staged();
+    expect(p.commit({ step: 1, attempt: 1, term: 1 })).toBe("committed");
+    expect(p.commit({ step: 1, attempt: 1, term: 1 })).toBe("already");
+    expect(p.commit({ step: 1, attempt: 1, term: 7 })).toBe("already");
+    expect(weight(p)).toBe(-1);
+  });
+
+  test("of a step before the last committed one was done already", () => {
+    const p = staged();
+    p.commit({ step: 1, attempt: 1, term: 1 });
+    p.receive({ step: 2, attempt: 1, slot: 0, segment: gradient(1) });
+    p.commit({ step: 2, attempt: 1, term: 1 });
+    expect(p.commit({ step: 1, attempt: 1, term: 1 })).toBe("already");
+    expect(weight(p)).toBe(-2);
+  });
+
+  test("refuses another attempt of the committed step", () => {
+    const p = staged();
+    p.commit({ step: 1, attempt: 1, term: 1 });
+    expect(p.commit({ step: 1, attempt: 2, term: 2 })).toBe("refused");
+  });
+
+  test("opens the next step in the same attempt with as many slots", () => {
+    const p = started({ slots: 2 });
+    for (const slot of [0, 1]) p.receive({ step: 1, attempt: 1, slot, segment: gradient(1) });
+    p.commit({ step: 1, attempt: 1, term: 1 });
+    expect([p.attempt, p.staged]).toEqual([1, false]);
+    expect(p.receive({ step: 2, attempt: 1, slot: 1, segment: gradient(4) })).toBe("waiting");
+    expect(p.receive({ step: 2, attempt: 1, slot: 0, segment: gradient(8) })).toBe("staged");
+    expect(p.commit({ step: 2, attempt: 1, term: 1 })).toBe("committed");
+    expect(weight(p)).toBe(-14);
+  });
+});
+
+describe("recovery", () => {
+  test("a promise tells what was committed and keeps what is staged, so the new leader commits it", () => {
+    const p = started({ slots: 1 });
+    p.receive({ step: 1, attempt: 1, slot: 0, segment: gradient(1) });
+    expect(p.promise(2)).toEqual({ kind: "promised", term: 2, committed: { step: 0, attempt: 0 } });
+    expect(p.promise(2)).toEqual({ kind: "promised", term: 2, committed: { step: 0, attempt: 0 } });
+    expect(p.commit({ step: 1, attempt: 1, term: 2 })).toBe("committed");
+    expect([p.committed, weight(p)]).toEqual([{ step: 1, attempt: 1 }, -1]);
+  });
+
+  test("when one partition has committed, all commit that attempt and end alike", () => {
+    const all = [started({ slots: 1 }), started({ slots: 1 })];
+    for (const p of all) p.receive({ step: 1, attempt: 1, slot: 0, segment: gradient(1) });
+    all[0]!.commit({ step: 1, attempt: 1, term: 1 }); // the leader dies here
+    const newest = all
+      .map((p) => p.promise(2))
+      .map((answer) => (answer.kind === "promised" ? answer.committed.step : -1));
+    expect(newest).toEqual([1, 0]);
+    expect(all.map((p) => p.commit({ step: 1, attempt: 1, term: 2 }))).toEqual(["already", "committed"]);
+    expect(all[1]!.commit({ step: 1, attempt: 1, term: 1 })).toBe("refused"); // the dead leader's own, late
+    expect(all.map((p) => p.start({ step: 2, attempt: 2, slots: 3, term: 2 }).kind)).toEqual(["accepted", "accepted"]);
+    expect(all.map(weight)).toEqual([-1, -1]);
+  });
+});
+
+test("a pull may be answered once the step before it is committed", () => {
+  const p = started({ slots: 1 });
+  expect([p.mayPull(1), p.mayPull(2)]).toEqual([true, false]);
+  p.receive({ step: 1, attempt: 1, slot: 0, segment: null });
+  expect(p.mayPull(2)).toBe(false);
+  p.commit({ step: 1, attempt: 1, term: 1 });
+  expect(p.mayPull(2)).toBe(true);
+});
+
+describe("read()", () => {
+  test("refuses an unknown table, counts beyond the keys and an array too short", () => {
+    const p = partition();
+    const out = new Float32Array(4);
+    expect(() => p.read(segmentOf({ table: 4, keys: [1], values: [] }), out, 0)).toThrow(
+      new RangeError('no table 4: this job has 2 "route", 5 "hour"'),
+    );
+    const short = { ...segmentOf({ table: 2, keys: [1], values: [] }), counts: Uint32Array.of(9, 2) };
+    expect(() => p.read(short, out, 0)).toThrow(/segment needs 8 keys of a frame that has 6/);
+    expect(() => p.read(segmentOf({ table: 5, keys: [1, 2], values: [] }), out, 1)).toThrow(
+      new RangeError("read of 4 floats to 1 of an array of 4"),
+    );
+  });
+
+  test("gives rows in the order asked for and creates none", () => {
+    const p = started({ slots: 1 });
+    p.receive({ step: 1, attempt: 1, slot: 0, segment: gradient(3) });
+    p.commit({ step: 1, attempt: 1, term: 1 });
+    const wanted = segmentOf({ table: 5, keys: [8], values: [] }, { table: 2, keys: [9, 10], values: [] });
+    const out = new Float32Array(6).fill(77);
+    expect(p.readFloats(wanted)).toBe(4);
+    expect(p.read(wanted, out, 1)).toBe(4);
+    expect([...out]).toEqual([77, 0.5, 0.5, -3, 0, 77]);
+    expect([p.rowCount(), p.rowCount(2), p.rowCount(5)]).toEqual([1, 1, 0]);
+  });
+});
+
+describe("set()", () => {
+  test("refuses a bad segment and changes nothing", () => {
+    const p = partition();
+    const bad = segmentOf({ table: 2, keys: [9], values: [1] }, { table: 5, keys: [1], values: [1, Infinity] });
+    expect(() => p.set(bad)).toThrow(/^Infinity for key 1 of table "hour", component 1/);
+    expect(p.rowCount()).toBe(0);
+  });
+
+  test("overwrites weights, as often as it comes", () => {
+    const p = partition();
+    const segment = segmentOf({ table: 2, keys: [9], values: [4] });
+    p.set(segment);
+    p.set(segment);
+    expect([weight(p), p.rowCount()]).toEqual([4, 1]);
+  });
+});
+
+test("an export gives the rows of one table in parts", () => {
+  const p = partition();
+  p.set(segmentOf({ table: 5, keys: [1, 2, 3], values: [1, 1, 2, 2, 3, 3] }));
+  const first = p.export({ table: 5, cursor: 0, rowsMax: 2 });
+  const second = p.export({ table: 5, cursor: first.next!, rowsMax: 2 });
+  expect([...keysOf(first.keys), ...keysOf(second.keys)]).toEqual([1n, 2n, 3n]);
+  expect([...first.weights, ...second.weights]).toEqual([1, 1, 2, 2, 3, 3]);
+  expect(second.next).toBeUndefined();
+  expect(p.export({ table: 5, cursor: 0, rowsMax: 0 }).next).toBe(1);
+  expect(() => p.export({ table: 1, cursor: 0, rowsMax: 1 })).toThrow(/^no table 1: this job has/);
+});
+
+test("a partition without rows holds no memory", () => {
+  expect(started().bytes()).toBe(0);
+});

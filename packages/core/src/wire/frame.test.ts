@@ -1,0 +1,100 @@
+/** The frame's bytes, and what may be in them. */
+import { describe, expect, it } from "vitest";
+import { ProtocolError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import { decodeFrame, encodeFrame, frame, HEADER_BYTES, OPCODES, type Frame } from "./frame.ts";
+
+const PUSH = frame({
+  opcode: "push",
+  requestId: 1,
+  job: 2,
+  table: 3,
+  generation: 4,
+  step: 5,
+  attempt: 6,
+  term: 7,
+  slot: 8,
+  slots: 9,
+  cursor: 10,
+  tables: Uint32Array.of(11),
+  partitions: Uint32Array.of(12, 13),
+  generations: Uint32Array.of(14, 15),
+  counts: Uint32Array.of(1, 2),
+  keys: Uint32Array.of(20, 0, 21, 0, 22, 1),
+  values: Float32Array.of(0.5, -1, 2),
+});
+
+describe("encodeFrame()", () => {
+  it("writes the documented bytes, which no later version may change", () => {
+    const bytes = encodeFrame(PUSH);
+    const words = Array.from(new Uint32Array(bytes.buffer));
+    expect(Array.from(bytes.subarray(0, 8))).toEqual([0x56, 0x4c, 1, OPCODES.push, 1, 0, 0, 0]);
+    expect(words.slice(2, 16)).toEqual([1, 2, 3, 4, 5, 6, 7, 8 | (9 << 16), 10, 1, 2, 3, 3, 0]);
+    const [half, minusOne, two] = new Uint32Array(Float32Array.of(0.5, -1, 2).buffer);
+    expect(words.slice(16)).toEqual([
+      ...[11, 0],
+      ...[12, 13],
+      ...[14, 15],
+      ...[1, 2],
+      ...[20, 0, 21, 0, 22, 1],
+      ...[half, minusOne, two, 0],
+    ]);
+  });
+
+  it("takes a copy, so that the sender may go on", () => {
+    const values = Float32Array.of(1, 2);
+    const bytes = encodeFrame(frame({ opcode: "pullReply", values }));
+    values.fill(0);
+    expect(Array.from(decodeFrame(bytes).values)).toEqual([1, 2]);
+  });
+
+  const refused: [string, Partial<Frame>][] = [
+    ["generations is missing", { generations: new Uint32Array(0) }],
+    ["counts are too few", { counts: Uint32Array.of(3) }],
+    ["a key has one word", { keys: new Uint32Array(5) }],
+    ["the slot is too large", { slot: 65_536 }],
+    ["the step is negative", { step: -1 }],
+    ["the term is not whole", { term: 1.5 }],
+    ["the job is not a number", { job: NaN }],
+    ["there are too many tables", { tables: new Uint32Array(LIMITS.tablesPerFrameMax + 1) }],
+  ];
+  it.each(refused)("refuses a frame where %s", (_, change) => {
+    expect(() => encodeFrame({ ...PUSH, ...change })).toThrow(RangeError);
+  });
+});
+
+describe("decodeFrame()", () => {
+  it("makes views of the bytes, not copies", () => {
+    const bytes = encodeFrame(PUSH);
+    expect(decodeFrame(bytes).values.buffer).toBe(bytes.buffer);
+  });
+
+  const broken: [string, number, number, string][] = [
+    ["another magic", 0, 0x12, "not a Volary frame"],
+    ["another version", 2, 9, "frame version 9; this side speaks 1"],
+    ["an unknown opcode", 3, 200, "unknown opcode 200"],
+    ["an unknown dtype", 4, 7, "unknown dtype 7 in push frame"],
+    ["counts that do not add up", HEADER_BYTES + 24, 9, "push frame has 3 keys but its counts add up to 11"],
+  ];
+  it.each(broken)("refuses %s and says so", (_, at, byte, message) => {
+    const bytes = encodeFrame(PUSH);
+    bytes[at] = byte;
+    expect(() => decodeFrame(bytes)).toThrow(ProtocolError);
+    expect(() => decodeFrame(bytes)).toThrow(message);
+  });
+});
+
+it("opcodes keep their numbers for ever", () => {
+  expect(OPCODES).toEqual({
+    pull: 1,
+    pullReply: 2,
+    push: 3,
+    pushReply: 4,
+    set: 5,
+    setReply: 6,
+    export: 7,
+    exportReply: 8,
+    reduce: 9,
+    denseState: 10,
+  });
+});

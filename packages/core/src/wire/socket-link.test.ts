@@ -1,0 +1,132 @@
+/** What the contract cannot show with a real peer: a peer that is slow, mute or floods. */
+import { describe, expect, it } from "vitest";
+import { LIMITS } from "../limits.ts";
+import { SimulatedClock } from "../testing/simulated-clock.ts";
+import { encodeControl } from "./control.ts";
+import { frame } from "./frame.ts";
+import type { Link } from "./link.ts";
+import { acceptLink, openLink, type FaultSink, type Socket } from "./socket-link.ts";
+
+class FakeSocket implements Socket {
+  binaryType = "";
+  readyState = 1;
+  bufferedAmount = 0;
+  readonly sent: (string | Uint8Array)[] = [];
+  closedWith: { code: number | undefined; reason: string | undefined } | undefined;
+  onopen: ((event: never) => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose: ((event: { code: number; reason: string }) => void) | null = null;
+  onerror: ((event: { message?: string }) => void) | null = null;
+
+  send(data: string | Uint8Array): void {
+    this.sent.push(data);
+  }
+
+  close(code?: number, reason?: string): void {
+    this.readyState = 2;
+    this.closedWith = { code, reason };
+  }
+
+  says(data: unknown): void {
+    this.onmessage?.({ data });
+  }
+}
+
+const HELLO = encodeControl({ type: "hello", protocol: { min: 1, max: 1 }, role: "worker", name: "w" });
+
+async function accepted(onFault?: FaultSink): Promise<{ socket: FakeSocket; link: Link }> {
+  const socket = new FakeSocket();
+  const accepting = acceptLink({
+    socket,
+    name: "server",
+    clock: new SimulatedClock(),
+    ...(onFault ? { onFault } : {}),
+  });
+  socket.says(HELLO);
+  const peer = await accepting;
+  if (!peer) throw new Error("the hello was refused");
+  return { socket, link: peer.link };
+}
+
+describe("openLink()", () => {
+  it("gives up where nothing answers the hello, and closes the socket", async () => {
+    const clock = new SimulatedClock();
+    const socket = new FakeSocket();
+    const opening = openLink({ socket, address: "ws://there:1", hello: { role: "worker", name: "w" }, clock });
+    const outcome = opening.catch((error: unknown) => error);
+    await clock.advance(LIMITS.helloTimeoutMs);
+    expect(await outcome).toMatchObject({
+      code: "TIMEOUT",
+      message: "cannot connect to ws://there:1: no answer within 5000 ms",
+    });
+    expect(socket.closedWith?.code).toBe(4000);
+  });
+
+  it("gives up where the connection never opens", async () => {
+    const clock = new SimulatedClock();
+    const socket = new FakeSocket();
+    socket.readyState = 0;
+    const opening = openLink({ socket, address: "ws://there:1", hello: { role: "worker", name: "w" }, clock });
+    const outcome = opening.catch((error: unknown) => error);
+    await clock.advance(LIMITS.helloTimeoutMs);
+    expect(await outcome).toMatchObject({ code: "TIMEOUT" });
+    expect(socket.sent).toEqual([]);
+    expect(socket.closedWith).toBeDefined();
+  });
+
+  it("says what it found where no Volary server answers", async () => {
+    const socket = new FakeSocket();
+    const clock = new SimulatedClock();
+    const opening = openLink({ socket, address: "ws://there:1", hello: { role: "worker", name: "w" }, clock });
+    socket.says('{"type":"heartbeat"}');
+    await expect(opening).rejects.toThrow('ws://there:1 answered hello with "heartbeat"; is it a Volary server?');
+  });
+});
+
+describe("a link", () => {
+  it("closes on a peer that reads too slowly, before it runs out of memory", async () => {
+    const { socket, link } = await accepted();
+    const reasons: string[] = [];
+    link.listen({ onControl: () => {}, onFrame: () => {}, onClose: (reason) => reasons.push(reason) });
+    socket.bufferedAmount = LIMITS.sendBufferBytesMax;
+    link.sendFrame(frame({ opcode: "pullReply" }));
+    expect(reasons).toEqual([]);
+    socket.bufferedAmount++;
+    link.sendFrame(frame({ opcode: "pullReply" }));
+    expect(reasons).toEqual([`w reads too slowly: ${LIMITS.sendBufferBytesMax + 1} bytes wait for it`]);
+    expect(socket.closedWith?.code).toBe(4003);
+  });
+
+  it("closes on a peer that floods it before anyone listens", async () => {
+    const { socket, link } = await accepted();
+    for (let i = 0; i <= LIMITS.earlyFramesMax; i++) socket.says('{"type":"heartbeat"}');
+    expect(socket.closedWith?.reason).toContain("before anyone listened");
+    let closed = "";
+    link.listen({ onControl: () => {}, onFrame: () => {}, onClose: (reason) => (closed = reason) });
+    expect(closed).toContain("before anyone listened");
+  });
+
+  it("refuses a message that is neither text nor binary", async () => {
+    const { socket, link } = await accepted();
+    let closed = "";
+    link.listen({ onControl: () => {}, onFrame: () => {}, onClose: (reason) => (closed = reason) });
+    socket.says(new Blob([]));
+    expect(closed).toBe("a message is neither text nor binary");
+    expect(socket.closedWith?.code).toBe(4002);
+  });
+
+  it("outlives a listener that throws when it hears of the close", async () => {
+    const faults: unknown[] = [];
+    const { socket, link } = await accepted((error) => faults.push(error));
+    const bug = new Error("bug");
+    link.listen({
+      onControl: () => {},
+      onFrame: () => {},
+      onClose: () => {
+        throw bug;
+      },
+    });
+    socket.onclose?.({ code: 1006, reason: "" });
+    expect(faults).toEqual([bug]);
+  });
+});

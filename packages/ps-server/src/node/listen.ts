@@ -1,0 +1,139 @@
+/**
+ * One port for everything a server answers: WebSocket links, `GET /health` and `GET /metrics`.
+ *
+ * A page of another site cannot reach it through its visitor's browser: an upgrade that names an origin other than
+ * this server is refused. Processes name none.
+ */
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { networkInterfaces } from "node:os";
+import type { Duplex } from "node:stream";
+import { ClusterError } from "@volary/core/errors";
+import { LIMITS } from "@volary/core/limits";
+import { acceptLink, type AcceptLinkOptions, type Clock, type ControlOf, type Link, type Socket } from "@volary/core/wire";
+import { WebSocketServer } from "ws";
+import { realClock } from "./clock.ts";
+
+export interface ListenOptions extends Pick<AcceptLinkOptions, "name" | "refuse" | "onFault"> {
+  host?: string;
+  /** 0 takes a free one. */
+  port: number;
+  clock?: Clock;
+  onLink(link: Link, hello: ControlOf<"hello">): void;
+  /** What `GET /metrics` answers. */
+  metrics?: () => Promise<{ contentType: string; text: string }>;
+}
+
+export interface Listening {
+  /** ws://host:port, where others reach it */
+  readonly address: string;
+  readonly port: number;
+  /** Closes the port and, after a moment in which they may end by themselves, all connections. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens until it is closed.
+ *
+ * @throws {ClusterError} ADDRESS_IN_USE, naming the port
+ */
+export async function listen(o: ListenOptions): Promise<Listening> {
+  const { host = "127.0.0.1", clock = realClock } = o;
+  const http = createServer((request, response) => void answer(request, response, o));
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: LIMITS.frameBytesMax, perMessageDeflate: false });
+  http.on("upgrade", (request, stream, head) => {
+    const refusal = refusalOf(request, sockets.clients.size);
+    if (refusal) refuseUpgrade(stream, refusal);
+    else sockets.handleUpgrade(request, stream, head, (socket) => void greet(socket as unknown as Socket, clock, o));
+  });
+  await bind(http, host, o.port);
+  const { port } = http.address() as AddressInfo;
+  return {
+    port,
+    address: `ws://${authority(reachable(host), port)}`,
+    close: () => close(http, sockets, clock),
+  };
+}
+
+async function greet(socket: Socket, clock: Clock, o: ListenOptions): Promise<void> {
+  const { name, refuse, onFault } = o;
+  const peer = await acceptLink({ socket, name, clock, ...(refuse ? { refuse } : {}), ...(onFault ? { onFault } : {}) });
+  if (peer) o.onLink(peer.link, peer.hello);
+}
+
+async function answer({ url, method }: IncomingMessage, response: ServerResponse, o: ListenOptions): Promise<void> {
+  const text = (status: number, contentType: string, body: string) =>
+    void response.writeHead(status, { "content-type": contentType }).end(body);
+  const path = url?.split("?", 1)[0];
+  if (method !== "GET") text(405, "text/plain", "only GET\n");
+  else if (path === "/health") text(200, "text/plain", "ok");
+  else if (path === "/metrics" && o.metrics) {
+    try {
+      const metrics = await o.metrics();
+      text(200, metrics.contentType, metrics.text);
+    } catch (error) {
+      o.onFault?.(error);
+      text(500, "text/plain", "the metrics could not be collected\n");
+    }
+  } else text(404, "text/plain", `${o.name}: a Volary server; it answers /health, /metrics and WebSockets\n`);
+}
+
+function refusalOf({ headers }: IncomingMessage, links: number): string | undefined {
+  if (links >= LIMITS.linksMax) return "503 Service Unavailable";
+  const { origin, host } = headers;
+  if (origin !== undefined && !(URL.canParse(origin) && new URL(origin).host === host)) return "403 Forbidden";
+  return undefined;
+}
+
+function refuseUpgrade(stream: Duplex, status: string): void {
+  stream.on("error", () => stream.destroy());
+  stream.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
+
+async function bind(http: Server, host: string, port: number): Promise<void> {
+  http.listen(port, host);
+  try {
+    await once(http, "listening");
+  } catch (cause) {
+    throw listenError({ host, port, cause: cause as NodeJS.ErrnoException });
+  }
+}
+
+function listenError({ host, port, cause }: { host: string; port: number; cause: NodeJS.ErrnoException }): Error {
+  if (cause.code === "EADDRINUSE") {
+    const message = `port ${port} on ${host} is in use; stop the process that listens there, or give another --port (0 takes a free one)`;
+    return new ClusterError("ADDRESS_IN_USE", message, { cause });
+  }
+  const remedy = cause.code === "EACCES" ? "ports below 1024 need rights; give another --port" : "check --host and --port";
+  return new Error(`cannot listen on ${authority(host, port)}: ${cause.message}; ${remedy}`, { cause });
+}
+
+async function close(http: Server, sockets: WebSocketServer, clock: Clock): Promise<void> {
+  if (!http.listening) return;
+  const closed = once(http, "close");
+  http.close();
+  http.closeIdleConnections();
+  const { clients } = sockets;
+  const ended = Array.from(clients, (socket) => once(socket, "close"));
+  for (const socket of clients) socket.close(1001, "the server stops");
+  const cancel = clock.after(LIMITS.closeGraceMs, () => {
+    for (const socket of clients) socket.terminate();
+    http.closeAllConnections();
+  });
+  await Promise.allSettled(ended);
+  http.closeAllConnections();
+  await closed;
+  cancel();
+}
+
+/** Where a host that stands for all interfaces is reached from outside: its first address that is not loopback. */
+function reachable(host: string): string {
+  if (host !== "0.0.0.0" && host !== "::") return host;
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return addresses.find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "127.0.0.1";
+}
+
+function authority(host: string, port: number): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}

@@ -1,0 +1,165 @@
+/**
+ * Connects the pure {@link PsNode} to links and a clock, whichever they are: real ones in `node/ps-server.ts`,
+ * simulated ones in tests and in the whole-cluster simulation.
+ *
+ * What happens when a peer dies here: a lost worker's pulls are forgotten; without a coordinator the node serves on.
+ * A coordinator that is joined anew gives a new node number and counts the rows of before as lost, so they are
+ * dropped.
+ */
+import { ClusterError, ProtocolError, type ClusterErrorCode } from "@volary/core/errors";
+import { LIMITS } from "@volary/core/limits";
+import type { Clock, Control, ControlOf, ControlType, Link } from "@volary/core/wire";
+import { PsNode, type LinkId, type PsEffect } from "./ps-node.ts";
+
+export interface PsHostOptions {
+  name: string;
+  /** Where clients reach this node. */
+  address: string;
+  clock: Clock;
+  log(message: string): void;
+  /** The node serves on; its owner may dial again and `join`. */
+  onCoordinatorLost(reason: string): void;
+}
+
+const COORDINATOR: LinkId = 0;
+
+/** Who may say what: an open port must not let a worker play the coordinator. */
+const FROM_COORDINATOR: ReadonlySet<ControlType> = new Set<ControlType>(["map", "open-job", "close-job", "heartbeat", "error"]);
+const FROM_CLIENTS: ReadonlySet<ControlType> = new Set<ControlType>(["fence", "start", "commit", "heartbeat", "error"]);
+
+export class PsHost {
+  readonly #o: PsHostOptions;
+  readonly #links = new Map<LinkId, Link>();
+  #nextLink = COORDINATOR + 1;
+  #node: PsNode | undefined;
+  #cancelHeartbeat: () => void = () => {};
+  #stopped = false;
+
+  constructor(o: PsHostOptions) {
+    this.#o = o;
+  }
+
+  /** Undefined before the first join. */
+  get node(): PsNode | undefined {
+    return this.#node;
+  }
+
+  /** Why a peer that says hello is turned away, if it is. */
+  refuse({ role }: ControlOf<"hello">): { code: ClusterErrorCode; message: string } | undefined {
+    const { name } = this.#o;
+    if (role !== "worker" && role !== "client") {
+      return { code: "PROTOCOL_VIOLATION", message: `PS node ${name} serves workers and clients, not a ${role}` };
+    }
+    if (!this.#node) return { code: "PARTITION_UNAVAILABLE", message: `PS node ${name} has not joined its cluster yet` };
+    return undefined;
+  }
+
+  /** A worker or client. */
+  accept(link: Link): void {
+    if (this.#stopped) {
+      link.close("the PS node stops");
+      return;
+    }
+    const id = this.#nextLink++;
+    this.#links.set(id, link);
+    link.listen({
+      onControl: (control) => {
+        if (!FROM_CLIENTS.has(control.type)) throw new ProtocolError(`a PS node takes no "${control.type}" from a client`);
+        this.#carryOut(this.#node!.handleControl(id, control));
+      },
+      onFrame: (f) => this.#carryOut(this.#node!.handleFrame(id, f)),
+      onClose: () => {
+        this.#links.delete(id);
+        this.#node!.handleClose(id);
+      },
+    });
+  }
+
+  /**
+   * Joins the cluster of a coordinator, with no rows.
+   *
+   * @returns the node's number
+   * @throws {ClusterError} what the coordinator answers, or COORDINATOR_UNAVAILABLE when its link closes first
+   */
+  join(coordinator: Link): Promise<number> {
+    const { name, address } = this.#o;
+    return new Promise((resolve, reject) => {
+      let joined = false;
+      coordinator.listen({
+        onControl: (control) => {
+          if (joined) this.#onCoordinator(coordinator, control);
+          else if (control.type === "ps-joined") {
+            joined = true;
+            this.#begin(coordinator, control.node);
+            resolve(control.node);
+          } else if (control.type === "error") {
+            reject(new ClusterError(control.code as ClusterErrorCode, control.message));
+            coordinator.close("not joined");
+          } else throw new ProtocolError(`expected "ps-joined", got "${control.type}"`);
+        },
+        onFrame: (f) => {
+          throw new ProtocolError(`a PS node takes no "${f.opcode}" frame from the coordinator`);
+        },
+        onClose: (reason) => {
+          reject(new ClusterError("COORDINATOR_UNAVAILABLE", `the coordinator closed the connection: ${reason}`));
+          if (this.#links.get(COORDINATOR) !== coordinator) return;
+          this.#links.delete(COORDINATOR);
+          this.#cancelHeartbeat();
+          if (!this.#stopped) this.#o.onCoordinatorLost(reason);
+        },
+      });
+      coordinator.sendControl({ type: "ps-join", name, address });
+    });
+  }
+
+  stop(reason: string): void {
+    this.#stopped = true;
+    this.#cancelHeartbeat();
+    for (const link of this.#links.values()) link.close(reason);
+    this.#links.clear();
+  }
+
+  #begin(coordinator: Link, node: number): void {
+    const { rows } = this.#node?.usage() ?? { rows: 0 };
+    if (rows > 0) this.#o.log(`joined anew as node ${node}: ${rows} rows of the node it was are dropped`);
+    this.#node = new PsNode({ node });
+    this.#links.set(COORDINATOR, coordinator);
+    this.#heartbeat(coordinator);
+  }
+
+  /** What this node cannot do, the coordinator is told; only bytes that break the protocol end their link. */
+  #onCoordinator(coordinator: Link, control: Control): void {
+    if (!FROM_COORDINATOR.has(control.type)) {
+      throw new ProtocolError(`a PS node takes no "${control.type}" from the coordinator`);
+    }
+    if (control.type === "error") this.#o.log(`the coordinator refuses (${control.code}): ${control.message}`);
+    try {
+      this.#carryOut(this.#node!.handleControl(COORDINATOR, control));
+    } catch (error) {
+      if (!(error instanceof RangeError || error instanceof ClusterError)) throw error;
+      const code = error instanceof ClusterError ? error.code : "BAD_JOB";
+      const job = "job" in control ? { job: control.job } : {};
+      coordinator.sendControl({ type: "error", code, message: error.message, ...job });
+    }
+  }
+
+  #carryOut(effects: readonly PsEffect[]): void {
+    for (const effect of effects) {
+      const link = this.#links.get(effect.link);
+      try {
+        if (effect.kind === "control") link?.sendControl(effect.control);
+        else link?.sendFrame(effect.frame);
+      } catch (error) {
+        // An answer that cannot be sent costs its receiver the link, so that it does not wait for it.
+        const message = error instanceof Error ? error.message : String(error);
+        this.#o.log(`cannot answer ${link!.name}: ${message}`);
+        link!.close(message);
+      }
+    }
+  }
+
+  #heartbeat(coordinator: Link): void {
+    coordinator.sendControl({ type: "heartbeat", ...this.#node!.usage() });
+    this.#cancelHeartbeat = this.#o.clock.after(LIMITS.heartbeatEveryMs, () => this.#heartbeat(coordinator));
+  }
+}

@@ -1,0 +1,81 @@
+/** One simulated life of a cluster: sizes, faults and their times are drawn from one seed. */
+import { seededRandom } from "@volary/core/testing";
+import { checkRun } from "./check-run.ts";
+import { SimulatedCluster } from "./simulated-cluster.ts";
+import { toyManifest } from "./toy-job.ts";
+
+export interface SeedResult {
+  seed: number;
+  /** What went wrong, if anything. */
+  faults: string[];
+  crashes: number;
+  cuts: number;
+  holds: number;
+  joins: number;
+  terms: number;
+  commits: number;
+  /** Steps that were committed under a later term than the one before. */
+  repeats: number;
+  pushes: number;
+  trace: string[];
+}
+
+const LIMIT_MS = 600_000;
+
+export async function runSeed(seed: number): Promise<SeedResult> {
+  const random = seededRandom(seed);
+  const cluster = new SimulatedCluster({ seed });
+  const counts = { crashes: 0, cuts: 0, holds: 0, joins: 0 };
+  const psNodes = Array.from({ length: 1 + random.below(3) }, (_, i) => `ps-${i}`);
+  const workers = 1 + random.below(4);
+  const manifest = toyManifest({ workersMin: workers, seed });
+  const result = async (): Promise<Pick<SeedResult, "faults" | "terms" | "commits" | "repeats">> => {
+    cluster.startCoordinator();
+    for (const name of psNodes) await cluster.startPsNode(name);
+    for (let i = 0; i < workers; i++) await cluster.startWorker(`worker-${i}`);
+    const finished = await cluster.runJob(manifest);
+    const repeats = finished.commits.filter(({ attempt }, i) => i > 0 && attempt !== finished.commits[i - 1]!.attempt).length;
+    return { faults: await checkRun({ manifest, finished }), terms: finished.terms.length, commits: finished.commits.length, repeats };
+  };
+  const injectFault = (): void => {
+    const names = cluster.workers;
+    const worker = names[random.below(Math.max(1, names.length))];
+    const other = [...names, ...psNodes][random.below(names.length + psNodes.length)];
+    // Before the first term only cuts, so that its members are the workers the job began with.
+    switch (cluster.training ? random.below(4) : 1) {
+      case 0:
+        // With the last worker that has the dense weights, a job is lost for good: that is no fault of the cluster.
+        if (!worker || (worker.startsWith("worker-") && names.filter((name) => name.startsWith("worker-")).length < 2)) return;
+        cluster.crashWorker(worker);
+        counts.crashes++;
+        // A job waits for as many workers as it asked for, so someone takes the place.
+        if (names.length <= workers) void cluster.startWorker(`replacement-${counts.crashes}`).catch(() => {});
+        break;
+      case 1:
+        if (!worker || worker === other) return;
+        cluster.cut(worker, other!);
+        counts.cuts++;
+        break;
+      case 2:
+        if (!worker || worker === other) return;
+        cluster.hold(worker, other!, random.between({ min: 1, max: 4000 }));
+        counts.holds++;
+        break;
+      default:
+        if (names.length >= 5) return;
+        counts.joins++;
+        void cluster.startWorker(`joiner-${counts.joins}`).catch(() => {});
+    }
+  };
+  for (let at = 0, n = random.below(7); n > 0; n--) {
+    at += random.between({ min: 2, max: 150 });
+    cluster.clock.after(at, injectFault);
+  }
+  const outcome = await cluster.clock.until(result(), { limitMs: LIMIT_MS }).catch((error: unknown) => ({
+    faults: [error instanceof Error ? (error.stack ?? error.message) : String(error)],
+    terms: 0,
+    commits: 0,
+    repeats: 0,
+  }));
+  return { seed, ...counts, ...outcome, pushes: cluster.pushes, trace: cluster.trace };
+}

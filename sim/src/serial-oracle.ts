@@ -1,0 +1,118 @@
+/**
+ * What a job must have left behind: its committed steps, one after another, on plain Maps, in one thread. It shares
+ * the optimizers' arithmetic and the initial values with the cluster, but nothing of partitions, frames, staging,
+ * transactions or the ring, whose results it must equal bit for bit.
+ */
+import { epochOrder } from "@volary/core/data";
+import type { JobManifest } from "@volary/core/job";
+import { optimizerOf } from "@volary/core/optimizer";
+import { initializerOf } from "@volary/core/partition";
+import { stepPlan } from "@volary/core/training";
+import type { FinishedJob } from "./simulated-cluster.ts";
+import { DENSE_FLOATS, toyDataset, toyModel } from "./toy-job.ts";
+
+interface Row {
+  /** [weights | optimizer state] */
+  floats: Float32Array;
+  updates: number;
+}
+
+export interface OracleResult {
+  /** Rows of each table: key → weights. */
+  tables: Map<string, Map<bigint, Float32Array>>;
+  dense: Float32Array;
+  /** How often each training row was in a committed step, per epoch. */
+  visits: Uint32Array[];
+}
+
+/** Replays the committed steps over the slots that their terms' members give. */
+export async function replay({ manifest, commits, terms }: { manifest: JobManifest } & Pick<FinishedJob, "commits" | "terms">): Promise<OracleResult> {
+  const dataset = toyDataset();
+  const model = toyModel();
+  const plan = stepPlan({ manifest, trainRows: dataset.trainRows });
+  const slotsOf = new Map(terms.map(({ term, members }) => [term, members.length]));
+  const tables = new Map(manifest.tables.map((spec) => [spec.name, { spec, rows: new Map<bigint, Row>() }]));
+  const optimizer = optimizerOf(manifest.compile.optimizer);
+  const dense = new Float32Array(DENSE_FLOATS + optimizer.stateWidth(DENSE_FLOATS));
+  dense.fill(0.1, 0, DENSE_FLOATS);
+  optimizer.initState(dense, 0, DENSE_FLOATS);
+  const visits = Array.from({ length: manifest.fit.epochs }, () => new Uint32Array(dataset.trainRows));
+  const weightsOf = (name: string, key: bigint): Float32Array => {
+    const { spec, rows } = tables.get(name)!;
+    const row = rows.get(key);
+    if (row) return row.floats.slice(0, spec.dim);
+    const initial = new Float32Array(spec.dim);
+    initializerOf(spec.initializer, { seed: manifest.seed, table: spec.id })(Number(key & 0xffff_ffffn), Number(key >> 32n), initial, 0, spec.dim);
+    return initial;
+  };
+  for (const { step, attempt } of commits) {
+    const epoch = plan.epochOf(step);
+    const order = epochOrder({ rows: dataset.trainRows, seed: manifest.seed, epoch });
+    const slots = slotsOf.get(attempt)!;
+    const whole = plan.samplesOf(step);
+    const sums = new Map<string, Map<bigint, Float32Array>>();
+    const denseOfSlot: Float32Array[] = [];
+    model.setDense(dense.subarray(0, DENSE_FLOATS));
+    for (let slot = 0; slot < slots; slot++) {
+      const { from, to } = plan.sliceOf({ step, slot, slots });
+      const samples = order.slice(from, to);
+      for (const row of samples) visits[epoch]![row]!++;
+      const batch = dataset.read("train", samples);
+      const uses = manifest.model.embeddings.map((use) => ({ ...use, keys: new BigUint64Array(batch.keys.get(use.field)!.slice().buffer) }));
+      const width = uses.reduce((sum, use) => sum + use.dim, 0);
+      const rows = new Float32Array(batch.samples * width);
+      for (let b = 0, at = 0; b < batch.samples; b++) for (const use of uses) rows.set(weightsOf(use.table, use.keys[b]!), (at += use.dim) - use.dim);
+      const { rowGrads, denseGrads } = await model.step({ rows, numbers: batch.numbers.get("n")!, label: batch.label, samples: batch.samples, globalSamples: whole.to - whole.from });
+      denseOfSlot.push(denseGrads);
+      const mine = new Map<string, Map<bigint, Float32Array>>();
+      for (let b = 0, at = 0; b < batch.samples; b++) {
+        for (const use of uses) {
+          add(mine, use.table, use.keys[b]!, rowGrads.subarray(at, at + use.dim));
+          at += use.dim;
+        }
+      }
+      for (const [table, grads] of mine) for (const [key, grad] of grads) add(sums, table, key, grad);
+    }
+    for (const [table, grads] of sums) {
+      const { spec, rows } = tables.get(table)!;
+      const rule = optimizerOf(spec.optimizer);
+      for (const [key, grad] of grads) {
+        let row = rows.get(key);
+        if (!row) {
+          const floats = new Float32Array(spec.dim + rule.stateWidth(spec.dim));
+          floats.set(weightsOf(table, key));
+          rule.initState(floats, 0, spec.dim);
+          row = { floats, updates: 0 };
+          rows.set(key, row);
+        }
+        rule.update(row.floats, 0, spec.dim, grad, 0, ++row.updates);
+      }
+    }
+    optimizer.update(dense, 0, DENSE_FLOATS, ringOrderSum(denseOfSlot), 0, step);
+  }
+  const result = new Map([...tables].map(([name, { spec, rows }]) => [name, new Map([...rows].map(([key, row]) => [key, row.floats.slice(0, spec.dim)]))]));
+  return { tables: result, dense: dense.slice(0, DENSE_FLOATS), visits };
+}
+
+function add(sums: Map<string, Map<bigint, Float32Array>>, table: string, key: bigint, grad: Float32Array): void {
+  const grads = sums.get(table) ?? new Map<bigint, Float32Array>();
+  sums.set(table, grads);
+  const sum = grads.get(key);
+  if (!sum) grads.set(key, grad.slice());
+  else for (let d = 0; d < sum.length; d++) sum[d] = sum[d]! + grad[d]!;
+}
+
+/** Chunk c is summed from rank c + 1 cyclically; the loss rides along as one more element. */
+function ringOrderSum(slots: Float32Array[]): Float32Array {
+  const n = slots.length;
+  const length = DENSE_FLOATS + 1;
+  const out = new Float32Array(DENSE_FLOATS);
+  for (let c = 0; c < n; c++) {
+    for (let i = Math.floor((length * c) / n); i < Math.floor((length * (c + 1)) / n) && i < DENSE_FLOATS; i++) {
+      let sum = slots[(c + 1) % n]![i]!;
+      for (let k = 2; k <= n; k++) sum = Math.fround(sum + slots[(c + k) % n]![i]!);
+      out[i] = sum;
+    }
+  }
+  return out;
+}
