@@ -8,6 +8,7 @@ import { defaultClientConditions, defaultServerConditions } from "vite";
 import { defineConfig } from "vitest/config";
 import type { BrowserCommand } from "vitest/node";
 import { nodeStep } from "./packages/browser-worker/src/testing/node-command.ts";
+import { socketRelay } from "./packages/browser-worker/src/testing/socket-relay.ts";
 import { absences, dataFolder } from "./scripts/absences.mjs";
 import { root } from "./scripts/bootstrap.mjs";
 import { findChromium } from "./scripts/chromium.mjs";
@@ -127,7 +128,7 @@ export default defineConfig({
           "@tensorflow/tfjs-layers",
           "@volary/core > zod",
         ],
-        commands: { nodeStep },
+        commands: { nodeStep, socketRelay },
       }),
     ],
   },

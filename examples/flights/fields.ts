@@ -17,7 +17,7 @@ import {
   parquet,
   since,
   slotOf,
-} from "@volary/core/data";
+} from "@volary/core";
 
 const hour = hourOf("date");
 const slot = slotOf("date");

@@ -7,7 +7,7 @@
 import { availableParallelism, cpus, totalmem } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { Cluster, progressScreen, UserError, type Run } from "volary";
+import { Cluster, progressScreen, type Run } from "volary";
 import baseline from "./baseline.ts";
 import net from "./job.ts";
 
@@ -28,7 +28,10 @@ async function train(cluster: Cluster, job: typeof net): Promise<Run> {
 /** What a reader may conclude, whichever way it went. */
 function comparison({ auc, baselineAuc }: { auc: number; baselineAuc: number }): string {
   const difference = auc - baselineAuc;
-  const verdict = difference > 0 ? `the net is better by ${difference.toFixed(4)}` : `the net is no better (${difference.toFixed(4)})`;
+  const verdict =
+    difference > 0
+      ? `the net is better by ${difference.toFixed(4)}`
+      : `the net is no better (${difference.toFixed(4)})`;
   return [
     "Will a flight that leaves now arrive 15 minutes late or more? AUC on the last days, which neither model saw:",
     `  logistic regression, 3 epochs   ${baselineAuc.toFixed(4)}`,
@@ -39,7 +42,14 @@ function comparison({ auc, baselineAuc }: { auc: number; baselineAuc: number }):
 function machine() {
   const { node } = process.versions;
   const { platform, arch } = process;
-  return { cpu: cpus()[0]?.model ?? "unknown", cores: availableParallelism(), memoryBytes: totalmem(), platform, arch, node };
+  return {
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: availableParallelism(),
+    memoryBytes: totalmem(),
+    platform,
+    arch,
+    node,
+  };
 }
 
 const untilInterrupted = () => new Promise((resolve) => process.once("SIGINT", resolve).once("SIGTERM", resolve));
@@ -56,8 +66,8 @@ async function main(): Promise<void> {
     const run = await train(cluster, net);
     const auc = run.metrics["auc"]!;
     const { trainSeconds, samplesPerSecond } = run;
-    const { rows, bytes } = await run.usage();
-    await run.save(SAVE_FOLDER);
+    const { bytes } = await run.usage();
+    const { rows } = await run.save(SAVE_FOLDER);
     run.close();
 
     console.error(`\n${comparison({ auc, baselineAuc })}\n\nThe net is saved in ${SAVE_FOLDER}.`);
@@ -78,6 +88,6 @@ try {
   await main();
 } catch (error) {
   if (process.env["VOLARY_DEBUG"]) throw error;
-  console.error(error instanceof UserError || error instanceof Error ? error.message : String(error));
+  console.error(error instanceof Error ? error.message : String(error));
   process.exitCode = 1;
 }

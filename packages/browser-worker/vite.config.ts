@@ -16,9 +16,15 @@ export default defineConfig({
   build: {
     outDir: "dist/web",
     target: "es2023",
+    // Preloading asks the document, and a Web Worker has none.
+    modulePreload: false,
     rolldownOptions: {
       input: { worker: "src/worker.ts" },
-      output: { entryFileNames: "[name].js", chunkFileNames: "[name]-[hash].js", assetFileNames: "[name]-[hash][extname]" },
+      output: {
+        entryFileNames: "[name].js",
+        chunkFileNames: "[name]-[hash].js",
+        assetFileNames: "[name]-[hash][extname]",
+      },
     },
   },
 });
@@ -31,6 +37,13 @@ function refuseNodeBuiltins(): Plugin {
     resolveId(id, importer) {
       if (!isBuiltin(id) || importer === undefined || doesWithout(importer, id)) return;
       this.error(`${importer} imports the Node built-in "${id}", which no browser has`);
+    },
+    generateBundle(_, files) {
+      for (const file of Object.values(files)) {
+        if (file.type !== "chunk") continue;
+        const outside = [...file.imports, ...file.dynamicImports].find((name) => !(name in files));
+        if (outside !== undefined) this.error(`${file.fileName} imports "${outside}", which is not in the bundle`);
+      }
     },
   };
 }

@@ -5,7 +5,13 @@ import { replay } from "./serial-oracle.ts";
 import type { FinishedJob } from "./simulated-cluster.ts";
 import { toyDataset } from "./toy-job.ts";
 
-export async function checkRun({ manifest, finished }: { manifest: JobManifest; finished: FinishedJob }): Promise<string[]> {
+export async function checkRun({
+  manifest,
+  finished,
+}: {
+  manifest: JobManifest;
+  finished: FinishedJob;
+}): Promise<string[]> {
   const faults: string[] = [];
   const { status, commits, tables, dense } = finished;
   if (status.phase !== "done") return [`the job is ${status.phase}: ${status.message ?? "no reason given"}`];
@@ -13,7 +19,8 @@ export async function checkRun({ manifest, finished }: { manifest: JobManifest; 
   if (commits.length !== steps || commits.some(({ step }, i) => step !== i + 1)) {
     faults.push(`${commits.length} steps were committed, the plan has ${steps}`);
   }
-  if (commits.some(({ attempt }, i) => i > 0 && attempt < commits[i - 1]!.attempt)) faults.push("attempts go backwards");
+  if (commits.some(({ attempt }, i) => i > 0 && attempt < commits[i - 1]!.attempt))
+    faults.push("attempts go backwards");
   const oracle = await replay({ manifest, ...finished });
   oracle.visits.forEach((visits, epoch) => {
     const odd = visits.findIndex((n) => n !== 1);
@@ -22,17 +29,22 @@ export async function checkRun({ manifest, finished }: { manifest: JobManifest; 
   for (const [name, rows] of oracle.tables) {
     const found = tables.get(name)!;
     const dim = manifest.tables.find((t) => t.name === name)!.dim;
-    if (found.keys.length !== rows.size) faults.push(`table ${name} has ${found.keys.length} rows, the oracle ${rows.size}`);
+    if (found.keys.length !== rows.size)
+      faults.push(`table ${name} has ${found.keys.length} rows, the oracle ${rows.size}`);
     for (const [i, key] of found.keys.entries()) {
       const mine = found.values.subarray(i * dim, (i + 1) * dim);
       const expected = rows.get(key);
       if (expected && sameBits(mine, expected)) continue;
-      faults.push(`row ${key} of table ${name} is [${mine.join(", ")}], the oracle has ${expected ? `[${expected.join(", ")}]` : "none"}`);
+      faults.push(
+        `row ${key} of table ${name} is [${mine.join(", ")}], the oracle has ${expected ? `[${expected.join(", ")}]` : "none"}`,
+      );
       break;
     }
   }
-  if (!sameBits(dense, oracle.dense)) faults.push(`dense weights are [${dense.join(", ")}], the oracle has [${oracle.dense.join(", ")}]`);
-  if (status.evaluated !== status.testRows) faults.push(`${status.evaluated} of ${status.testRows} test rows were evaluated`);
+  if (!sameBits(dense, oracle.dense))
+    faults.push(`dense weights are [${dense.join(", ")}], the oracle has [${oracle.dense.join(", ")}]`);
+  if (status.evaluated !== status.testRows)
+    faults.push(`${status.evaluated} of ${status.testRows} test rows were evaluated`);
   return faults;
 }
 

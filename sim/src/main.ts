@@ -19,13 +19,26 @@ if (!Number.isInteger(seeds) || seeds < 1 || !Number.isInteger(first) || first <
   console.error(`--seeds ${values.seeds} --first-seed ${values["first-seed"]}: both are whole numbers, seeds from 1`);
   process.exit(2);
 }
-const metrics = { seeds: 0, violations: 0, crashes: 0, cuts: 0, holds: 0, joins: 0, failovers: 0, moves: 0, commits: 0, repeats: 0, pushes: 0 };
+const metrics = {
+  seeds: 0,
+  violations: 0,
+  crashes: 0,
+  cuts: 0,
+  holds: 0,
+  joins: 0,
+  failovers: 0,
+  moves: 0,
+  commits: 0,
+  repeats: 0,
+  pushes: 0,
+};
 for (let seed = first; seed < first + seeds; seed++) {
   const run = await runSeed(seed);
   metrics.seeds++;
-  for (const name of ["crashes", "cuts", "holds", "joins", "commits", "repeats", "pushes"] as const) metrics[name] += run[name];
+  for (const name of ["crashes", "cuts", "holds", "joins", "commits", "repeats", "pushes"] as const)
+    metrics[name] += run[name];
   metrics.failovers += Math.max(0, run.terms - 1);
-    if (values.trace) console.error(run.trace.join("\n"));
+  if (values.trace) console.error(run.trace.join("\n"));
   if (run.faults.length === 0) continue;
   metrics.violations++;
   console.error(`seed ${seed}: ${run.faults.join("; ")}\n${run.trace.map((line) => `  ${line}`).join("\n")}`);

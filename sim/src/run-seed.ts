@@ -34,8 +34,15 @@ export async function runSeed(seed: number): Promise<SeedResult> {
     for (const name of psNodes) await cluster.startPsNode(name);
     for (let i = 0; i < workers; i++) await cluster.startWorker(`worker-${i}`);
     const finished = await cluster.runJob(manifest);
-    const repeats = finished.commits.filter(({ attempt }, i) => i > 0 && attempt !== finished.commits[i - 1]!.attempt).length;
-    return { faults: await checkRun({ manifest, finished }), terms: finished.terms.length, commits: finished.commits.length, repeats };
+    const repeats = finished.commits.filter(
+      ({ attempt }, i) => i > 0 && attempt !== finished.commits[i - 1]!.attempt,
+    ).length;
+    return {
+      faults: await checkRun({ manifest, finished }),
+      terms: finished.terms.length,
+      commits: finished.commits.length,
+      repeats,
+    };
   };
   const injectFault = (): void => {
     const names = cluster.workers;
@@ -45,7 +52,8 @@ export async function runSeed(seed: number): Promise<SeedResult> {
     switch (cluster.training ? random.below(4) : 1) {
       case 0:
         // With the last worker that has the dense weights, a job is lost for good: that is no fault of the cluster.
-        if (!worker || (worker.startsWith("worker-") && names.filter((name) => name.startsWith("worker-")).length < 2)) return;
+        if (!worker || (worker.startsWith("worker-") && names.filter((name) => name.startsWith("worker-")).length < 2))
+          return;
         cluster.crashWorker(worker);
         counts.crashes++;
         // A job waits for as many workers as it asked for, so someone takes the place.

@@ -26,7 +26,11 @@ export interface OracleResult {
 }
 
 /** Replays the committed steps over the slots that their terms' members give. */
-export async function replay({ manifest, commits, terms }: { manifest: JobManifest } & Pick<FinishedJob, "commits" | "terms">): Promise<OracleResult> {
+export async function replay({
+  manifest,
+  commits,
+  terms,
+}: { manifest: JobManifest } & Pick<FinishedJob, "commits" | "terms">): Promise<OracleResult> {
   const dataset = toyDataset();
   const model = toyModel();
   const plan = stepPlan({ manifest, trainRows: dataset.trainRows });
@@ -42,7 +46,13 @@ export async function replay({ manifest, commits, terms }: { manifest: JobManife
     const row = rows.get(key);
     if (row) return row.floats.slice(0, spec.dim);
     const initial = new Float32Array(spec.dim);
-    initializerOf(spec.initializer, { seed: manifest.seed, table: spec.id })(Number(key & 0xffff_ffffn), Number(key >> 32n), initial, 0, spec.dim);
+    initializerOf(spec.initializer, { seed: manifest.seed, table: spec.id })(
+      Number(key & 0xffff_ffffn),
+      Number(key >> 32n),
+      initial,
+      0,
+      spec.dim,
+    );
     return initial;
   };
   for (const { step, attempt } of commits) {
@@ -58,11 +68,21 @@ export async function replay({ manifest, commits, terms }: { manifest: JobManife
       const samples = order.slice(from, to);
       for (const row of samples) visits[epoch]![row]!++;
       const batch = dataset.read("train", samples);
-      const uses = manifest.model.embeddings.map((use) => ({ ...use, keys: new BigUint64Array(batch.keys.get(use.field)!.slice().buffer) }));
+      const uses = manifest.model.embeddings.map((use) => ({
+        ...use,
+        keys: new BigUint64Array(batch.keys.get(use.field)!.slice().buffer),
+      }));
       const width = uses.reduce((sum, use) => sum + use.dim, 0);
       const rows = new Float32Array(batch.samples * width);
-      for (let b = 0, at = 0; b < batch.samples; b++) for (const use of uses) rows.set(weightsOf(use.table, use.keys[b]!), (at += use.dim) - use.dim);
-      const { rowGrads, denseGrads } = await model.step({ rows, numbers: batch.numbers.get("n")!, label: batch.label, samples: batch.samples, globalSamples: whole.to - whole.from });
+      for (let b = 0, at = 0; b < batch.samples; b++)
+        for (const use of uses) rows.set(weightsOf(use.table, use.keys[b]!), (at += use.dim) - use.dim);
+      const { rowGrads, denseGrads } = await model.step({
+        rows,
+        numbers: batch.numbers.get("n")!,
+        label: batch.label,
+        samples: batch.samples,
+        globalSamples: whole.to - whole.from,
+      });
       denseOfSlot.push(denseGrads);
       const mine = new Map<string, Map<bigint, Float32Array>>();
       for (let b = 0, at = 0; b < batch.samples; b++) {
@@ -90,7 +110,12 @@ export async function replay({ manifest, commits, terms }: { manifest: JobManife
     }
     optimizer.update(dense, 0, DENSE_FLOATS, ringOrderSum(denseOfSlot), 0, step);
   }
-  const result = new Map([...tables].map(([name, { spec, rows }]) => [name, new Map([...rows].map(([key, row]) => [key, row.floats.slice(0, spec.dim)]))]));
+  const result = new Map(
+    [...tables].map(([name, { spec, rows }]) => [
+      name,
+      new Map([...rows].map(([key, row]) => [key, row.floats.slice(0, spec.dim)])),
+    ]),
+  );
   return { tables: result, dense: dense.slice(0, DENSE_FLOATS), visits };
 }
 

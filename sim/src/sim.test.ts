@@ -1,8 +1,9 @@
+import type { GradientModel, StepGradients, StepInput } from "@volary/core/training";
 import { describe, expect, test } from "vitest";
 import { checkRun } from "./check-run.ts";
 import { runSeed } from "./run-seed.ts";
 import { SimulatedCluster, type FinishedJob } from "./simulated-cluster.ts";
-import { toyManifest } from "./toy-job.ts";
+import { toyManifest, toyModel } from "./toy-job.ts";
 
 async function calmRun(workers: number, seed: number): Promise<FinishedJob> {
   const cluster = new SimulatedCluster({ seed });
@@ -48,6 +49,37 @@ describe("simulated clusters", () => {
   });
 });
 
+describe("a step that is not finite", () => {
+  const spoilt: Record<string, (at: StepGradients) => StepGradients> = {
+    "the loss is NaN": (at) => ({ ...at, lossSum: Number.NaN }),
+    "a gradient of the embedding rows is not finite": (at) => ({ ...at, rowGrads: at.rowGrads.fill(Infinity, 3, 4) }),
+    "a gradient of the dense weights is not finite": (at) => ({ ...at, denseGrads: at.denseGrads.fill(NaN, 1, 2) }),
+  };
+  test.each(Object.keys(spoilt))("fails the job with its step and fields, and is not applied: %s", async (what) => {
+    let steps = 0;
+    const openModel = (): GradientModel => {
+      const model = toyModel();
+      const step = async (at: StepInput): Promise<StepGradients> => {
+        const result = await model.step(at);
+        return ++steps === 5 ? spoilt[what]!(result) : result;
+      };
+      return { ...model, step };
+    };
+    const cluster = new SimulatedCluster({ seed: 1, openModel });
+    const life = async (): Promise<FinishedJob> => {
+      cluster.startCoordinator();
+      await cluster.startPsNode("ps-0");
+      await cluster.startWorker("worker-0");
+      return cluster.runJob(toyManifest({ workersMin: 1, seed: 5 }));
+    };
+    const { status, commits } = await cluster.clock.until(life());
+    expect(status.phase).toBe("failed");
+    expect(status.message).toMatch(`${what} at step 5 (epoch 1) of job "toy"`);
+    expect(status.message).toMatch(/a: \d+ distinct keys; b: .*; n: 0 … 0\.\d+, mean .*; label: 0 … 1/);
+    expect(commits).toHaveLength(4);
+  });
+});
+
 describe("the checks can fail:", () => {
   const manifest = toyManifest({ workersMin: 2, seed: 5 });
   const sabotages: Record<string, (job: FinishedJob) => FinishedJob> = {
@@ -61,7 +93,10 @@ describe("the checks can fail:", () => {
     },
     "a step committed twice": (job) => ({ ...job, commits: [...job.commits, job.commits[3]!] }),
     "a step never committed": (job) => ({ ...job, commits: job.commits.toSpliced(7, 1) }),
-    "a step over other slots than its term's": (job) => ({ ...job, terms: job.terms.map((t) => ({ ...t, members: [1, 2, 3] })) }),
+    "a step over other slots than its term's": (job) => ({
+      ...job,
+      terms: job.terms.map((t) => ({ ...t, members: [1, 2, 3] })),
+    }),
     "a missing row": (job) => {
       const { keys, values } = job.tables.get("users")!;
       return { ...job, tables: new Map(job.tables).set("users", { keys: keys.slice(1), values: values.slice(2) }) };

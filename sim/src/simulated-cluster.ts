@@ -4,16 +4,14 @@
  */
 import { Requests, retry, TableClient, type ExportedRows } from "@volary/core/client";
 import type { JobManifest } from "@volary/core/job";
-import { LIMITS } from "@volary/core/limits";
 import type { PartitionMap } from "@volary/core/partition";
 import { SimulatedClock, SimulatedNetwork, type SimulatedHost } from "@volary/core/testing";
-import { readDense, WorkerSession, writeDense } from "@volary/core/training";
+import { readDense, WorkerSession, writeDense, type GradientModel } from "@volary/core/training";
 import type { Control, ControlOf, JobStatus, Link } from "@volary/core/wire";
-import { Coordinator, PsNode, type CoordinatorEffect, type PsEffect } from "@volary/ps-server";
+import { Coordinator, CoordinatorHost, memoryStore, PsHost, type PsNode } from "@volary/ps-server";
 import { DENSE_FLOATS, toyDataset, toyModel } from "./toy-job.ts";
 
 const PARTITIONS_LOG2 = 3;
-const TICK_MS = 200;
 
 export interface FinishedJob {
   status: JobStatus;
@@ -33,7 +31,10 @@ export class SimulatedCluster {
   readonly #nodes: PsNode[] = [];
   #coordinator = "";
 
-  constructor({ seed }: { seed: number }) {
+  readonly #openModel: () => GradientModel;
+
+  constructor({ seed, openModel = toyModel }: { seed: number; openModel?: () => GradientModel }) {
+    this.#openModel = openModel;
     this.network = new SimulatedNetwork({ clock: this.clock, seed });
   }
 
@@ -51,84 +52,39 @@ export class SimulatedCluster {
     return this.#nodes.reduce((sum, { counters }) => sum + counters.pushes, 0);
   }
 
-  /** Starts the coordinator; rows and jobs are kept in memory. */
+  /** Starts the coordinator; its state is kept in memory. */
   startCoordinator(): void {
     const host = this.network.host("coordinator");
-    const coordinator = new Coordinator({ partitionsLog2: PARTITIONS_LOG2 });
-    const links = new Map<number, Link>();
-    let nextLink = 1;
-    const carryOut = (effects: CoordinatorEffect[]): void => {
-      for (const effect of effects) {
-        if (effect.kind === "control") links.get(effect.link)?.sendControl(effect.control);
-        else if (effect.kind === "close") links.get(effect.link)?.close(effect.reason);
-        else if (effect.kind === "log") this.#note(effect.message);
-      }
-    };
+    const coordinator = new CoordinatorHost({
+      coordinator: new Coordinator({ partitionsLog2: PARTITIONS_LOG2 }),
+      store: memoryStore(),
+      clock: host.clock,
+      log: (message) => this.#note(message),
+    });
     const { address } = host.listen({
       name: "coordinator",
-      onLink: (link) => {
-        const id = nextLink++;
-        links.set(id, link);
-        link.listen({
-          onControl: (control) => carryOut(coordinator.handleControl(id, control, this.clock.now())),
-          onFrame: () => link.close("the coordinator takes no frames"),
-          onClose: () => {
-            links.delete(id);
-            carryOut(coordinator.handleClose(id, this.clock.now()));
-          },
-        });
-      },
+      refuse: (hello) => coordinator.refuse(hello),
+      onLink: (link) => coordinator.accept(link),
     });
-    const tick = (): void => {
-      carryOut(coordinator.tick(this.clock.now()));
-      host.clock.after(TICK_MS, tick);
-    };
-    tick();
     this.#coordinator = address;
   }
 
   async startPsNode(name: string): Promise<void> {
     const host = this.network.host(name);
-    const links = new Map<number, Link>();
-    let node: PsNode | undefined;
-    let nextLink = 1;
-    const carryOut = (effects: PsEffect[]): void => {
-      for (const effect of effects) {
-        if (effect.kind === "control") links.get(effect.link)?.sendControl(effect.control);
-        else links.get(effect.link)?.sendFrame(effect.frame);
-      }
-    };
+    const ps = new PsHost({
+      name,
+      clock: host.clock,
+      log: (message) => this.#note(message),
+      onCoordinatorLost: () => {},
+    });
     const { address } = host.listen({
       name,
-      onLink: (link) => {
-        const id = nextLink++;
-        links.set(id, link);
-        link.listen({
-          onControl: (control) => carryOut(node!.handleControl(id, control)),
-          onFrame: (f) => carryOut(node!.handleFrame(id, f)),
-          onClose: () => {
-            links.delete(id);
-            node!.handleClose(id);
-          },
-        });
-      },
+      refuse: (hello) => ps.refuse(hello),
+      onLink: (link) => ps.accept(link),
     });
     const coordinator = await host.dialer.dial(this.#coordinator, { role: "ps", name });
-    links.set(0, coordinator);
-    coordinator.listen({
-      onControl: (control) => {
-        if (control.type === "ps-joined") this.#nodes.push((node = new PsNode({ node: control.node })));
-        else carryOut(node!.handleControl(0, control));
-      },
-      onFrame: () => {},
-      onClose: () => {},
-    });
-    coordinator.sendControl({ type: "ps-join", name, address });
-    const beat = (): void => {
-      coordinator.sendControl({ type: "heartbeat", ...node?.usage() });
-      host.clock.after(LIMITS.heartbeatEveryMs, beat);
-    };
-    beat();
+    await ps.join({ coordinator, address });
+    this.#nodes.push(ps.node!);
   }
 
   async startWorker(name: string): Promise<void> {
@@ -140,7 +96,10 @@ export class SimulatedCluster {
       refuse: (hello) => entry.session?.refusePeer(hello),
       onLink: (link, hello) => entry.session?.acceptPeer(hello, link),
     });
-    const coordinator = await retry({ clock: host.clock, attempt: () => host.dialer.dial(this.#coordinator, { role: "worker", name }) });
+    const coordinator = await retry({
+      clock: host.clock,
+      attempt: () => host.dialer.dial(this.#coordinator, { role: "worker", name }),
+    });
     entry.session = new WorkerSession({
       name,
       address,
@@ -149,7 +108,7 @@ export class SimulatedCluster {
       dialer: host.dialer,
       clock: host.clock,
       openDataset: async () => toyDataset(),
-      openModel: async () => toyModel(),
+      openModel: async () => this.#openModel(),
       log: (message) => this.#note(`${name}: ${message}`),
     });
   }
@@ -233,7 +192,15 @@ class Heard {
   }
 }
 
-async function openTables({ host, job, map }: { host: SimulatedHost; job: number; map: PartitionMap }): Promise<TableClient> {
+async function openTables({
+  host,
+  job,
+  map,
+}: {
+  host: SimulatedHost;
+  job: number;
+  map: PartitionMap;
+}): Promise<TableClient> {
   const requests = new Requests();
   const links = new Map<number, Link>();
   for (const { node, address } of map.nodes) {

@@ -25,11 +25,32 @@ export function toyManifest({ workersMin, seed }: { workersMin: number; seed: nu
       variables: [{ name: "w", shape: [DENSE_FLOATS], trainable: true }],
     },
     tables: [
-      { id: 1, name: "items", dim: 3, initializer, optimizer: { kind: "adagrad", learningRate: 0.05, initialAccumulator: 0.1, epsilon: 1e-7 } },
-      { id: 2, name: "users", dim: 2, initializer, optimizer: { kind: "adam", learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 } },
+      {
+        id: 1,
+        name: "items",
+        dim: 3,
+        initializer,
+        optimizer: { kind: "adagrad", learningRate: 0.05, initialAccumulator: 0.1, epsilon: 1e-7 },
+      },
+      {
+        id: 2,
+        name: "users",
+        dim: 2,
+        initializer,
+        optimizer: { kind: "adam", learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 },
+      },
     ],
-    data: { format: "parquet", file: { kind: "file", path: "toy" }, fields: {}, label: { kind: "column", column: "y" } },
-    compile: { optimizer: { kind: "adam", learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 }, loss: "meanSquaredError", metrics: ["mse"] },
+    data: {
+      format: "parquet",
+      file: { kind: "file", path: "toy" },
+      fields: {},
+      label: { kind: "column", column: "y" },
+    },
+    compile: {
+      optimizer: { kind: "adam", learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 },
+      loss: "meanSquaredError",
+      metrics: ["mse"],
+    },
     fit: { epochs: 2, batchSize: 16, consistency: { mode: "bsp" } },
     workersMin,
   };
@@ -62,7 +83,15 @@ export function toyDataset(): Dataset {
 export function toyModel(): GradientModel {
   let dense = new Float32Array(DENSE_FLOATS);
   const width = 5;
-  const scores = ({ rows, numbers, samples }: { rows: Float32Array; numbers: Float32Array; samples: number }): Float32Array => {
+  const scores = ({
+    rows,
+    numbers,
+    samples,
+  }: {
+    rows: Float32Array;
+    numbers: Float32Array;
+    samples: number;
+  }): Float32Array => {
     let total = 0;
     for (const w of dense) total += w;
     return Float32Array.from({ length: samples }, (_, b) => {

@@ -3,6 +3,7 @@
  * next one is refused, with its reason; one that is asked for by name is used or fails loudly, never replaced.
  */
 import * as tf from "@tensorflow/tfjs-core";
+// `?url` is Vite's, which always bundles this package (vite.config.ts).
 import simdUrl from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url";
 import threadedUrl from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-threaded-simd.wasm?url";
 import plainUrl from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url";
@@ -16,6 +17,8 @@ export interface OpenDevice {
   readonly description: string;
   /** Why nothing it computes can be trusted any more, once that is so. */
   lost(): string | undefined;
+  /** Resolves then, with the same words. What was computing may never end. */
+  readonly whenLost: Promise<string>;
 }
 
 interface Device {
@@ -27,7 +30,7 @@ interface Device {
    */
   load(): Promise<void>;
   /** Looks at the backend once it runs. */
-  inspect(): Pick<OpenDevice, "description" | "lost">;
+  inspect(): Omit<OpenDevice, "name">;
 }
 
 export interface OpenDeviceOptions {
@@ -43,20 +46,30 @@ export interface OpenDeviceOptions {
  * @throws {Error} the device wanted does not work here, and why
  */
 export async function openDevice({ wanted, log = () => {} }: OpenDeviceOptions = {}): Promise<OpenDevice> {
-  if (wanted !== undefined) {
-    const device = DEVICES.find(({ name }) => name === wanted);
-    if (!device) throw new RangeError(`no device "${wanted as string}"; devices are ${DEVICES.map(({ name }) => name).join(", ")}`);
-    return use(device);
-  }
+  if (wanted !== undefined) return useOnly(wanted);
   for (const device of DEVICES) {
     try {
       return await use(device);
     } catch (error) {
-      log(`${device.name} is not used: ${error instanceof Error ? error.message : String(error)}`);
+      log(`${device.name} is not used: ${messageOf(error)}`);
     }
   }
   throw new Error("no tfjs backend works in this browser; the log says why");
 }
+
+async function useOnly(wanted: DeviceName): Promise<OpenDevice> {
+  const device = DEVICES.find(({ name }) => name === wanted);
+  if (!device) throw new RangeError(`no device "${wanted}"; devices are ${DEVICES.map(({ name }) => name).join(", ")}`);
+  try {
+    return await use(device);
+  } catch (cause) {
+    throw new Error(`device ${wanted} cannot be used: ${messageOf(cause)}; ask for another one, or for none`, {
+      cause,
+    });
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 async function use(device: Device): Promise<OpenDevice> {
   await device.load();
@@ -93,19 +106,23 @@ const webgpu: Device = {
     if (!gpu) throw new Error("this browser has no WebGPU, or keeps it for pages that came by https");
     const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
     if (!adapter) throw new Error("WebGPU finds no adapter on this machine");
-    if (isSoftware(adapter.info)) throw new Error(`WebGPU finds only a software adapter (${nameOf(adapter.info)}), which is slower than WebGL`);
+    if (isSoftware(adapter.info))
+      throw new Error(`WebGPU finds only a software adapter (${nameOf(adapter.info)}), which is slower than WebGL`);
     await import("@tensorflow/tfjs-backend-webgpu");
   },
   inspect: () => {
     const { device } = tf.backend() as unknown as { device: GPUDevice };
     let lost: string | undefined;
-    void device.lost.then(({ message }) => (lost = `the WebGPU device was lost: ${message}`));
-    return { description: nameOf(device.adapterInfo), lost: () => lost };
+    const whenLost = device.lost.then(({ message }) => (lost = `the WebGPU device was lost: ${message}`));
+    return { description: nameOf(device.adapterInfo), lost: () => lost, whenLost };
   },
 };
 
 function isSoftware(info: GPUAdapterInfo): boolean {
-  return info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software/i.test(`${info.description} ${info.architecture} ${info.device}`);
+  return (
+    info.isFallbackAdapter ||
+    /swiftshader|llvmpipe|lavapipe|software/i.test(`${info.description} ${info.architecture} ${info.device}`)
+  );
 }
 
 function nameOf(info: GPUAdapterInfo): string {
@@ -121,13 +138,16 @@ const webgl: Device = {
   },
   inspect: () => {
     const { gl } = (tf.backend() as unknown as { getGPGPUContext(): { gl: WebGLRenderingContext } }).getGPGPUContext();
-    // Reads of a lost context give zeros. One that was restored looks healthy, and its textures are gone.
+    const reason = "the WebGL context was lost, and with it all that was computed";
+    // Reads of a lost context give zeros or never end. One that was restored looks healthy, and its textures are gone.
     let wasLost = false;
-    gl.canvas.addEventListener("webglcontextlost", () => (wasLost = true));
-    return {
-      description: rendererOf(gl),
-      lost: () => (wasLost || gl.isContextLost() ? "the WebGL context was lost, and with it all that was computed" : undefined),
-    };
+    const whenLost = new Promise<string>((resolve) => {
+      gl.canvas.addEventListener("webglcontextlost", () => {
+        wasLost = true;
+        resolve(reason);
+      });
+    });
+    return { description: rendererOf(gl), lost: () => (wasLost || gl.isContextLost() ? reason : undefined), whenLost };
   },
 };
 
@@ -136,7 +156,8 @@ function rendererOf(gl: WebGLRenderingContext): string {
   return String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
 }
 
-const never = (): undefined => undefined;
+/** The processor stays. */
+const NEVER_LOST = { lost: () => undefined, whenLost: new Promise<string>(() => {}) };
 
 const wasm: Device = {
   name: "wasm",
@@ -148,7 +169,7 @@ const wasm: Device = {
       "tfjs-backend-wasm-threaded-simd.wasm": threadedUrl,
     });
   },
-  inspect: () => ({ description: `WebAssembly, ${crossOriginIsolated ? "threads" : "one thread"}`, lost: never }),
+  inspect: () => ({ description: `WebAssembly, ${crossOriginIsolated ? "threads" : "one thread"}`, ...NEVER_LOST }),
 };
 
 const cpu: Device = {
@@ -156,7 +177,7 @@ const cpu: Device = {
   load: async () => {
     await import("@tensorflow/tfjs-backend-cpu");
   },
-  inspect: () => ({ description: "plain JavaScript", lost: never }),
+  inspect: () => ({ description: "plain JavaScript", ...NEVER_LOST }),
 };
 
 /** Fastest first. */

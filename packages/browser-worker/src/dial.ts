@@ -1,13 +1,26 @@
-/** How a tab reaches servers: the browser's own WebSocket. Nobody dials a tab. */
-import { openLink, type Dialer, type Socket } from "@volary/core/wire";
+/** How a tab reaches servers: links over the browser's own WebSocket. Nobody dials a tab. */
+import { openLink, type Clock, type Dialer, type FaultSink, type Socket } from "@volary/core/wire";
 import { realClock } from "./clock.ts";
 
-export const dialer: Dialer = {
-  dial: async (address, hello) => openLink({ socket: socketTo(address), address, hello, clock: realClock }),
-};
+export interface DialOptions {
+  clock?: Clock;
+  onFault?: FaultSink;
+}
 
-/** @throws {TypeError} what a browser cannot dial: no WebSocket address, or ws: from a page that came by https: */
-function socketTo(address: string): Socket {
+/** A dialer over the browser's WebSocket. Its `dial` throws a TypeError too, as {@link connect} does. */
+export function browserDialer({ clock = realClock, onFault }: DialOptions = {}): Dialer {
+  return {
+    dial: async (address, hello) =>
+      openLink({ socket: connect(address), address, hello, clock, ...(onFault ? { onFault } : {}) }),
+  };
+}
+
+/**
+ * A socket that is being opened.
+ *
+ * @throws {TypeError} what a browser cannot dial: no WebSocket address, or ws: from a page that came by https:
+ */
+export function connect(address: string): Socket {
   // The browser would take anything else for a path on the page's own server.
   if (!/^wss?:\/\//.test(address)) throw undialable(address, "it is no WebSocket address");
   try {
@@ -18,5 +31,6 @@ function socketTo(address: string): Socket {
 }
 
 function undialable(address: string, why: string, cause?: unknown): TypeError {
-  return new TypeError(`cannot dial ${JSON.stringify(address)}: ${why}; give wss://host, or ws://host:port on a page without TLS`, { cause });
+  const remedy = "give wss://host, or ws://host:port on a page without TLS";
+  return new TypeError(`cannot dial ${JSON.stringify(address)}: ${why}; ${remedy}`, { cause });
 }

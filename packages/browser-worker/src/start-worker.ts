@@ -6,7 +6,7 @@ import { WorkerSession } from "@volary/core/training";
 import { connectWithBackoff } from "@volary/core/wire";
 import { realClock } from "./clock.ts";
 import { openDevice, type DeviceName, type OpenDevice } from "./device.ts";
-import { dialer } from "./dial.ts";
+import { browserDialer } from "./dial.ts";
 import { watchedModel } from "./watched-model.ts";
 
 export interface BrowserWorkerOptions {
@@ -37,14 +37,15 @@ const BACKEND_CHARS_MAX = 200;
 /**
  * Starts a worker in this tab or Web Worker and joins the coordinator.
  *
- * No other worker can dial it, so it must be the only one of its job, or the youngest of two.
+ * No other worker can dial a tab, and the younger of two dials: it must be the youngest of its job, and the only tab.
  *
  * @throws {ClusterError} COORDINATOR_UNAVAILABLE after retries with backoff, PROTOCOL_VERSION
  * @throws {TypeError} an address that a browser cannot dial
  * @throws {Error} the device asked for does not work here
  */
 export async function startBrowserWorker(o: BrowserWorkerOptions): Promise<RunningBrowserWorker> {
-  const { coordinator, name, openDataset, log = () => {} } = o;
+  const { coordinator, name, log = () => {} } = o;
+  const dialer = browserDialer();
   const device = await openDevice({ wanted: o.device, log });
   const link = await connectWithBackoff({
     dialer,
@@ -55,7 +56,7 @@ export async function startBrowserWorker(o: BrowserWorkerOptions): Promise<Runni
     log,
   });
   const leave = (reason: string): void => {
-    log(`${reason}; leaving the cluster`);
+    log(`leaving the cluster: ${reason}`);
     session.stop();
   };
   const session = new WorkerSession({
@@ -65,9 +66,11 @@ export async function startBrowserWorker(o: BrowserWorkerOptions): Promise<Runni
     coordinator: link,
     dialer,
     clock: realClock,
-    openDataset,
-    openModel: async ({ model, compile }) => watchedModel(await TrainingModel.create(model, compile.loss), { device, leave }),
+    openDataset: (manifest) => o.openDataset(manifest),
+    openModel: async ({ model, compile }) =>
+      watchedModel(await TrainingModel.create(model, compile.loss), { device, leave }),
     log,
   });
+  void device.whenLost.then(leave);
   return { device, closed: session.closed, stop: () => session.stop() };
 }

@@ -1,5 +1,5 @@
 /**
- * A model on a device that may be lost while it computes. A lost WebGL context gives zeros without an error, so
+ * A model on a device that may be lost while it computes. A lost WebGL context may give zeros without an error, so
  * nothing is believed before the device was asked; its worker leaves, and the others take the step again without it.
  */
 import type { GradientModel } from "@volary/core/training";
@@ -10,7 +10,10 @@ import type { OpenDevice } from "./device.ts";
  *
  * @param leave must make the caller of the model drop what it then gets
  */
-export function watchedModel(model: GradientModel, { device, leave }: { device: OpenDevice; leave(reason: string): void }): GradientModel {
+export function watchedModel(
+  model: GradientModel,
+  { device, leave }: { device: OpenDevice; leave: (reason: string) => void },
+): GradientModel {
   const watched = async <T>(result: Promise<T>): Promise<T> => {
     try {
       return await result;

@@ -10,8 +10,7 @@ import { tableDataset } from "./table-dataset.ts";
 /** What a page posts to its Web Worker. */
 export type PageMessage =
   /** `table` holds the columns of the jobs' data; a function that reads them could not be posted. */
-  | { type: "start"; coordinator: string; name: string; device?: DeviceName; table: ColumnTable }
-  | { type: "stop" };
+  { type: "start"; coordinator: string; name: string; device?: DeviceName; table: ColumnTable } | { type: "stop" };
 
 /** What the Web Worker posts back. */
 export type WorkerMessage =
@@ -25,7 +24,8 @@ let running: Promise<RunningBrowserWorker> | undefined;
 addEventListener("message", ({ data }: MessageEvent<PageMessage>) => {
   switch (data.type) {
     case "start":
-      if (running) tell({ type: "log", message: "this Web Worker was started before; make a new one for another start" });
+      if (running)
+        tell({ type: "log", message: "this Web Worker was started before; make a new one for another start" });
       else void run(data);
       break;
     case "stop":
@@ -51,6 +51,7 @@ async function run({ coordinator, name, device, table }: PageMessage & { type: "
   } catch (error) {
     tell({ type: "stopped", reason: error instanceof Error ? error.message : String(error) });
   }
+  close(); // whatever still computes, or waits for a lost device, ends here
 }
 
 function tell(message: WorkerMessage): void {

@@ -18,7 +18,10 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 /** Runs the command from source. */
-async function volary(args: readonly string[], { env = {}, cwd = folder }: { env?: NodeJS.ProcessEnv; cwd?: string } = {}) {
+async function volary(
+  args: readonly string[],
+  { env = {}, cwd = folder }: { env?: NodeJS.ProcessEnv; cwd?: string } = {},
+) {
   const child = spawn(process.execPath, ["--conditions=volary-source", MAIN, ...args], {
     cwd,
     stdio: ["ignore", "pipe", "pipe"],
@@ -45,10 +48,18 @@ test.concurrent.each([
   ["an unknown command", ["trian"], /unknown command 'trian' \(Did you mean train\?\); see `volary --help`/],
   ["an unknown option", ["train", "a.ts", "--sav", "x"], /unknown option '--sav' \(Did you mean --save\?\)/],
   ["a port that is none", ["coordinator", "--port", "70000"], /'70000' is invalid. Give a port from 0 to 65535/],
-  ["a number of workers that is none", ["up", "--workers", "two"], /'two' is invalid. Give a whole number from 1 to 256/],
+  [
+    "a number of workers that is none",
+    ["up", "--workers", "two"],
+    /'two' is invalid. Give a whole number from 1 to 256/,
+  ],
   ["an address that is none", ["status", "--coordinator", "http://x"], /Give ws:\/\/HOST:PORT or wss:\/\/HOST/],
   ["a device that is none", ["worker", "--device", "tpu"], /Allowed choices are auto, cuda, webgpu/],
-  ["a cluster of its own and another", ["train", "a.ts", "--ps", "2", "--coordinator", "ws://x"], /cannot be used with option '--ps <count>'/],
+  [
+    "a cluster of its own and another",
+    ["train", "a.ts", "--ps", "2", "--coordinator", "ws://x"],
+    /cannot be used with option '--ps <count>'/,
+  ],
   ["rows that are none", ["predict", "m", "--data", "d", "--rows", "0"], /Give a whole number from 1, or "all"/],
 ])("usage: %s is told in one line, exit code 2", async (_, args, message) => {
   const { code, stdout, stderr } = await volary(args);
@@ -65,12 +76,24 @@ test.concurrent.each([
   ["function.ts", "export default () => {};", /default export of job file function\.ts is a function, not a job/],
   ["other.ts", "export default { name: 'x', modle: 1 };", /other\.ts is not a job \(defineJob\(\): "modle" is unknown/],
   ["syntax.ts", "const a = 1;\nconst b = ;\n", /job file syntax\.ts, line 2, has a syntax error: .*; correct it there/],
-  ["syntax.mjs", "const a = 1;\n\nconst b = ;\n", /job file syntax\.mjs, line 3, has a syntax error: .*; correct it there/],
+  [
+    "syntax.mjs",
+    "const a = 1;\n\nconst b = ;\n",
+    /job file syntax\.mjs, line 3, has a syntax error: .*; correct it there/,
+  ],
   ["enum.ts", "enum A { B }", /job file enum\.ts.* uses TypeScript that Node cannot strip/],
-  ["import.ts", `import "@no/such-package";`, /job file import\.ts imports what is not there: .*@no\/such-package.*; correct the import/],
+  [
+    "import.ts",
+    `import "@no/such-package";`,
+    /job file import\.ts imports what is not there: .*@no\/such-package.*; correct the import/,
+  ],
   ["name.ts", `import { defineJbo } from "@volary/core";`, /job file name\.ts.* has a syntax error: .*defineJbo/],
   ["throws.ts", `\n\nthrow new Error("no luck");`, /job file throws\.ts, line 3, failed while it was loaded: no luck/],
-  ["optimizer.ts", `import { defineJob } from "@volary/core";\nexport default defineJob({ name: "x" });`, /job file optimizer\.ts, line 2, failed while it was loaded: job "x"/],
+  [
+    "optimizer.ts",
+    `import { defineJob } from "@volary/core";\nexport default defineJob({ name: "x" });`,
+    /job file optimizer\.ts, line 2, failed while it was loaded: job "x"/,
+  ],
 ])("train %s is told in one line, exit code 1", async (file, content, message) => {
   if (content !== undefined) await writeFile(job(file), content);
   const { code, stdout, stderr } = await volary(["train", file]);
@@ -85,13 +108,24 @@ test("VOLARY_DEBUG=1 shows the stack and its cause", async () => {
   expect(stderr).toMatch(/caused by Error: no luck/);
 });
 
+test("a folder that the model cannot be saved to is told before anything is trained", async () => {
+  await writeFile(job("fine.ts"), FINE_JOB);
+  await writeFile(job("taken"), "");
+  const { code, stderr } = await volary(["train", "fine.ts", "--save", path.join("taken", "model")]);
+  expectOneLine(stderr, /cannot save the model to taken\/model: a part of the path is a file; give another folder/);
+  expect(code).toBe(1);
+});
+
 test("a coordinator that is not there is named, with the remedy", async () => {
   const { port, close } = await freePort();
   await close();
   for (const args of [["status"], ["train", "fine.ts"]]) {
     await writeFile(job("fine.ts"), FINE_JOB);
     const { code, stderr } = await volary([...args, "--coordinator", `ws://127.0.0.1:${port}`]);
-    expectOneLine(stderr, new RegExp(`cannot connect to ws://127\\.0\\.0\\.1:${port}: .*; is a coordinator running there\\?`));
+    expectOneLine(
+      stderr,
+      new RegExp(`cannot connect to ws://127\\.0\\.0\\.1:${port}: .*; is a coordinator running there\\?`),
+    );
     expect(code).toBe(1);
   }
 });
@@ -100,7 +134,7 @@ test("a port in use is named, with the remedy", async () => {
   const { port, close } = await freePort();
   const { code, stderr } = await volary(["coordinator", "--port", String(port)]);
   await close();
-  expectOneLine(stderr, new RegExp(`127\\.0\\.0\\.1:${port}.*--port`));
+  expectOneLine(stderr, new RegExp(`port ${port} on 127\\.0\\.0\\.1 is in use; .*--port`));
   expect(code).toBe(1);
 });
 
@@ -113,14 +147,16 @@ test("a state folder that is a file is named", async () => {
 
 test("predict names a folder that holds no model, and one that is not there", async () => {
   const nothing = await volary(["predict", folder, "--data", "a.parquet"]);
-  expectOneLine(nothing.stderr, /holds no saved model: it has no model\.json; give the folder that `volary train --save` wrote/);
+  expectOneLine(
+    nothing.stderr,
+    /holds no saved model: it has no model\.json; give the folder that `volary train --save` wrote/,
+  );
   const nowhere = await volary(["predict", "no-such-folder", "--data", "a.parquet"]);
   expectOneLine(nowhere.stderr, /model folder no-such-folder does not exist/);
   expect([nothing.code, nowhere.code]).toEqual([1, 1]);
 });
 
-test("bench outside of a checkout says what it needs", async () => {
-  // This file lies in a checkout, so its benches are found from anywhere; an unknown one is refused.
+test("bench forwards to the checkout that the command lies in, with its exit code", async () => {
   const { code, stderr } = await volary(["bench", "no-such-bench"]);
   expect(stderr).toContain('no bench "no-such-bench"');
   expect(code).toBe(2);
@@ -140,5 +176,9 @@ async function freePort(): Promise<{ port: number; close: () => Promise<void> }>
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  return { port, close: async () => void (await Promise.all([once(server, "close"), server.close()])) };
+  const close = async () => {
+    server.close();
+    await once(server, "close");
+  };
+  return { port, close };
 }

@@ -137,6 +137,7 @@ export class ChildRole {
   }
 
   #take(line: string): void {
+    if (line.trim() === "") return;
     if (this.#lastLines.length === LAST_LINES_MAX) this.#lastLines.shift();
     this.#lastLines.push(line);
     this.#log?.({ process: this.name, line });

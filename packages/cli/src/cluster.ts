@@ -104,20 +104,19 @@ export class Cluster {
    */
   async train(definition: JobDefinition, options: TrainOptions = {}): Promise<Run> {
     options.signal?.throwIfAborted();
+    const deadBefore = this.#deaths.workers;
     const { workers } = await this.status();
     const workersMin = options.workersMin ?? Math.max(1, workers.length);
     // tfjs takes a second to load, and whoever looks at a cluster's status has no use for it.
     const { manifestOf } = await import("@volary/core/model");
-    const { manifest, denseWeights, warnings } = await withoutGreeting(() =>
-      manifestOf(definition, { workersMin }),
-    );
+    const { manifest, denseWeights, warnings } = await withoutGreeting(() => manifestOf(definition, { workersMin }));
     warnings.forEach((warning) => this.#warn(`job "${manifest.name}": ${warning}`));
     const { job, map } = await this.#client.submit(manifest);
     let ps: PsLinks | undefined;
     try {
       ps = await openPsLinks({ job, map, name: CLIENT_NAME, dialer });
       await writeDense(ps.tables, manifest.model.variables, denseWeights);
-      const status = await this.#runJob(job, manifest, options);
+      const status = await this.#runJob(job, manifest, { ...options, workersEver: deadBefore + workers.length });
       return new Run({ manifest, status, client: this.#client, ps });
     } catch (error) {
       ps?.close();
@@ -137,9 +136,17 @@ export class Cluster {
     this.#local?.kill();
   }
 
-  /** Runs a submitted job and resolves with its last status, if it is a good one. */
-  async #runJob(job: number, manifest: JobManifest, options: TrainOptions): Promise<JobStatus> {
-    const { onStatus, onCluster, signal } = options;
+  /**
+   * Runs a submitted job and resolves with its last status, if it is a good one.
+   *
+   * @param options.workersEver the workers there are, and the local ones that had died before
+   */
+  async #runJob(
+    job: number,
+    manifest: JobManifest,
+    options: TrainOptions & { workersEver: number },
+  ): Promise<JobStatus> {
+    const { onStatus, onCluster, signal, workersEver } = options;
     const client = this.#client;
     const stopPolling = onCluster ? pollStatus(client, onCluster) : () => {};
     let phase: JobStatus["phase"] = "preparing";
@@ -153,9 +160,10 @@ export class Cluster {
         },
         onError: reject,
       });
+      if (!this.#local) return;
       // Nothing restarts a local worker: a job that still waits for it would wait forever.
       stopListening = this.#deaths.listen((deadWorkers) => {
-        const left = this.processes.filter(({ role }) => role === "worker").length - deadWorkers;
+        const left = workersEver - deadWorkers;
         if (left >= manifest.workersMin || (phase !== "preparing" && phase !== "waiting")) return;
         const message = `job "${manifest.name}" needs ${manifest.workersMin} workers to start and ${left} are left`;
         reject(new ClusterError("NO_WORKERS", message));
@@ -180,6 +188,11 @@ export class Cluster {
 class Deaths {
   readonly #listeners = new Set<(deadWorkers: number) => void>();
   #workers = 0;
+
+  /** How many have died so far. */
+  get workers(): number {
+    return this.#workers;
+  }
 
   add({ role }: Death): void {
     if (role !== "worker") return;
@@ -214,7 +227,10 @@ function mustBeDone(status: JobStatus, address: string): JobStatus {
   if (phase === "done") return status;
   const code = phase === "stopped" ? "JOB_STOPPED" : "JOB_FAILED";
   const where = `job "${name}" (number ${job} at ${address})`;
-  throw new ClusterError(code, `${where} ${phase === "stopped" ? "was stopped" : "failed"}: ${message ?? "no reason given"}`);
+  throw new ClusterError(
+    code,
+    `${where} ${phase === "stopped" ? "was stopped" : "failed"}: ${message ?? "no reason given"}`,
+  );
 }
 
 /** Asks for the cluster's status over and over; the returned function ends that. */

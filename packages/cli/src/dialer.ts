@@ -1,5 +1,6 @@
-/** How a client of a cluster reaches it: Node's own WebSocket, which has the browser's face. */
-import { openLink, type Clock, type Dialer, type Socket } from "@volary/core/wire";
+/** How a client of a cluster reaches it, and its clock. */
+import type { Clock, Dialer } from "@volary/core/wire";
+import { wsDialer } from "@volary/ps-server";
 
 export const realClock: Clock = {
   now: () => performance.now(),
@@ -9,7 +10,4 @@ export const realClock: Clock = {
   },
 };
 
-export const dialer: Dialer = {
-  dial: (address, hello) =>
-    openLink({ socket: new WebSocket(address) as unknown as Socket, address, hello, clock: realClock }),
-};
+export const dialer: Dialer = wsDialer({ clock: realClock });

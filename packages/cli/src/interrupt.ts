@@ -34,7 +34,7 @@ export class Interrupted extends Error {
   override readonly name = "Interrupted";
 
   constructor(options?: ErrorOptions) {
-    super("interrupted", options);
+    super("interrupted before the end", options);
   }
 }
 

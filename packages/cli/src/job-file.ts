@@ -39,16 +39,21 @@ async function checkedJob(file: string, job: unknown): Promise<JobDefinition> {
   try {
     return defineJob(job as JobDefinition);
   } catch (error) {
-    throw new UserError(`the default export of job file ${file} is not a job (${messageOf(error)}); ${SHAPE}`, { cause: error });
+    throw new UserError(`the default export of job file ${file} is not a job (${messageOf(error)}); ${SHAPE}`, {
+      cause: error,
+    });
   }
 }
 
 async function checkIsFile(file: string, absolute: string): Promise<void> {
   const found = await stat(absolute).catch(() => undefined);
-  if (!found) throw new UserError(`no job file ${file} (looked for ${absolute}); give the path of a file that exports a job`);
+  if (!found)
+    throw new UserError(`no job file ${file} (looked for ${absolute}); give the path of a file that exports a job`);
   if (!found.isFile()) throw new UserError(`${file} is a folder; give the path of the job file in it`);
   if (EXTENSIONS.includes(path.extname(file))) return;
-  throw new UserError(`job file ${file} is not TypeScript or JavaScript; its name must end in ${EXTENSIONS.join(", ")}`);
+  throw new UserError(
+    `job file ${file} is not TypeScript or JavaScript; its name must end in ${EXTENSIONS.join(", ")}`,
+  );
 }
 
 function importFailure(error: unknown, absolute: string): string {

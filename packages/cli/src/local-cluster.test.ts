@@ -2,7 +2,11 @@ import { expect, test } from "vitest";
 import { childExecArgv, deathText, LocalCluster } from "./local-cluster.ts";
 
 test.each([
-  ["keeps what concerns every process", ["--max-old-space-size=4096", "--enable-source-maps"], ["--max-old-space-size=4096", "--enable-source-maps"]],
+  [
+    "keeps what concerns every process",
+    ["--max-old-space-size=4096", "--enable-source-maps"],
+    ["--max-old-space-size=4096", "--enable-source-maps"],
+  ],
   ["drops the code of node -e", ["-e", "import('volary')", "--no-warnings"], ["--no-warnings"]],
   ["drops debugger and test flags", ["--inspect-brk=9229", "--test", "--watch"], []],
 ])("childExecArgv() %s", (_, given, kept) => {

@@ -15,6 +15,8 @@ export interface LocalClusterOptions {
   device?: string | undefined;
   /** Where relative data paths and npm data packages are looked for; this process's folder unless said otherwise. */
   baseDir?: string | undefined;
+  /** Seed of random delays of every message that a worker sends or gets; for tests. */
+  delayMessages?: number | undefined;
   /** Of the coordinator; a free one unless said otherwise. */
   port?: number | undefined;
   /** Every line that a process of the cluster prints. */
@@ -34,7 +36,7 @@ export interface Death extends Ending {
 export type ClusterProcess = Pick<ChildRole, "role" | "name" | "pid">;
 
 /** More than a machine has any use for, so that a slip of the finger does not fork 20,000 processes. */
-const PROCESSES_MAX = 256;
+export const PROCESSES_MAX = 256;
 const SOURCE_CONDITION = "--conditions=volary-source";
 const HOST = "127.0.0.1";
 
@@ -68,7 +70,6 @@ export class LocalCluster {
     const spawn = (role: RoleName, name: string, args: readonly string[]) => {
       const child = new ChildRole(childOptions({ role, name, args, options }));
       children.push(child);
-      if (options.onDeath) reportDeath(child, options.onDeath);
       return child.ready();
     };
     try {
@@ -77,7 +78,13 @@ export class LocalCluster {
       const to = ["--coordinator", address, "--host", HOST];
       const own = ["--device", options.device ?? "auto", "--base-dir", options.baseDir ?? process.cwd()];
       await Promise.all(names("ps", ps).map((name) => spawn("ps", name, [...to, "--name", name])));
-      await Promise.all(names("worker", workers).map((name) => spawn("worker", name, [...to, ...own, "--name", name])));
+      await Promise.all(
+        names("worker", workers).map((name, i) =>
+          spawn("worker", name, [...to, ...own, ...delaysOf(options, i), "--name", name]),
+        ),
+      );
+      // Until now a death was a failure to start, which is thrown.
+      if (options.onDeath) for (const child of children) reportDeath(child, options.onDeath);
       return new LocalCluster({ address, children, killOnExit });
     } catch (error) {
       await Promise.all(children.map((child) => child.stop()));
@@ -146,6 +153,10 @@ function childOptions(of: {
   };
 }
 
+/** A seed of its own for each worker. */
+const delaysOf = ({ delayMessages }: LocalClusterOptions, worker: number): string[] =>
+  delayMessages === undefined ? [] : ["--delay-messages", String(delayMessages + worker)];
+
 function reportDeath(child: ChildRole, onDeath: (death: Death) => void): void {
   void child.ended.then((ending) => {
     if (!ending.wasAsked) onDeath({ role: child.role, name: child.name, ...ending });
@@ -156,5 +167,7 @@ const names = (role: string, count: number): string[] => Array.from({ length: co
 
 function checkCount(what: "ps" | "workers", count: number): void {
   if (Number.isInteger(count) && count >= 1 && count <= PROCESSES_MAX) return;
-  throw new RangeError(`a local cluster with ${what}: ${count} is not possible; give a whole number from 1 to ${PROCESSES_MAX}`);
+  throw new RangeError(
+    `a local cluster with ${what}: ${count} is not possible; give a whole number from 1 to ${PROCESSES_MAX}`,
+  );
 }

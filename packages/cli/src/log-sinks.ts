@@ -7,14 +7,13 @@ import type { LogEntry } from "./child-role.ts";
 import { messageOf, UserError } from "./user-error.ts";
 
 export interface LogSink {
-  write(entry: LogEntry): void;
+  readonly write: (entry: LogEntry) => void;
   close(): Promise<void>;
 }
 
-/** To stderr, each line with the name of its process, JSON lines as their message. */
-export function stderrLog({ process: name, line }: LogEntry): void {
-  process.stderr.write(`${name.padEnd(12)} ${plainText(line)}\n`);
-}
+/** For people: the name of the process, then the message. */
+export const logText = ({ process: name, line }: LogEntry): string =>
+  `${name.padEnd(12)} ${parsed(line)?.message ?? line}`;
 
 /**
  * To a file, anew for each run, one JSON object a line.
@@ -26,7 +25,9 @@ export async function fileLog(file: string): Promise<LogSink> {
     await mkdir(path.dirname(file), { recursive: true });
     await (await open(file, "w")).close();
   } catch (cause) {
-    throw new UserError(`cannot write ${file}: ${messageOf(cause)}; give a folder that you may write to with --save`, { cause });
+    throw new UserError(`cannot write ${file}: ${messageOf(cause)}; give a folder that you may write to with --save`, {
+      cause,
+    });
   }
   const stream = createWriteStream(file);
   // A full disk must not end the training.
@@ -44,8 +45,6 @@ export async function fileLog(file: string): Promise<LogSink> {
 function jsonLine({ process: name, line }: LogEntry): string {
   return parsed(line) === undefined ? JSON.stringify({ process: name, message: line }) : line;
 }
-
-const plainText = (line: string): string => parsed(line)?.message ?? line;
 
 function parsed(line: string): { message: string } | undefined {
   if (!line.startsWith("{")) return undefined;

@@ -1,10 +1,14 @@
 /** What the commands' options have in common: how they read, and what a wrong one is told. */
+import type { DeviceName } from "@volary/node-worker";
 import { InvalidArgumentError, Option } from "commander";
+import { PROCESSES_MAX } from "./local-cluster.ts";
 
 export const PORT = 7171;
 export const COORDINATOR = `ws://127.0.0.1:${PORT}`;
-export const DEVICES = ["auto", "cuda", "webgpu", "tensorflow", "wasm", "cpu"] as const;
-const COUNT_MAX = 256;
+export const DEVICES = ["auto", "cuda", "webgpu", "tensorflow", "wasm", "cpu"] as const satisfies readonly (
+  | DeviceName
+  | "auto"
+)[];
 
 /** Marks a role that a parent process started; see role-process.ts. */
 export const machineOption = (): Option => new Option("--machine").hideHelp();
@@ -21,17 +25,24 @@ export const coordinatorOption = (): Option =>
 export const deviceOption = (): Option =>
   new Option("--device <device>", "what computes; auto takes the fastest that works").choices(DEVICES).default("auto");
 
+export const baseDirOption = (): Option =>
+  new Option(
+    "--base-dir <folder>",
+    "where a job's data files and npm data packages are looked for (default: this folder)",
+  );
+
 export function portOf(text: string): number {
   const port = wholeNumber(text);
-  if (port === undefined || port > 65_535) throw new InvalidArgumentError("Give a port from 0 to 65535; 0 takes a free one.");
+  if (port === undefined || port > 65_535)
+    throw new InvalidArgumentError("Give a port from 0 to 65535; 0 takes a free one.");
   return port;
 }
 
 /** Of processes. */
 export function countOf(text: string): number {
   const count = wholeNumber(text);
-  if (count === undefined || count < 1 || count > COUNT_MAX) {
-    throw new InvalidArgumentError(`Give a whole number from 1 to ${COUNT_MAX}.`);
+  if (count === undefined || count < 1 || count > PROCESSES_MAX) {
+    throw new InvalidArgumentError(`Give a whole number from 1 to ${PROCESSES_MAX}.`);
   }
   return count;
 }

@@ -12,17 +12,28 @@ function helpOf(name: string): string {
 }
 
 test("the program has the commands people rely on", () => {
-  expect(commands.map((command) => command.name()).toSorted()).toEqual(
-    ["bench", "coordinator", "doctor", "predict", "ps", "status", "train", "up", "worker"],
-  );
+  expect(commands.map((command) => command.name()).toSorted()).toEqual([
+    "bench",
+    "coordinator",
+    "doctor",
+    "predict",
+    "ps",
+    "status",
+    "train",
+    "up",
+    "worker",
+  ]);
 });
 
-test.each(commands.map((command) => command.name()))("volary %s --help says what it does and ends with an example", (name) => {
-  const help = helpOf(name);
-  expect(help).toMatch(new RegExp(`^Usage: volary ${name} .+\n\n[a-z].+[^.]\n`));
-  expect(help).toMatch(/\nExamples?:\n( {2}\$ volary .+\n)+$/);
-  expect(help).toContain(`$ volary ${name}`);
-});
+test.each(commands.map((command) => command.name()))(
+  "volary %s --help says what it does and ends with an example",
+  (name) => {
+    const help = helpOf(name);
+    expect(help).toMatch(new RegExp(`^Usage: volary ${name} .+\n\n[a-z].+[^.]\n`));
+    expect(help).toMatch(/\nExamples?:\n( {2}\$ volary .+\n)+$/);
+    expect(help).toContain(`$ volary ${name}`);
+  },
+);
 
 test.each(["train", "predict", "up", "status", "doctor"])("volary %s reports as --json", (name) => {
   expect(helpOf(name)).toContain("--json");

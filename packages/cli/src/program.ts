@@ -42,7 +42,8 @@ export function volaryProgram(): Command {
 /** commander's words as ours: "error: unknown option '--x'\n(Did you mean --y?)". */
 const usageText = (text: string): string => oneLine(text.replace(/^error: /, "")).replace(/\.$/, "");
 
-const fullName = (command: Command): string => (command.parent ? `${command.parent.name()} ${command.name()}` : command.name());
+const fullName = (command: Command): string =>
+  command.parent ? `${command.parent.name()} ${command.name()}` : command.name();
 
 function versionOfPackage(): string {
   const file = new URL("../package.json", import.meta.url);

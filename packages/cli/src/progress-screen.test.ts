@@ -56,7 +56,7 @@ function screenOn({ isTTY, colour = false }: { isTTY: boolean; colour?: boolean 
     hasColors: () => colour,
     write: (text: string) => writes.push(text) > 0,
   };
-  return { clock, writes, screen: progressScreen({ stream: stream as never, clock }) };
+  return { clock, writes, screen: progressScreen({ stream, clock }) };
 }
 
 test("a terminal is redrawn in place, at most ten times a second, whatever comes in", () => {

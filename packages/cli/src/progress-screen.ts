@@ -20,8 +20,8 @@ import {
 export type Screen = Pick<WriteStream, "write"> & Partial<Pick<WriteStream, "isTTY" | "columns" | "hasColors">>;
 
 export interface ProgressScreen {
-  onStatus(status: JobStatus): void;
-  onCluster(status: ClusterStatus): void;
+  readonly onStatus: (status: JobStatus) => void;
+  readonly onCluster: (status: ClusterStatus) => void;
   /** Says something above the progress. */
   note(text: string): void;
   /** Takes the progress away, and leaves the result of a finished job. */
@@ -55,13 +55,13 @@ export function progressScreen({
     drawn = 0;
   };
   const draw = () => {
-    const lines = progressLines(state, { columns: stream.columns ?? COLUMNS });
+    const lines = progressLines(state, { columns: stream.columns ?? COLUMNS, nowMs: clock.now() });
     const above = drawn > 0 ? `\u001b[${drawn}A\u001b[J` : "";
     stream.write(above + text(lines));
     drawn = lines.length;
   };
   const log = () => {
-    const line = progressLogLine(state);
+    const line = progressLogLine(state, { nowMs: clock.now() });
     if (line !== lastLogged) stream.write(`${line}\n`);
     lastLogged = line;
   };

@@ -63,8 +63,8 @@ const after = (steps: number): ProgressState => {
   return state;
 };
 
-const shown = (state: ProgressState, columns = 100): string[] =>
-  progressLines(state, { columns }).map((line) => lineText(line, { colour: false }));
+const shown = (state: ProgressState, { columns = 100, nowMs = 0 } = {}): string[] =>
+  progressLines(state, { columns, nowMs }).map((line) => lineText(line, { colour: false }));
 
 test("progressLines() shows step, loss, speed, time and rows", () => {
   expect(shown(after(330))).toEqual([
@@ -76,7 +76,7 @@ test("progressLines() shows step, loss, speed, time and rows", () => {
 
 test("progressLines() never wraps, however narrow the terminal", () => {
   for (const columns of [10, 24, 40, 60, 80]) {
-    for (const line of shown(after(50), columns)) expect(line.length).toBeLessThan(columns);
+    for (const line of shown(after(50), { columns })) expect(line.length).toBeLessThan(columns);
   }
 });
 
@@ -87,9 +87,10 @@ test("progressLines() says which epoch it is in", () => {
 
 test("progressLines() says what a job waits for, and why it failed", () => {
   expect(shown(newProgress)).toEqual([]);
-  expect(shown(withJob(newProgress, { ...preparing, phase: "waiting", workers: 1 }, 0))).toEqual([
-    "flight-delays  waiting for workers to read their data (1 ready)",
-  ]);
+  let waiting = withJob(newProgress, { ...preparing, phase: "waiting" }, 1_000);
+  expect(shown(waiting, { nowMs: 13_000 })).toEqual(["flight-delays  workers read their data (0:12)"]);
+  waiting = withCluster(waiting, { ...cluster, workers: [] });
+  expect(shown(waiting)[0]).toBe("flight-delays  waits for a worker; start one with `volary worker`");
   expect(shown(withJob(newProgress, { ...preparing, phase: "failed", message: "no column" }, 0))).toEqual([
     "flight-delays  failed: no column",
   ]);
@@ -97,11 +98,13 @@ test("progressLines() says what a job waits for, and why it failed", () => {
 
 test("progressLines() shows how far the evaluation is", () => {
   const evaluating: JobStatus = { ...training(660), phase: "evaluating", evaluated: 75_000, testRows: 300_000 };
-  expect(shown(withJob(newProgress, evaluating, 0))[0]).toMatch(/█{8}░{24} {2}evaluating 75,000 of 300,000 held-out rows/);
+  expect(shown(withJob(newProgress, evaluating, 0))[0]).toMatch(
+    /█{8}░{24} {2}evaluating 75,000 of 300,000 held-out rows/,
+  );
 });
 
 test("progressLogLine() is one line", () => {
-  expect(progressLogLine(after(330))).toBe(
+  expect(progressLogLine(after(330), { nowMs: 33_000 })).toBe(
     "flight-delays: step 330 of 660 (50 %), loss 0.1628, 41.0 k samples/s, 0:33 elapsed, 0:33 left, " +
       "2 workers on wasm, 2 PS nodes with 412 k rows, 58.2 MB",
   );
@@ -129,7 +132,12 @@ test("another job starts with a clean state", () => {
 });
 
 test("resultLines() gives every held-out metric, or says that there is none", () => {
-  const done: JobStatus = { ...training(660), phase: "done", metrics: { auc: 0.81764, logloss: 0.415 }, testRows: 300_000 };
+  const done: JobStatus = {
+    ...training(660),
+    phase: "done",
+    metrics: { auc: 0.81764, logloss: 0.415 },
+    testRows: 300_000,
+  };
   expect(resultLines(done).map((line) => lineText(line, { colour: false }))).toEqual([
     "flight-delays  trained on 2.70 M samples in 1:06 (41.0 k samples/s)",
     "  held out  auc 0.8176   logloss 0.4150   on 300,000 rows",

@@ -7,6 +7,8 @@ import { bytesText, clockText, grouped, plural, short, sparkline } from "./figur
 
 export interface ProgressState {
   readonly job: JobStatus | undefined;
+  /** When the job's phase began. */
+  readonly sinceMs: number;
   readonly cluster: ClusterStatus | undefined;
   /** Loss over the steps so far, thinned to at most {@link LOSSES_MAX} values. */
   readonly losses: readonly number[];
@@ -33,12 +35,26 @@ const BAR_MAX = 32;
 const SPEED_WINDOW_MS = 5_000;
 const MARK_EVERY_MS = 250;
 
-export const newProgress: ProgressState = { job: undefined, cluster: undefined, losses: [], lossEvery: 1, marks: [] };
+export const newProgress: ProgressState = {
+  job: undefined,
+  sinceMs: 0,
+  cluster: undefined,
+  losses: [],
+  lossEvery: 1,
+  marks: [],
+};
 
 /** Takes in what the coordinator said of the job. */
 export function withJob(state: ProgressState, job: JobStatus, nowMs: number): ProgressState {
   const same = state.job?.job === job.job ? state : { ...newProgress, cluster: state.cluster };
-  return { ...same, job, ...lossesWith(same, job), marks: marksWith(same.marks, { atMs: nowMs, samples: job.samples }) };
+  const sinceMs = same.job?.phase === job.phase ? same.sinceMs : nowMs;
+  return {
+    ...same,
+    job,
+    sinceMs,
+    ...lossesWith(same, job),
+    marks: marksWith(same.marks, { atMs: nowMs, samples: job.samples }),
+  };
 }
 
 /** Takes in what the coordinator said of the cluster. */
@@ -53,10 +69,10 @@ export function speedOf({ marks }: ProgressState): number {
 }
 
 /** The block of lines that a terminal shows and redraws. */
-export function progressLines(state: ProgressState, { columns }: { columns: number }): Line[] {
+export function progressLines(state: ProgressState, { columns, nowMs }: { columns: number; nowMs: number }): Line[] {
   const { job } = state;
   if (!job) return [];
-  const lines = [headline(job, columns)];
+  const lines = [headline(job, phaseText(state, job, nowMs), columns)];
   if (job.phase === "training" && job.step > 0) lines.push(trainingLine(state, job));
   const cluster = clusterLine(state, job);
   if (cluster) lines.push(cluster);
@@ -64,10 +80,10 @@ export function progressLines(state: ProgressState, { columns }: { columns: numb
 }
 
 /** The same in one line, for a log. */
-export function progressLogLine(state: ProgressState): string {
+export function progressLogLine(state: ProgressState, { nowMs }: { nowMs: number }): string {
   const { job } = state;
   if (!job) return "";
-  const parts = [`${job.name}: ${phaseText(job)}`];
+  const parts = [`${job.name}: ${phaseText(state, job, nowMs)}`];
   if (job.phase === "training" && job.step > 0) {
     const speed = speedOf(state);
     parts.push(`loss ${lossText(job.loss)}`, `${short(speed)} samples/s`, timesText(job, speed));
@@ -88,7 +104,14 @@ export function resultLines(job: JobStatus): Line[] {
   const held = Object.entries(metrics ?? {});
   if (held.length === 0) return [trained, [["  no rows were held out, so nothing was evaluated", "dim"]]];
   const figures = held.map(([metric, value]) => `${metric} ${value.toFixed(4)}`).join("   ");
-  return [trained, [["  held out  ", "dim"], [figures, "green"], [`   on ${plural(testRows, "row")}`, "dim"]]];
+  return [
+    trained,
+    [
+      ["  held out  ", "dim"],
+      [figures, "green"],
+      [`   on ${plural(testRows, "row")}`, "dim"],
+    ],
+  ];
 }
 
 /** A line as text, with ANSI styles where there is colour. */
@@ -104,9 +127,8 @@ const ANSI: Record<Style, string> = {
   cyan: "\u001b[36m",
 };
 
-function headline(job: JobStatus, columns: number): Line {
+function headline(job: JobStatus, text: string, columns: number): Line {
   const share = job.phase === "evaluating" ? ratio(job.evaluated, job.testRows) : ratio(job.step, job.steps);
-  const text = phaseText(job);
   const hasBar = job.phase === "training" || job.phase === "evaluating";
   const room = Math.min(BAR_MAX, columns - job.name.length - text.length - 5);
   if (!hasBar || room < 8) return [[job.name, "bold"], [`  ${text}`]];
@@ -114,12 +136,13 @@ function headline(job: JobStatus, columns: number): Line {
   return [[job.name, "bold"], ["  "], ["█".repeat(full), "cyan"], ["░".repeat(room - full), "dim"], [`  ${text}`]];
 }
 
-function phaseText(job: JobStatus): string {
+function phaseText({ cluster, sinceMs }: ProgressState, job: JobStatus, nowMs: number): string {
   switch (job.phase) {
     case "preparing":
       return "sending the first weights";
     case "waiting":
-      return `waiting for workers to read their data (${job.workers} ready)`;
+      if (cluster?.workers.length === 0) return "waits for a worker; start one with `volary worker`";
+      return `workers read their data (${clockText((nowMs - sinceMs) / 1000)})`;
     case "training":
       return `${epochText(job)}step ${grouped(job.step)} of ${grouped(job.steps)} (${percent(ratio(job.step, job.steps))})`;
     case "evaluating":
@@ -164,7 +187,9 @@ function clusterLine({ cluster }: ProgressState, job: JobStatus): Line | undefin
   const working = cluster.workers.filter((worker) => worker.job === job.job);
   const backends = [...new Set(working.map(({ backend }) => backend.split(" ")[0]))].filter(Boolean).join(", ");
   const workers = `${plural(working.length, "worker")}${backends ? ` on ${backends}` : ""}`;
-  return [[`  ${workers}, ${plural(cluster.nodes.length, "PS node")} with ${short(rows)} rows, ${bytesText(bytes)}`, "dim"]];
+  return [
+    [`  ${workers}, ${plural(cluster.nodes.length, "PS node")} with ${short(rows)} rows, ${bytesText(bytes)}`, "dim"],
+  ];
 }
 
 const lossText = (loss: number | null): string => (loss === null ? "–" : loss.toPrecision(4));
@@ -175,7 +200,8 @@ const textOf = (line: Line): string => line.map(([text]) => text).join("");
 /** Keeps every loss until there are too many, then every second, every fourth, … */
 function lossesWith(state: ProgressState, job: JobStatus): Pick<ProgressState, "losses" | "lossEvery"> {
   const { losses, lossEvery } = state;
-  if (job.loss === null || job.step < losses.length * lossEvery || job.step === state.job?.step) return { losses, lossEvery };
+  if (job.loss === null || job.step < losses.length * lossEvery || job.step === state.job?.step)
+    return { losses, lossEvery };
   const more = [...losses, job.loss];
   if (more.length < LOSSES_MAX) return { losses: more, lossEvery };
   return { losses: more.filter((_, i) => i % 2 === 0), lossEvery: lossEvery * 2 };

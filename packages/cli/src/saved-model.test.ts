@@ -4,7 +4,7 @@ import path from "node:path";
 import type { JobManifest } from "@volary/core/job";
 import type { TableSpec } from "@volary/core/partition";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { loadModel, saveModel, type ModelToSave } from "./saved-model.ts";
+import { loadModel, prepareFolder, saveModel, type ModelToSave } from "./saved-model.ts";
 
 const table = (id: number, name: string, dim: number): TableSpec => ({
   id,
@@ -87,8 +87,12 @@ test("a save that fails leaves the model before as it was, and nothing else", as
   expect((await readdir(folder)).toSorted()).toEqual(["dense.bin", "model.json", "tables"]);
 });
 
-test("saveModel() says why a folder cannot be written", async () => {
+test("a folder that cannot be written is told, before there is a model too", async () => {
+  await prepareFolder(folder);
+  expect(await readdir(folder)).toEqual(["tables"]);
+  await rm(folder, { recursive: true });
   await writeFile(folder, "a file");
+  await expect(prepareFolder(folder)).rejects.toThrow(`cannot save the model to ${folder}: `);
   await expect(saveModel(folder, model)).rejects.toThrow(`cannot save the model to ${folder}: `);
 });
 
@@ -116,10 +120,22 @@ test.each([
   ["no folder", async () => {}, "does not exist; give the folder that `volary train --save` wrote"],
   ["a folder whose saving was interrupted", () => rm(path.join(folder, "model.json")), "it has no model.json"],
   ["a truncated index", () => truncate(path.join(folder, "model.json"), 40), "is not JSON"],
-  ["another program's model.json", () => writeFile(path.join(folder, "model.json"), `{"format":"layers-model"}`), 'its "format" is "layers-model"'],
+  [
+    "another program's model.json",
+    () => writeFile(path.join(folder, "model.json"), `{"format":"layers-model"}`),
+    'its "format" is "layers-model"',
+  ],
   ["JSON that is no object", () => writeFile(path.join(folder, "model.json"), "null"), "is not from Volary"],
-  ["a later version", () => writeFile(path.join(folder, "model.json"), `{"format":"volary-model","version":2}`), "format version 2"],
-  ["a broken manifest", () => writeFile(path.join(folder, "model.json"), `{"format":"volary-model","version":1,"manifest":{"name":"x"}}`), "manifest."],
+  [
+    "a later version",
+    () => writeFile(path.join(folder, "model.json"), `{"format":"volary-model","version":2}`),
+    "format version 2",
+  ],
+  [
+    "a broken manifest",
+    () => writeFile(path.join(folder, "model.json"), `{"format":"volary-model","version":1,"manifest":{"name":"x"}}`),
+    "manifest.",
+  ],
 ])("loadModel() refuses %s", async (_, spoil, message) => {
   if (!message.startsWith("does not exist")) await saveModel(folder, model);
   await spoil();

@@ -64,6 +64,21 @@ interface FileEntry {
 }
 
 /**
+ * Makes sure that a model can be saved to a folder, before anyone trains for hours.
+ *
+ * @throws {UserError} the folder cannot be written: why, and the remedy
+ */
+export async function prepareFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(path.join(folder, "tables"), { recursive: true });
+    const probe = await TemporaryFile.create(path.join(folder, INDEX));
+    await probe.discard();
+  } catch (error) {
+    throw writeFailure(folder, error);
+  }
+}
+
+/**
  * Saves a model to a folder, over one that lies there.
  *
  * @throws {UserError} the folder cannot be written: why, and the remedy
@@ -93,7 +108,11 @@ export async function saveModel(folder: string, model: ModelToSave): Promise<Sav
     const index = await TemporaryFile.create(path.join(folder, INDEX));
     writing.set(INDEX, index);
     const { manifest, metrics } = model;
-    await index.write(new TextEncoder().encode(JSON.stringify({ format: FORMAT, version: VERSION, manifest, metrics, files }, undefined, 1)));
+    await index.write(
+      new TextEncoder().encode(
+        JSON.stringify({ format: FORMAT, version: VERSION, manifest, metrics, files }, undefined, 1),
+      ),
+    );
     const { bytes } = await index.finish();
     await rm(path.join(folder, INDEX), { force: true });
     for (const file of writing.values()) await file.publish();
@@ -160,21 +179,35 @@ function parseIndex(folder: string, text: string): Index {
     throw new UserError(`${where} is not JSON (${messageOf(cause)}); it is damaged, save the model again`, { cause });
   }
   if (value?.format !== FORMAT) {
-    throw new UserError(`${where} is not from Volary: its "format" is ${JSON.stringify(value?.format) ?? "missing"}, expected "${FORMAT}"`);
+    throw new UserError(
+      `${where} is not from Volary: its "format" is ${JSON.stringify(value?.format) ?? "missing"}, expected "${FORMAT}"`,
+    );
   }
   if (value.version !== VERSION) {
-    throw new UserError(`${where} has format version ${String(value.version)}; this Volary reads version ${VERSION}: load it with the Volary that saved it`);
+    throw new UserError(
+      `${where} has format version ${String(value.version)}; this Volary reads version ${VERSION}: load it with the Volary that saved it`,
+    );
   }
   const parsed = jobManifestSchema.safeParse(value.manifest);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    throw new UserError(`${where}: manifest.${issue?.path.join(".") ?? ""}: ${issue?.message ?? "not valid"}; the file is damaged, save the model again`);
+    throw new UserError(
+      `${where}: manifest.${issue?.path.join(".") ?? ""}: ${issue?.message ?? "not valid"}; the file is damaged, save the model again`,
+    );
   }
   if (typeof value.files !== "object" || value.files === null) throw damaged(folder, `${INDEX} lists no files`);
   return { manifest: parsed.data, metrics: value.metrics ?? {}, files: value.files };
 }
 
-async function readChecked({ folder, name, entry }: { folder: string; name: string; entry: FileEntry }): Promise<ArrayBuffer> {
+async function readChecked({
+  folder,
+  name,
+  entry,
+}: {
+  folder: string;
+  name: string;
+  entry: FileEntry;
+}): Promise<ArrayBuffer> {
   const bytes = await readFile(path.join(folder, name)).catch((cause: unknown) => {
     if (codeOf(cause) === "ENOENT") throw damaged(folder, `${name} is missing, expected ${entry.bytes} bytes`);
     throw damaged(folder, `${name} cannot be read: ${messageOf(cause)}`);
@@ -185,7 +218,7 @@ async function readChecked({ folder, name, entry }: { folder: string; name: stri
   if (createHash("sha256").update(bytes).digest("hex") !== entry.sha256) {
     throw damaged(folder, `${name} has its ${entry.bytes} bytes, but not those that were saved (SHA-256 differs)`);
   }
-  return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
+  return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
 }
 
 const damaged = (folder: string, what: string): UserError =>
@@ -202,7 +235,9 @@ function writeFailure(folder: string, error: unknown): unknown {
     EEXIST: "a file has that name; give another folder",
   };
   const remedy = remedies[codeOf(error)];
-  return remedy === undefined ? error : new UserError(`cannot save the model to ${folder}: ${remedy}`, { cause: error });
+  return remedy === undefined
+    ? error
+    : new UserError(`cannot save the model to ${folder}: ${remedy}`, { cause: error });
 }
 
 const keysName = (table: TableSpec): string => `tables/${fileName(table)}.keys.bin`;
@@ -235,7 +270,7 @@ class TemporaryFile {
   async write({ buffer, byteOffset, byteLength }: ArrayBufferView): Promise<void> {
     const bytes = new Uint8Array(buffer, byteOffset, byteLength);
     this.#hash.update(bytes);
-    for (let at = 0; at < byteLength; ) at += (await this.#handle.write(bytes, at)).bytesWritten;
+    for (let at = 0; at < byteLength;) at += (await this.#handle.write(bytes, at)).bytesWritten;
     this.#bytes += byteLength;
   }
 

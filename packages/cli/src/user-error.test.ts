@@ -6,7 +6,14 @@ test.each([
   [new UserError("no job file a.ts; give one"), "volary: no job file a.ts; give one"],
   [new ClusterError("TIMEOUT", "nobody answers"), "volary: nobody answers"],
   [new RangeError("two\n  lines"), "volary: two lines"],
-  [new Error("a surprise"), "volary: a surprise (VOLARY_DEBUG=1 shows where)"],
+  [
+    new TypeError('job "x": compile.loss is 1; use one of "meanSquaredError"'),
+    'volary: job "x": compile.loss is 1; use one of "meanSquaredError"',
+  ],
+  [
+    new TypeError("a.b is not a function"),
+    "volary: a.b is not a function; this is a bug in Volary or in the job file, VOLARY_DEBUG=1 shows where",
+  ],
   ["a string", "volary: a string"],
 ])("failureText(%s) is one line without a stack", (error, text) => {
   expect(failureText(error, { debug: false })).toBe(text);

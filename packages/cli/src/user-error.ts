@@ -1,7 +1,6 @@
 /**
  * How failures end for a person: one line that says what, where and what to do; a stack only for VOLARY_DEBUG=1.
  */
-import { ClusterError } from "@volary/core/errors";
 
 /** Something the person at the terminal can put right. The message names it and the remedy. */
 export class UserError extends Error {
@@ -16,7 +15,7 @@ export const EXIT_USAGE = 2;
 export function failureText(error: unknown, { debug }: { debug: boolean }): string {
   if (!(error instanceof Error)) return `volary: ${oneLine(String(error))}`;
   if (debug) return `volary: ${error.stack ?? error.message}${causesOf(error)}`;
-  const hint = isMeantForPeople(error) ? "" : " (VOLARY_DEBUG=1 shows where)";
+  const hint = isBug(error) ? "; this is a bug in Volary or in the job file, VOLARY_DEBUG=1 shows where" : "";
   return `volary: ${oneLine(error.message)}${hint}`;
 }
 
@@ -35,8 +34,13 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
 
-function isMeantForPeople(error: Error): boolean {
-  return error instanceof UserError || error instanceof ClusterError || error instanceof RangeError;
+/** What no message was written for: the engine's own errors, and broken invariants. */
+function isBug({ name, message }: Error): boolean {
+  if (name === "ReferenceError" || message.startsWith("invariant broken")) return true;
+  return (
+    name === "TypeError" &&
+    /is not (a function|iterable|defined)|^Cannot (read|set|destructure)|undefined/.test(message)
+  );
 }
 
 function causesOf(error: Error): string {

@@ -21,11 +21,14 @@ export const LIMITS = {
   /** Frames a worker keeps that arrived for a step it has not reached, and pulls a PS parks for one job. */
   earlyFramesMax: 4096,
   parkedPullsMax: 65_536,
+  /** Bytes of a job's parked pulls, and of its early pushes, on one PS node. */
+  waitingBytesMax: 1024 * 1024 * 1024,
   /** Bytes a peer may have unsent before it counts as a slow reader. */
   sendBufferBytesMax: 512 * 1024 * 1024,
 
-  /** Rows a snapshot reply carries at most. */
+  /** Rows an export reply carries at most, and floats: 16 MB, or one row where that is longer. */
   exportRowsMax: 65_536,
+  exportFloatsMax: 4_194_304,
   /** Floats of one chunk of a dense variable in the reserved table. */
   denseChunkFloats: 16_384,
   /** Floats of one all-reduce sub-chunk: 256 K floats = 1 MB. */

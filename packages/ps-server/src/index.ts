@@ -1,4 +1,10 @@
+export { CoordinatorHost, type CoordinatorHostOptions } from "./coordinator/coordinator-host.ts";
 export { Coordinator, type CoordinatorEffect } from "./coordinator/coordinator.ts";
 export { LeaseTable, type Lease } from "./coordinator/lease-table.ts";
 export { memoryStore, type CoordinatorStore } from "./coordinator/store.ts";
+export { startCoordinator, type CoordinatorOptions, type RunningCoordinator } from "./node/coordinator-server.ts";
+export { wsDialer } from "./node/dial.ts";
+export { startPsServer, type PsServerOptions, type RunningPsServer } from "./node/ps-server.ts";
+export { sqliteStore } from "./node/sqlite-store.ts";
+export { PsHost, type PsHostOptions } from "./ps-host.ts";
 export { PsNode, type PsCounters, type PsEffect } from "./ps-node.ts";

@@ -13,18 +13,22 @@ import { PsNode, type LinkId, type PsEffect } from "./ps-node.ts";
 
 export interface PsHostOptions {
   name: string;
-  /** Where clients reach this node. */
-  address: string;
   clock: Clock;
-  log(message: string): void;
+  log: (message: string) => void;
   /** The node serves on; its owner may dial again and `join`. */
-  onCoordinatorLost(reason: string): void;
+  onCoordinatorLost: (reason: string) => void;
 }
 
 const COORDINATOR: LinkId = 0;
 
 /** Who may say what: an open port must not let a worker play the coordinator. */
-const FROM_COORDINATOR: ReadonlySet<ControlType> = new Set<ControlType>(["map", "open-job", "close-job", "heartbeat", "error"]);
+const FROM_COORDINATOR: ReadonlySet<ControlType> = new Set<ControlType>([
+  "map",
+  "open-job",
+  "close-job",
+  "heartbeat",
+  "error",
+]);
 const FROM_CLIENTS: ReadonlySet<ControlType> = new Set<ControlType>(["fence", "start", "commit", "heartbeat", "error"]);
 
 export class PsHost {
@@ -50,7 +54,8 @@ export class PsHost {
     if (role !== "worker" && role !== "client") {
       return { code: "PROTOCOL_VIOLATION", message: `PS node ${name} serves workers and clients, not a ${role}` };
     }
-    if (!this.#node) return { code: "PARTITION_UNAVAILABLE", message: `PS node ${name} has not joined its cluster yet` };
+    if (!this.#node)
+      return { code: "PARTITION_UNAVAILABLE", message: `PS node ${name} has not joined its cluster yet` };
     return undefined;
   }
 
@@ -64,7 +69,8 @@ export class PsHost {
     this.#links.set(id, link);
     link.listen({
       onControl: (control) => {
-        if (!FROM_CLIENTS.has(control.type)) throw new ProtocolError(`a PS node takes no "${control.type}" from a client`);
+        if (!FROM_CLIENTS.has(control.type))
+          throw new ProtocolError(`a PS node takes no "${control.type}" from a client`);
         this.#carryOut(this.#node!.handleControl(id, control));
       },
       onFrame: (f) => this.#carryOut(this.#node!.handleFrame(id, f)),
@@ -78,18 +84,28 @@ export class PsHost {
   /**
    * Joins the cluster of a coordinator, with no rows.
    *
+   * @param o.address where clients reach this node
    * @returns the node's number
-   * @throws {ClusterError} what the coordinator answers, or COORDINATOR_UNAVAILABLE when its link closes first
+   * @throws {ClusterError} what the coordinator answers; COORDINATOR_UNAVAILABLE when it closes first; TIMEOUT
    */
-  join(coordinator: Link): Promise<number> {
-    const { name, address } = this.#o;
+  join({ coordinator, address }: { coordinator: Link; address: string }): Promise<number> {
     return new Promise((resolve, reject) => {
       let joined = false;
+      const cancel = this.#o.clock.after(LIMITS.helloTimeoutMs, () => {
+        reject(
+          new ClusterError(
+            "TIMEOUT",
+            `${coordinator.name} did not let this node join within ${LIMITS.helloTimeoutMs} ms`,
+          ),
+        );
+        coordinator.close("not joined in time");
+      });
       coordinator.listen({
         onControl: (control) => {
           if (joined) this.#onCoordinator(coordinator, control);
           else if (control.type === "ps-joined") {
             joined = true;
+            cancel();
             this.#begin(coordinator, control.node);
             resolve(control.node);
           } else if (control.type === "error") {
@@ -101,6 +117,7 @@ export class PsHost {
           throw new ProtocolError(`a PS node takes no "${f.opcode}" frame from the coordinator`);
         },
         onClose: (reason) => {
+          cancel();
           reject(new ClusterError("COORDINATOR_UNAVAILABLE", `the coordinator closed the connection: ${reason}`));
           if (this.#links.get(COORDINATOR) !== coordinator) return;
           this.#links.delete(COORDINATOR);
@@ -108,7 +125,7 @@ export class PsHost {
           if (!this.#stopped) this.#o.onCoordinatorLost(reason);
         },
       });
-      coordinator.sendControl({ type: "ps-join", name, address });
+      coordinator.sendControl({ type: "ps-join", name: this.#o.name, address });
     });
   }
 

@@ -6,11 +6,12 @@
  * with their new entry; the rest are served (Li et al., OSDI 2014, §4). A slot's push counts for every partition of
  * the node, whether it has a segment or not.
  */
-import { consistencyOf, type Consistency, type ConsistencySpec } from "@volary/core/consistency";
+import { consistencyOf, type Consistency } from "@volary/core/consistency";
 import { ClusterError, ProtocolError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
 import { Partition, type PartitionMap, type Segment, type TableSpec } from "@volary/core/partition";
 import { END_OF_EXPORT, frame, type Control, type ControlOf, type Frame } from "@volary/core/wire";
+import { WaitingFrames } from "./waiting-frames.ts";
 
 export type LinkId = number;
 
@@ -29,6 +30,7 @@ export interface PsCounters {
   latePushes: number;
   repeatedPushes: number;
   abandonedPulls: number;
+  refusedSteps: number;
 }
 
 /** One job's share of this node. */
@@ -42,9 +44,9 @@ interface JobShard {
   /** Highest promised term, and the link its leader speaks over. */
   term: number;
   leader: LinkId | undefined;
-  parked: { link: LinkId; frame: Frame }[];
+  readonly parked: WaitingFrames;
   /** Pushes of an attempt whose start has not come yet. */
-  early: { link: LinkId; frame: Frame }[];
+  readonly early: WaitingFrames;
 }
 
 export class PsNode {
@@ -59,6 +61,7 @@ export class PsNode {
     latePushes: 0,
     repeatedPushes: 0,
     abandonedPulls: 0,
+    refusedSteps: 0,
   };
   readonly #jobs = new Map<number, JobShard>();
   #map: PartitionMap | undefined;
@@ -102,9 +105,7 @@ export class PsNode {
       case "commit": {
         const shard = this.#jobs.get(control.job);
         if (!shard) out.push(unknownJob(link, control.job));
-        else if (control.type === "fence") this.#fence(shard, link, control, out);
-        else if (control.type === "start") this.#start(shard, link, control, out);
-        else this.#commit(shard, link, control, out);
+        else this.#onTransaction(shard, link, control, out);
         break;
       }
       case "heartbeat":
@@ -120,23 +121,24 @@ export class PsNode {
     const out: PsEffect[] = [];
     const shard = this.#jobs.get(f.job);
     if (!shard) return [unknownJob(link, f.job, f.requestId)];
-    try {
-      this.#onFrame(shard, link, f, out);
-    } catch (error) {
-      if (!(error instanceof RangeError || error instanceof ClusterError)) throw error;
-      const code = error instanceof ClusterError ? error.code : "BAD_UPDATE";
-      out.push({ kind: "control", link, control: { type: "error", code, message: error.message, job: f.job, requestId: f.requestId } });
-    }
+    this.#answering(link, f, out, () => this.#onFrame(shard, link, f, out));
     return out;
+  }
+
+  /** Handles a frame now or later; what is wrong with it is told to who sent it, and to no one else. */
+  #answering(link: LinkId, { job, requestId }: Frame, out: PsEffect[], handle: () => void): void {
+    try {
+      handle();
+    } catch (error) {
+      out.push({ kind: "control", link, control: { ...refusalOf(error), job, requestId } });
+    }
   }
 
   /** A link closed: what only it waited for is forgotten. */
   handleClose(link: LinkId): void {
     for (const shard of this.#jobs.values()) {
-      this.counters.abandonedPulls += shard.parked.length;
-      shard.parked = shard.parked.filter((pull) => pull.link !== link);
-      this.counters.abandonedPulls -= shard.parked.length;
-      shard.early = shard.early.filter((push) => push.link !== link);
+      this.counters.abandonedPulls += shard.parked.drop((pull) => pull.link === link);
+      this.counters.latePushes += shard.early.drop((push) => push.link === link);
       if (shard.leader === link) shard.leader = undefined;
     }
   }
@@ -167,6 +169,21 @@ export class PsNode {
     }
   }
 
+  #onTransaction(
+    shard: JobShard,
+    link: LinkId,
+    control: ControlOf<"fence" | "start" | "commit">,
+    out: PsEffect[],
+  ): void {
+    try {
+      if (control.type === "fence") this.#fence(shard, link, control, out);
+      else if (control.type === "start") this.#start(shard, link, control, out);
+      else this.#commit(shard, link, control, out);
+    } catch (error) {
+      out.push({ kind: "control", link, control: { ...refusalOf(error), job: shard.job } });
+    }
+  }
+
   // -- step transaction ------------------------------------------------------------------------------------
 
   #fence(shard: JobShard, link: LinkId, { term }: { term: number }, out: PsEffect[]): void {
@@ -179,13 +196,15 @@ export class PsNode {
     shard.term = term;
     shard.leader = link;
     if (isNew) {
-      const before = shard.parked.length;
-      shard.parked = shard.parked.filter((pull) => pull.frame.term >= term || pull.frame.step === 0);
-      this.counters.abandonedPulls += before - shard.parked.length;
-      shard.early = shard.early.filter((push) => push.frame.term >= term);
+      this.counters.abandonedPulls += shard.parked.drop((pull) => pull.frame.term < term);
+      this.counters.latePushes += shard.early.drop((push) => push.frame.term < term);
     }
     const { committed } = anyPartition(shard);
-    out.push({ kind: "control", link, control: { type: "promise", job: shard.job, term, committed: { ...committed } } });
+    out.push({
+      kind: "control",
+      link,
+      control: { type: "promise", job: shard.job, term, committed: { ...committed } },
+    });
     if (!isNew) this.#tellStaged(shard, out);
   }
 
@@ -195,29 +214,37 @@ export class PsNode {
       return;
     }
     shard.leader = link;
-    for (const partition of shard.partitions.values()) partition.start(control);
-    const early = shard.early;
-    shard.early = [];
-    for (const push of early) this.#push(shard, push.link, push.frame, out);
+    for (const partition of shard.partitions.values()) {
+      if (partition.start(control).kind === "refused") {
+        this.counters.refusedSteps++;
+        return;
+      }
+    }
+    for (const { link: from, frame: f } of shard.early.takeAll())
+      this.#answering(from, f, out, () => this.#push(shard, from, f, out));
   }
 
   #commit(shard: JobShard, link: LinkId, control: ControlOf<"commit">, out: PsEffect[]): void {
     const { step, attempt, term } = control;
     const at = anyPartition(shard);
     const repeated = at.committed.step === step && at.committed.attempt === attempt;
-    if (!repeated && (term < shard.term || !at.staged)) {
-      if (term < shard.term) out.push({ kind: "control", link, control: { type: "stale-term", job: shard.job, promised: shard.term } });
+    const staged = [...shard.partitions.values()].every((partition) => partition.staged);
+    if (!repeated && (term < shard.term || !staged)) {
+      this.counters.refusedSteps++;
+      if (term < shard.term)
+        out.push({ kind: "control", link, control: { type: "stale-term", job: shard.job, promised: shard.term } });
       return;
     }
     for (const partition of shard.partitions.values()) {
-      const outcome = partition.commit({ step, attempt, term });
-      if (outcome === "refused") return;
+      if (partition.commit({ step, attempt, term }) === "refused") {
+        this.counters.refusedSteps++;
+        return;
+      }
     }
     if (!repeated) this.counters.commits++;
     out.push({ kind: "control", link, control: { type: "committed", job: shard.job, step, attempt } });
-    const parked = shard.parked;
-    shard.parked = [];
-    for (const pull of parked) this.#pull(shard, pull.link, pull.frame, out);
+    for (const { link: from, frame: f } of shard.parked.takeAll())
+      this.#answering(from, f, out, () => this.#pull(shard, from, f, out));
   }
 
   #push(shard: JobShard, link: LinkId, f: Frame, out: PsEffect[]): void {
@@ -236,7 +263,7 @@ export class PsNode {
         if (outcome === "early" || outcome === "late") break;
       }
     }
-    if (outcome === "early") this.#keepEarly(shard, link, f);
+    if (outcome === "early") shard.early.keep({ link, frame: f });
     else if (outcome === "late") this.counters.latePushes++;
     else {
       if (outcome === "duplicate") this.counters.repeatedPushes++;
@@ -246,19 +273,16 @@ export class PsNode {
     }
   }
 
-  #keepEarly(shard: JobShard, link: LinkId, f: Frame): void {
-    if (shard.early.length >= LIMITS.earlyFramesMax) {
-      throw new ClusterError("LIMIT_EXCEEDED", `more than ${LIMITS.earlyFramesMax} pushes came before the start of attempt ${f.attempt}`);
-    }
-    shard.early.push({ link, frame: f });
-  }
-
   /** Tells the leader once every partition has staged its step. */
   #tellStaged(shard: JobShard, out: PsEffect[]): void {
     if (shard.leader === undefined) return;
     for (const partition of shard.partitions.values()) if (!partition.staged) return;
     const { committed, attempt } = anyPartition(shard);
-    out.push({ kind: "control", link: shard.leader, control: { type: "staged", job: shard.job, step: committed.step + 1, attempt: attempt! } });
+    out.push({
+      kind: "control",
+      link: shard.leader,
+      control: { type: "staged", job: shard.job, step: committed.step + 1, attempt: attempt! },
+    });
   }
 
   // -- reads and plain writes ------------------------------------------------------------------------------
@@ -269,12 +293,10 @@ export class PsNode {
       this.counters.abandonedPulls++;
       return;
     }
+    valuesOf(shard, f, NONE); // before it waits: what is wrong with it is the sender's fault, not the leader's
     const { committed } = anyPartition(shard);
     if (f.step > 0 && !shard.mode.mayPull({ wanted: f.step, committed: committed.step })) {
-      if (shard.parked.length >= LIMITS.parkedPullsMax) {
-        throw new ClusterError("LIMIT_EXCEEDED", `more than ${LIMITS.parkedPullsMax} pulls wait for job ${shard.job}`);
-      }
-      shard.parked.push({ link, frame: f });
+      shard.parked.keep({ link, frame: f });
       return;
     }
     const stale = this.#staleSegments(shard, f);
@@ -303,19 +325,36 @@ export class PsNode {
     this.#checkValues(shard, f);
     const stale = this.#staleSegments(shard, f);
     for (const { partition, segment } of segmentsOf(shard, f, stale)) partition.set(segment);
-    out.push({ kind: "frame", link, frame: frame({ opcode: "setReply", requestId: f.requestId, job: f.job, ...this.#entriesOf(f, stale) }) });
+    out.push({
+      kind: "frame",
+      link,
+      frame: frame({ opcode: "setReply", requestId: f.requestId, job: f.job, ...this.#entriesOf(f, stale) }),
+    });
   }
 
   #export(shard: JobShard, link: LinkId, f: Frame, out: PsEffect[]): void {
     const number = f.partitions[0];
     const partition = number === undefined ? undefined : shard.partitions.get(number);
-    if (!partition) throw new ClusterError("PARTITION_UNAVAILABLE", `PS node ${this.node} does not own partition ${number}`);
-    if (!shard.dims.has(f.table)) throw new RangeError(`job ${shard.job} has no table ${f.table}`);
-    const { keys, weights, next } = partition.export({ table: f.table, cursor: f.cursor, rowsMax: LIMITS.exportRowsMax });
+    if (!partition)
+      throw new ClusterError("PARTITION_UNAVAILABLE", `PS node ${this.node} does not own partition ${number}`);
+    const dim = shard.dims.get(f.table);
+    if (dim === undefined) throw new RangeError(`job ${shard.job} has no table ${f.table}`);
+    const rowsMax = Math.min(LIMITS.exportRowsMax, Math.max(1, Math.floor(LIMITS.exportFloatsMax / dim)));
+    const { keys, weights, next } = partition.export({ table: f.table, cursor: f.cursor, rowsMax });
     out.push({
       kind: "frame",
       link,
-      frame: frame({ opcode: "exportReply", requestId: f.requestId, job: f.job, table: f.table, cursor: next ?? END_OF_EXPORT, partitions: f.partitions, generations: f.generations, keys, values: weights }),
+      frame: frame({
+        opcode: "exportReply",
+        requestId: f.requestId,
+        job: f.job,
+        table: f.table,
+        cursor: next ?? END_OF_EXPORT,
+        partitions: f.partitions,
+        generations: f.generations,
+        keys,
+        values: weights,
+      }),
     });
   }
 
@@ -339,7 +378,11 @@ export class PsNode {
     const stale = this.#staleSegments(shard, f);
     if (stale.size === 0) return stale;
     const { requestId, job, step, attempt } = f;
-    out.push({ kind: "frame", link, frame: frame({ opcode: "pushReply", requestId, job, step, attempt, ...this.#entriesOf(f, stale) }) });
+    out.push({
+      kind: "frame",
+      link,
+      frame: frame({ opcode: "pushReply", requestId, job, step, attempt, ...this.#entriesOf(f, stale) }),
+    });
     return stale;
   }
 
@@ -358,7 +401,9 @@ export class PsNode {
   #checkValues(shard: JobShard, f: Frame): void {
     const expected = valuesOf(shard, f, NONE);
     if (expected !== f.values.length) {
-      throw new ProtocolError(`${f.opcode} frame of job ${shard.job} carries ${f.values.length} values where its keys need ${expected}`);
+      throw new ProtocolError(
+        `${f.opcode} frame of job ${shard.job} carries ${f.values.length} values where its keys need ${expected}`,
+      );
     }
   }
 }
@@ -382,8 +427,8 @@ function openShard(control: ControlOf<"open-job">, node: number, map: PartitionM
     partitions,
     term: 0,
     leader: undefined,
-    parked: [],
-    early: [],
+    parked: new WaitingFrames({ what: "pulls", framesMax: LIMITS.parkedPullsMax }),
+    early: new WaitingFrames({ what: "pushes", framesMax: LIMITS.earlyFramesMax }),
   };
 }
 
@@ -394,7 +439,11 @@ function anyPartition(shard: JobShard): Partition {
 }
 
 /** The segments of a frame with their partitions, as views, without those in `stale`. */
-function* segmentsOf(shard: JobShard, f: Frame, stale: ReadonlySet<number> = NONE): Generator<{ partition: Partition; segment: Segment }> {
+function* segmentsOf(
+  shard: JobShard,
+  f: Frame,
+  stale: ReadonlySet<number> = NONE,
+): Generator<{ partition: Partition; segment: Segment }> {
   const T = f.tables.length;
   let keysAt = 0;
   let valuesAt = 0;
@@ -407,7 +456,15 @@ function* segmentsOf(shard: JobShard, f: Frame, stale: ReadonlySet<number> = NON
       values += n * shard.dims.get(f.tables[t]!)!;
     }
     if (!stale.has(s)) {
-      const segment: Segment = { tables: f.tables, counts: f.counts, countsAt: s * T, keys: f.keys, keysAt, values: f.values, valuesAt };
+      const segment: Segment = {
+        tables: f.tables,
+        counts: f.counts,
+        countsAt: s * T,
+        keys: f.keys,
+        keysAt,
+        values: f.values,
+        valuesAt,
+      };
       yield { partition: shard.partitions.get(f.partitions[s]!)!, segment };
     }
     keysAt += keys;
@@ -420,7 +477,10 @@ function valuesOf(shard: JobShard, f: Frame, stale: ReadonlySet<number>): number
   const T = f.tables.length;
   const dims = Array.from(f.tables, (id) => {
     const dim = shard.dims.get(id);
-    if (dim === undefined) throw new RangeError(`job ${shard.job} has no table ${id}; its tables are ${shard.tables.map((t) => `${t.id} (${t.name})`).join(", ")}`);
+    if (dim === undefined)
+      throw new RangeError(
+        `job ${shard.job} has no table ${id}; its tables are ${shard.tables.map((t) => `${t.id} (${t.name})`).join(", ")}`,
+      );
     return dim;
   });
   let total = 0;
@@ -428,8 +488,18 @@ function valuesOf(shard: JobShard, f: Frame, stale: ReadonlySet<number>): number
     if (stale.has(s)) continue;
     for (let t = 0; t < T; t++) total += f.counts[s * T + t]! * dims[t]!;
   }
-  if (total > LIMITS.valuesPerFrameMax) throw new ProtocolError(`${f.opcode} frame asks for ${total} values, over the limit of ${LIMITS.valuesPerFrameMax}`);
+  if (total > LIMITS.valuesPerFrameMax)
+    throw new ProtocolError(
+      `${f.opcode} frame asks for ${total} values, over the limit of ${LIMITS.valuesPerFrameMax}`,
+    );
   return total;
+}
+
+/** Mistakes and limits are answered; broken protocol and our own bugs are not. */
+function refusalOf(error: unknown): ControlOf<"error"> {
+  if (!(error instanceof RangeError || error instanceof ClusterError)) throw error;
+  const code = error instanceof ClusterError ? error.code : "BAD_UPDATE";
+  return { type: "error", code, message: error.message };
 }
 
 function unknownJob(link: LinkId, job: number, requestId = 0): PsEffect {

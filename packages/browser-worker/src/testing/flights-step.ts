@@ -36,9 +36,20 @@ export interface FlightsStep {
 }
 
 /** Prepares the step on the tfjs backend that is set. */
-export async function openFlightsStep({ manifest, denseWeights }: { manifest: JobManifest; denseWeights: Float32Array }): Promise<FlightsStep> {
+export async function openFlightsStep({
+  manifest,
+  denseWeights,
+}: {
+  manifest: JobManifest;
+  denseWeights: Float32Array;
+}): Promise<FlightsStep> {
   const dataset = tableDataset(manifest, flightsTable());
-  const factory = new StepRowsFactory({ manifest, map: flightsMap((node) => `ws://node-${node}`), dataset, nodes: NODES });
+  const factory = new StepRowsFactory({
+    manifest,
+    map: flightsMap((node) => `ws://node-${node}`),
+    dataset,
+    nodes: NODES,
+  });
   const samples = epochOrder({ rows: dataset.trainRows, seed: manifest.seed, epoch: 0 }).subarray(0, SAMPLES);
   const model = await TrainingModel.create(manifest.model, manifest.compile.loss);
   model.setDense(denseWeights);
@@ -47,7 +58,13 @@ export async function openFlightsStep({ manifest, denseWeights }: { manifest: Jo
       const rows = factory.read("train", samples);
       for (const n of NODES.keys()) rows.takeReply(n, storedRows(manifest, rows.sections(n)));
       const { label } = rows.batch;
-      const { rowGrads, denseGrads, lossSum } = await model.step({ rows: rows.gather(), numbers: rows.numbers, label, samples: SAMPLES, globalSamples: SAMPLES });
+      const { rowGrads, denseGrads, lossSum } = await model.step({
+        rows: rows.gather(),
+        numbers: rows.numbers,
+        label,
+        samples: SAMPLES,
+        globalSamples: SAMPLES,
+      });
       rows.scatter(rowGrads);
       return { lossSum, rowGrads, denseGrads, sums: Array.from(NODES.keys(), (n) => rows.gradientsFor(n)) };
     },
@@ -60,7 +77,8 @@ export function flightsTable(): ColumnTable {
   const random = seededRandom(20010101);
   const airports = Array.from({ length: AIRPORTS }, (_, i) => `A${String(i).padStart(2, "0")}`);
   const some = (n: number) => Uint32Array.from({ length: FLIGHTS }, () => random.below(n));
-  const whole = (min: number, max: number) => BigInt64Array.from({ length: FLIGHTS }, () => BigInt(min + random.below(max - min)));
+  const whole = (min: number, max: number) =>
+    BigInt64Array.from({ length: FLIGHTS }, () => BigInt(min + random.below(max - min)));
   const firstMinute = Date.UTC(2001, 0, 1) / 60_000;
   const lastMinute = Date.UTC(2001, 6, 1) / 60_000;
   return {
@@ -77,11 +95,17 @@ export function flightsTable(): ColumnTable {
 
 /** 16 partitions on two PS nodes. */
 export function flightsMap(address: (node: number) => string): PartitionMap {
-  return firstPartitionMap({ partitions: 16, nodes: NODES.map((node) => ({ node, name: `ps-${node}`, address: address(node) })) });
+  return firstPartitionMap({
+    partitions: 16,
+    nodes: NODES.map((node) => ({ node, name: `ps-${node}`, address: address(node) })),
+  });
 }
 
 /** The rows of a frame's keys, as if trained for a while: far enough from 0 to saturate no unit and silence none. */
-export function storedRows({ tables }: JobManifest, { tables: ids, counts, keys }: Pick<Frame, "tables" | "counts" | "keys">): Float32Array {
+export function storedRows(
+  { tables }: JobManifest,
+  { tables: ids, counts, keys }: Pick<Frame, "tables" | "counts" | "keys">,
+): Float32Array {
   const T = ids.length;
   const stores = Array.from(ids, (id) => {
     const { dim } = tables.find((table) => table.id === id)!;
@@ -92,33 +116,52 @@ export function storedRows({ tables }: JobManifest, { tables: ids, counts, keys 
   let at = 0;
   for (const [i, count] of counts.entries()) {
     const { dim, fill } = stores[i % T]!;
-    for (const end = key + count; key < end; key++, at += dim) fill(keys[2 * key]!, keys[2 * key + 1]!, values, at, dim);
+    for (const end = key + count; key < end; key++, at += dim)
+      fill(keys[2 * key]!, keys[2 * key + 1]!, values, at, dim);
   }
   return values;
 }
 
-/** A step's gradients one by one, with a name each. */
-export function gradientsOf({ model }: JobManifest, { rowGrads, denseGrads, sums }: StepRecord): Map<string, Float32Array> {
-  const gradients = new Map<string, Float32Array>();
-  const E = rowGrads.length / SAMPLES;
-  let column = 0;
-  for (const { input, dim } of model.embeddings) {
-    const of = Float32Array.from({ length: SAMPLES * dim }, (_, i) => rowGrads[Math.floor(i / dim) * E + column + (i % dim)]!);
-    gradients.set(input, of);
-    column += dim;
-  }
+/** How far each gradient of `got` is from that of `wanted`, and the loss: max |Δ| / max |wanted|, by name. */
+export function relativeDifferences(
+  manifest: JobManifest,
+  { got, wanted }: { got: Told; wanted: StepRecord },
+): Map<string, number> {
+  const wantedGradients = gradientsOf(manifest, wanted);
+  const differences = Array.from(
+    gradientsOf(manifest, got),
+    ([name, gradient]) => [name, relativeDifference(gradient, wantedGradients.get(name)!)] as const,
+  );
+  return new Map([["loss", Math.abs(got.lossSum - wanted.lossSum) / wanted.lossSum], ...differences]);
+}
+
+/** A worker may keep the gradients of samples' rows to itself: what travels are sums. */
+type Told = Omit<StepRecord, "rowGrads"> & Partial<Pick<StepRecord, "rowGrads">>;
+
+/** Gradients by what they belong to: an input of the tower, a variable, the rows of a PS node. */
+function gradientsOf({ model }: JobManifest, { rowGrads, denseGrads, sums }: Told): Map<string, Float32Array> {
+  const gradients = new Map(sums.map((sum, n) => [`rows of PS node ${NODES[n]}`, sum]));
   let at = 0;
   for (const { name, shape } of model.variables) {
     const floats = shape.reduce((a, b) => a * b, 1);
     gradients.set(name, denseGrads.subarray(at, at + floats));
     at += floats;
   }
-  for (const [n, sum] of sums.entries()) gradients.set(`sums of PS node ${NODES[n]}`, sum);
+  if (!rowGrads) return gradients;
+  const E = rowGrads.length / SAMPLES;
+  let column = 0;
+  for (const { input, dim } of model.embeddings) {
+    const from = column;
+    gradients.set(
+      input,
+      Float32Array.from({ length: SAMPLES * dim }, (_, i) => rowGrads[Math.floor(i / dim) * E + from + (i % dim)]!),
+    );
+    column += dim;
+  }
   return gradients;
 }
 
-/** max |got − wanted| / max |wanted| */
-export function relativeDifference(got: Float32Array, wanted: Float32Array): number {
+function relativeDifference(got: Float32Array, wanted: Float32Array): number {
   if (got.length !== wanted.length) throw new RangeError(`${got.length} floats against ${wanted.length}`);
   let difference = 0;
   let size = 0;

@@ -9,6 +9,8 @@ const OUTPUT_BYTES_MAX = 64 << 20;
 
 /** @returns a `NodeStep` as JSON, with arrays of numbers for its Float32Arrays */
 export async function nodeStep(): Promise<string> {
-  const { stdout } = await promisify(execFile)(execPath, ["--conditions=volary-source", STEP], { maxBuffer: OUTPUT_BYTES_MAX });
+  const { stdout } = await promisify(execFile)(execPath, ["--conditions=volary-source", STEP], {
+    maxBuffer: OUTPUT_BYTES_MAX,
+  });
   return stdout;
 }

@@ -22,7 +22,9 @@ export function benchCommand(): Command {
 async function run(args: string[]): Promise<void> {
   const root = [import.meta.dirname, process.cwd()].map(checkoutAbove).find((found) => found !== undefined);
   if (root === undefined) {
-    throw new UserError(`volary bench needs a checkout of Volary, and neither ${process.cwd()} nor this installation lies in one; clone the repository and run \`npm run bench\` there`);
+    throw new UserError(
+      `volary bench needs a checkout of Volary, and neither ${process.cwd()} nor this installation lies in one; clone the repository and run \`npm run bench\` there`,
+    );
   }
   const child = spawn(process.execPath, [path.join(root, SCRIPT), ...args], { stdio: "inherit" });
   const [code] = (await once(child, "exit")) as [number | null];
@@ -30,7 +32,7 @@ async function run(args: string[]): Promise<void> {
 }
 
 /** The nearest folder upwards that has benches to run. */
-function checkoutAbove(folder: string): string | undefined {
+export function checkoutAbove(folder: string): string | undefined {
   for (let at = path.resolve(folder); ; at = path.dirname(at)) {
     if (existsSync(path.join(at, SCRIPT)) && existsSync(path.join(at, "benches"))) return at;
     if (at === path.dirname(at)) return undefined;

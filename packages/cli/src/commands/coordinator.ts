@@ -32,13 +32,14 @@ async function run({ host, port, state, machine }: Options): Promise<void> {
     start: async (log) => {
       const { startCoordinator } = await import("@volary/ps-server");
       const store = await openStore(state);
-      const { address, stop } = await startCoordinator({ host, port, store, log });
+      const { address, stop, closed } = await startCoordinator({ host, port, store, log });
       return {
         ready: { role: "coordinator", name: "coordinator", address },
         announcement:
           `coordinator at ${address}, ` +
           `${state === undefined ? "state in memory only (--state FOLDER keeps it)" : `state in ${state}`}; Ctrl-C ends it`,
         stop,
+        closed,
       };
     },
   });
@@ -51,6 +52,8 @@ async function openStore(folder: string | undefined): Promise<CoordinatorStore> 
     await mkdir(folder, { recursive: true });
     return await sqliteStore(path.join(folder, "coordinator.sqlite"));
   } catch (cause) {
-    throw new UserError(`cannot keep state in ${folder}: ${messageOf(cause)}; give a folder that you may write to`, { cause });
+    throw new UserError(`cannot keep state in ${folder}: ${messageOf(cause)}; give a folder that you may write to`, {
+      cause,
+    });
   }
 }

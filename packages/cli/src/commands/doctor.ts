@@ -60,6 +60,10 @@ function bufferutilFinding(): Finding {
     return { what, ok: true, detail: "masks WebSocket frames in native code" };
   } catch (error) {
     const why = messageOf(error).split(" Require stack")[0];
-    return { what, ok: false, detail: `not loaded (${why}); large pushes are 4 to 6 times slower: npm install bufferutil` };
+    return {
+      what,
+      ok: false,
+      detail: `not loaded (${why}); large pushes are 4 to 6 times slower: npm install bufferutil`,
+    };
   }
 }

@@ -1,6 +1,7 @@
 /** `volary ps`: one parameter server. */
 import { hostname } from "node:os";
 import { Command } from "commander";
+import { growHeapWithArrays } from "../heap-limit.ts";
 import { coordinatorOption, example, hostOption, machineOption, portOf } from "../options.ts";
 import { runRole } from "../role-process.ts";
 
@@ -24,7 +25,14 @@ export function psCommand(): Command {
     .action(run);
 }
 
-async function run({ coordinator, host, port, name = `${hostname()}-${process.pid}`, machine }: Options): Promise<void> {
+async function run({
+  coordinator,
+  host,
+  port,
+  name = `${hostname()}-${process.pid}`,
+  machine,
+}: Options): Promise<void> {
+  growHeapWithArrays();
   await runRole({
     name,
     mode: machine ? "machine" : "person",

@@ -5,7 +5,15 @@ import { statusText } from "./status.ts";
 const status: ClusterStatus = {
   nodes: [
     { node: 1, name: "ps-1", address: "ws://127.0.0.1:40001", alive: true, partitions: 128, rows: 9, bytes: 720 },
-    { node: 2, name: "ps-two", address: "ws://127.0.0.1:40002", alive: true, partitions: 128, rows: 206_113, bytes: 29_100_000 },
+    {
+      node: 2,
+      name: "ps-two",
+      address: "ws://127.0.0.1:40002",
+      alive: true,
+      partitions: 128,
+      rows: 206_113,
+      bytes: 29_100_000,
+    },
   ],
   workers: [{ worker: 1, name: "worker-1", job: 4, backend: "wasm" }],
   jobs: [

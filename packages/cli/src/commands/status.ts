@@ -33,13 +33,23 @@ export function statusText({ nodes, workers, jobs }: ClusterStatus): string {
       ? "no PS nodes; start one with `volary ps`"
       : textTable(
           ["PS NODE", "ADDRESS", "PARTITIONS", "ROWS", "MEMORY"],
-          nodes.map(({ name, address, partitions, rows, bytes }) => [name, address, partitions, rows, bytesText(bytes)]),
+          nodes.map(({ name, address, partitions, rows, bytes }) => [
+            name,
+            address,
+            partitions,
+            rows,
+            bytesText(bytes),
+          ]),
         ),
     workers.length === 0
       ? "no workers; start one with `volary worker`"
       : textTable(
           ["WORKER", "BACKEND", "JOB"],
-          workers.map(({ name, backend, job }) => [name, backend, job === null ? "idle" : `${job} ${nameOf.get(job) ?? ""}`]),
+          workers.map(({ name, backend, job }) => [
+            name,
+            backend,
+            job === null ? "idle" : `${job} ${nameOf.get(job) ?? ""}`,
+          ]),
         ),
     jobs.length === 0
       ? "no jobs yet; start one with `volary train job.ts --coordinator ADDRESS`"

@@ -5,11 +5,11 @@ import { Command, Option } from "commander";
 import { Cluster } from "../cluster.ts";
 import { bytesText, grouped } from "../figures.ts";
 import { interruptible } from "../interrupt.ts";
-import { fileLog, stderrLog, type LogSink } from "../log-sinks.ts";
+import { fileLog, logText, type LogSink } from "../log-sinks.ts";
 import { addressOf, countOf, deviceOption, example } from "../options.ts";
 import { progressScreen, type ProgressScreen } from "../progress-screen.ts";
 import type { Run } from "../run.ts";
-import type { SavedSize } from "../saved-model.ts";
+import { prepareFolder, type SavedSize } from "../saved-model.ts";
 import { UserError } from "../user-error.ts";
 
 interface Options {
@@ -45,8 +45,9 @@ async function run(file: string, options: Options): Promise<void> {
   const { loadJobFile } = await import("../job-file.ts");
   const job = await loadJobFile(file);
   const folder = options.save ?? path.join("runs", folderName(job.name));
-  const log = await openLog(folder, options);
+  await prepareFolder(folder);
   const screen = progressScreen();
+  const log = await openLog({ folder, options, screen });
   let cluster: Cluster | undefined;
   try {
     await interruptible(
@@ -54,9 +55,12 @@ async function run(file: string, options: Options): Promise<void> {
         cluster = await openCluster({ file, options, log, screen, signal });
         const { onStatus, onCluster } = screen;
         const run = await cluster.train(job, { onStatus, onCluster, signal });
-        screen.end(run.status);
-        await report(run, await run.save(folder), options);
-        run.close();
+        try {
+          screen.end(run.status);
+          report(run, await run.save(folder), options);
+        } finally {
+          run.close();
+        }
       },
       { kill: () => cluster?.kill() },
     );
@@ -83,12 +87,13 @@ function openCluster(o: {
 }
 
 /** A cluster of our own has much to say: to the terminal, or to a file beside the model. */
-async function openLog(folder: string, { coordinator, verbose }: Options): Promise<LogSink | undefined> {
-  if (coordinator !== undefined) return undefined;
-  return verbose ? { write: stderrLog, close: async () => {} } : fileLog(path.join(folder, "cluster.log"));
+async function openLog(o: { folder: string; options: Options; screen: ProgressScreen }): Promise<LogSink | undefined> {
+  if (o.options.coordinator !== undefined) return undefined;
+  if (o.options.verbose) return { write: (entry) => o.screen.note(logText(entry)), close: async () => {} };
+  return fileLog(path.join(o.folder, "cluster.log"));
 }
 
-async function report(run: Run, saved: SavedSize, { json }: Options): Promise<void> {
+function report(run: Run, saved: SavedSize, { json }: Options): void {
   const { metrics, trainSeconds, samplesPerSecond } = run;
   const { folder, rows, bytes } = saved;
   if (json) {

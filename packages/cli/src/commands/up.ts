@@ -1,9 +1,10 @@
 /** `volary up`: a local cluster that waits for jobs. */
 import { Command } from "commander";
+import type { LogEntry } from "../child-role.ts";
 import { Cluster } from "../cluster.ts";
 import { interruptible, untilAborted } from "../interrupt.ts";
-import { stderrLog } from "../log-sinks.ts";
-import { countOf, deviceOption, example, PORT, portOf } from "../options.ts";
+import { logText } from "../log-sinks.ts";
+import { baseDirOption, countOf, deviceOption, example, PORT, portOf } from "../options.ts";
 import type { DeviceName } from "@volary/node-worker";
 
 interface Options {
@@ -11,6 +12,7 @@ interface Options {
   workers: number;
   port: number;
   device: DeviceName | "auto";
+  baseDir?: string;
   json?: true;
   verbose?: true;
 }
@@ -22,22 +24,26 @@ export function upCommand(): Command {
     .option("--workers <count>", "workers", countOf, 2)
     .option("--port <port>", "port of the coordinator; 0 takes a free one", portOf, PORT)
     .addOption(deviceOption())
+    .addOption(baseDirOption())
     .option("--json", "print its address and processes as one JSON object")
     .option("--verbose", "show what every process says")
     .addHelpText("after", example("volary up --workers 4", "volary train job.ts --coordinator ws://127.0.0.1:7171"))
     .action(run);
 }
 
-async function run({ ps, workers, port, device, json, verbose }: Options): Promise<void> {
+async function run({ ps, workers, port, device, baseDir, json, verbose }: Options): Promise<void> {
   let cluster: Cluster | undefined;
   await interruptible(
     async (signal) => {
-      const log = verbose ? stderrLog : undefined;
+      const log = verbose ? (entry: LogEntry) => console.error(logText(entry)) : undefined;
       const onWarning = (message: string) => console.error(message);
-      cluster = await Cluster.local({ ps, workers, port, device, log, signal, onWarning });
+      cluster = await Cluster.local({ ps, workers, port, device, baseDir, log, signal, onWarning });
       const { address, processes } = cluster;
       if (json) console.log(JSON.stringify({ address, processes }));
-      else console.log(`cluster of ${ps} PS and ${workers} workers at ${address}; Ctrl-C ends it\n\ntrain on it:  volary train job.ts --coordinator ${address}`);
+      else
+        console.log(
+          `cluster of ${ps} PS and ${workers} workers at ${address}; Ctrl-C ends it\n\ntrain on it:  volary train job.ts --coordinator ${address}`,
+        );
       await untilAborted(signal);
       await cluster.stop();
     },

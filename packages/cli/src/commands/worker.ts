@@ -1,9 +1,20 @@
 /** `volary worker`: one worker, on the device that is fastest here or the one asked for. */
 import { hostname } from "node:os";
 import type { DeviceName } from "@volary/node-worker";
-import { Command } from "commander";
-import { coordinatorOption, deviceOption, example, hostOption, machineOption, portOf } from "../options.ts";
-import { runRole } from "../role-process.ts";
+import type { Link } from "@volary/core/wire";
+import { Command, Option } from "commander";
+import { growHeapWithArrays } from "../heap-limit.ts";
+import {
+  baseDirOption,
+  coordinatorOption,
+  deviceOption,
+  example,
+  hostOption,
+  machineOption,
+  portOf,
+} from "../options.ts";
+import { realClock } from "../dialer.ts";
+import { runRole, type RoleLog } from "../role-process.ts";
 
 interface Options {
   coordinator: string;
@@ -12,6 +23,7 @@ interface Options {
   name?: string;
   device: DeviceName | "auto";
   baseDir?: string;
+  delayMessages?: number;
   machine?: true;
 }
 
@@ -23,14 +35,25 @@ export function workerCommand(): Command {
     .option("--port <port>", "port that other workers reach this one by; 0 takes a free one", portOf, 0)
     .option("--name <name>", "name in the cluster (default: the host's name and the process's number)")
     .addOption(deviceOption())
-    .option("--base-dir <folder>", "where a job's data files and npm data packages are looked for (default: this folder)")
+    .addOption(baseDirOption())
+    .addOption(delayOption())
     .addOption(machineOption())
     .addHelpText("after", example("volary worker --coordinator ws://10.0.0.1:7171 --host 10.0.0.3 --device cuda"))
     .action(run);
 }
 
 async function run(options: Options): Promise<void> {
-  const { coordinator, host, port, name = `${hostname()}-${process.pid}`, device, baseDir, machine } = options;
+  const {
+    coordinator,
+    host,
+    port,
+    name = `${hostname()}-${process.pid}`,
+    device,
+    baseDir,
+    delayMessages,
+    machine,
+  } = options;
+  growHeapWithArrays();
   await runRole({
     name,
     mode: machine ? "machine" : "person",
@@ -44,6 +67,7 @@ async function run(options: Options): Promise<void> {
         baseDirs: [...(baseDir === undefined ? [] : [baseDir]), process.cwd()],
         log,
         ...(device === "auto" ? {} : { device }),
+        ...(delayMessages === undefined ? {} : { throughLink: await delays(delayMessages, log) }),
       });
       return {
         ready: { role: "worker", name, address: worker.address },
@@ -53,4 +77,17 @@ async function run(options: Options): Promise<void> {
       };
     },
   });
+}
+
+const DELAY_MAX_MS = 10;
+
+/** For tests: results must not depend on when messages arrive. */
+const delayOption = (): Option =>
+  new Option("--delay-messages <seed>", `delay every message by up to ${DELAY_MAX_MS} ms`).argParser(Number).hideHelp();
+
+async function delays(seed: number, log: RoleLog): Promise<(link: Link) => Link> {
+  const { delayedLink, seededRandom } = await import("@volary/core/testing");
+  log(`every message is delayed at random by up to ${DELAY_MAX_MS} ms, seed ${seed}`);
+  const random = seededRandom(seed);
+  return (link) => delayedLink(link, { clock: realClock, random, delayMaxMs: DELAY_MAX_MS });
 }

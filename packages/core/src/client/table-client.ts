@@ -36,12 +36,18 @@ export class TableClient {
    */
   async set({ table, keys, values }: { table: TableSpec; keys: BigUint64Array; values: Float32Array }): Promise<void> {
     const { dim } = table;
-    if (values.length !== keys.length * dim) throw new RangeError(`${keys.length} keys of table ${table.name} need ${keys.length * dim} values, got ${values.length}`);
+    if (values.length !== keys.length * dim)
+      throw new RangeError(
+        `${keys.length} keys of table ${table.name} need ${keys.length * dim} values, got ${values.length}`,
+      );
     await Promise.all(
       this.#byNode(keys).map(async ({ node, order, ...sections }) => {
         const grouped = new Float32Array(order.length * dim);
         order.forEach((key, i) => grouped.set(values.subarray(key * dim, (key + 1) * dim), i * dim));
-        const reply = await this.#requests.ask(this.#link(node), frame({ opcode: "set", job: this.#job, tables: Uint32Array.of(table.id), ...sections, values: grouped }));
+        const reply = await this.#requests.ask(
+          this.#link(node),
+          frame({ opcode: "set", job: this.#job, tables: Uint32Array.of(table.id), ...sections, values: grouped }),
+        );
         refuseStale(reply);
       }),
     );
@@ -59,7 +65,10 @@ export class TableClient {
     const out = new Float32Array(keys.length * dim);
     await Promise.all(
       this.#byNode(keys).map(async ({ node, order, ...sections }) => {
-        const reply = await this.#requests.ask(this.#link(node), frame({ opcode: "pull", job: this.#job, tables: Uint32Array.of(table.id), ...sections }));
+        const reply = await this.#requests.ask(
+          this.#link(node),
+          frame({ opcode: "pull", job: this.#job, tables: Uint32Array.of(table.id), ...sections }),
+        );
         refuseStale(reply);
         order.forEach((key, i) => out.set(reply.values.subarray(i * dim, (i + 1) * dim), key * dim));
       }),
@@ -71,7 +80,7 @@ export class TableClient {
   async *export(table: TableSpec): AsyncGenerator<ExportedRows> {
     for (let partition = 0; partition < this.#map.entries.length; partition++) {
       const entry = this.#map.entries[partition]!;
-      for (let cursor = 0; cursor !== END_OF_EXPORT; ) {
+      for (let cursor = 0; cursor !== END_OF_EXPORT;) {
         const request = frame({
           opcode: "export",
           job: this.#job,
@@ -88,7 +97,9 @@ export class TableClient {
   }
 
   /** Keys by owning node, partition by partition, ascending within: the order of a frame. `order` are key numbers. */
-  #byNode(keys: BigUint64Array): ({ node: number; order: number[] } & Pick<Frame, "partitions" | "generations" | "counts" | "keys">)[] {
+  #byNode(
+    keys: BigUint64Array,
+  ): ({ node: number; order: number[] } & Pick<Frame, "partitions" | "generations" | "counts" | "keys">)[] {
     const partitionOf = partitionFunction(this.#map.function, this.#map.entries.length);
     const words = new Uint32Array(keys.buffer, keys.byteOffset, keys.length * 2);
     const byPartition = new Map<number, number[]>();
@@ -127,5 +138,8 @@ export function bigKeys(words: Uint32Array): BigUint64Array {
 
 function refuseStale(reply: Frame): void {
   if (reply.partitions.length === 0) return;
-  throw new ClusterError("STALE_GENERATION", `partitions ${[...reply.partitions].slice(0, 5).join(", ")} have moved; ask the coordinator for the new map`);
+  throw new ClusterError(
+    "STALE_GENERATION",
+    `partitions ${[...reply.partitions].slice(0, 5).join(", ")} have moved; ask the coordinator for the new map`,
+  );
 }

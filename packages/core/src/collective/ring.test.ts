@@ -66,7 +66,9 @@ describe("RingAllReduce", () => {
         fc.infiniteStream(fc.float({ noNaN: true, noDefaultInfinity: true })),
         (size, n, partFloats, picks, floats) => {
           const draw = floats[Symbol.iterator]();
-          const inputs = Array.from({ length: size }, () => Float32Array.from({ length: n }, () => draw.next().value as number));
+          const inputs = Array.from({ length: size }, () =>
+            Float32Array.from({ length: n }, () => draw.next().value as number),
+          );
           const order = picks[Symbol.iterator]();
           const results = runRing(inputs, partFloats, (links) => (order.next().value as number) % links);
           const expected = size === 1 ? inputs[0]! : serialSum(inputs);

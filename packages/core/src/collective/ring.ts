@@ -63,7 +63,9 @@ export class RingAllReduce {
     const last = 2 * (this.#size - 1) - 1;
     const { from, to } = this.#bounds(chunk, part);
     if (hop > last || chunk !== this.#chunkAt(this.#rank - 1, hop) || to - from !== values.length || from >= to) {
-      throw new ProtocolError(`ring piece hop ${hop}, chunk ${chunk}, part ${part} with ${values.length} values does not fit rank ${this.#rank} of ${this.#size}`);
+      throw new ProtocolError(
+        `ring piece hop ${hop}, chunk ${chunk}, part ${part} with ${values.length} values does not fit rank ${this.#rank} of ${this.#size}`,
+      );
     }
     const id = `${hop}/${part}`;
     if (this.#seen.has(id)) return [];

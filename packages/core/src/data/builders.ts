@@ -9,7 +9,14 @@
  *   test: since("date", "2001-06-13T08:02"),
  * });
  */
-import { dataSpecSchema, type DataSpec, type FieldSpec, type FileSpec, type LabelSpec, type SplitSpec } from "./data-spec.ts";
+import {
+  dataSpecSchema,
+  type DataSpec,
+  type FieldSpec,
+  type FileSpec,
+  type LabelSpec,
+  type SplitSpec,
+} from "./data-spec.ts";
 import { microsOf } from "./instant.ts";
 
 /** A field, or the name of a column that is taken as it is. */
@@ -30,7 +37,8 @@ export function parquet(file: FileSpec, { fields, label, test }: DataOptions): D
     throw new TypeError(`parquet(): the file is ${show(file)}; write file("path") or npmFile("package/path")`);
   }
   const names = Object.keys(fields);
-  if (names.length === 0) throw new TypeError("parquet(): fields is empty; name what the model reads, as { hour: hourOf(…) }");
+  if (names.length === 0)
+    throw new TypeError("parquet(): fields is empty; name what the model reads, as { hour: hourOf(…) }");
   const spec = {
     format: "parquet" as const,
     file,
@@ -41,9 +49,12 @@ export function parquet(file: FileSpec, { fields, label, test }: DataOptions): D
   const checked = dataSpecSchema.safeParse(spec);
   if (checked.success) return checked.data;
   const issue = checked.error.issues[0]!;
-  throw new TypeError(`parquet(): ${issue.path.join(".")}: ${issue.message}; make it with the functions of @volary/core`, {
-    cause: checked.error,
-  });
+  throw new TypeError(
+    `parquet(): ${issue.path.join(".")}: ${issue.message}; make it with the functions of @volary/core`,
+    {
+      cause: checked.error,
+    },
+  );
 }
 
 /** A file inside an installed npm package: `"package/path/inside"`. */
@@ -51,14 +62,17 @@ export function npmFile(path: string): FileSpec {
   const parts = typeof path === "string" ? path.split("/") : [];
   const packageParts = path?.startsWith?.("@") ? 2 : 1;
   if (parts.length <= packageParts || parts.some((part) => part === "" || part === "." || part === "..")) {
-    throw new TypeError(`npmFile(${show(path)}): expected a package and a path inside it, as "vega-datasets/data/flights-3m.parquet"`);
+    throw new TypeError(
+      `npmFile(${show(path)}): expected a package and a path inside it, as "vega-datasets/data/flights-3m.parquet"`,
+    );
   }
   return { kind: "npm", path };
 }
 
 /** A file on the machine of whoever reads it; a relative path starts at the folder of the job file. */
 export function file(path: string): FileSpec {
-  if (typeof path !== "string" || path === "") throw new TypeError(`file(${show(path)}): expected a path, as "data/train.parquet"`);
+  if (typeof path !== "string" || path === "")
+    throw new TypeError(`file(${show(path)}): expected a path, as "data/train.parquet"`);
   return { kind: "file", path };
 }
 
@@ -121,21 +135,29 @@ export function bucket(numberColumn: string, width: number): FieldSpec {
 /** (value − mean) / stddev, as a number for the dense tower. */
 export function standardise(numberColumn: string, { mean, stddev }: { mean: number; stddev: number }): FieldSpec {
   if (!Number.isFinite(mean)) throw new RangeError(`standardise(): mean must be a finite number, got ${show(mean)}`);
-  checkPositive({ call: "standardise", name: "stddev", value: stddev, remedy: "leave a constant column out of the fields" });
+  checkPositive({
+    call: "standardise",
+    name: "stddev",
+    value: stddev,
+    remedy: "leave a constant column out of the fields",
+  });
   return { kind: "standardise", column: columnName(numberColumn, "standardise"), mean, stddev };
 }
 
 /** A label: 1 where the column is at least `threshold`, else 0. */
 export function atLeast(numberColumn: string, threshold: number): LabelSpec {
   if (!Number.isFinite(threshold)) {
-    throw new RangeError(`atLeast(): threshold must be a finite number, got ${show(threshold)}; write atLeast("delay", 15)`);
+    throw new RangeError(
+      `atLeast(): threshold must be a finite number, got ${show(threshold)}; write atLeast("delay", 15)`,
+    );
   }
   return { kind: "atLeast", column: columnName(numberColumn, "atLeast"), threshold };
 }
 
 /** Holds out the rows whose date is at or after `instant`: ISO 8601, UTC where it names no zone. */
 export function since(dateColumn: string, instant: string): SplitSpec {
-  if (typeof instant !== "string") throw new TypeError(`since(): the instant is ${show(instant)}; write it as "2001-06-13T08:02"`);
+  if (typeof instant !== "string")
+    throw new TypeError(`since(): the instant is ${show(instant)}; write it as "2001-06-13T08:02"`);
   microsOf(instant);
   return { kind: "since", column: columnName(dateColumn, "since"), instant };
 }
@@ -148,7 +170,8 @@ function fieldOf(part: FieldLike, place: string): FieldSpec {
 
 function columnName(name: string, place: string): string {
   if (typeof name === "string" && name.length >= 1 && name.length <= 200) return name;
-  const reason = typeof name === "string" ? `a column's name of ${name.length} characters (1 to 200 are allowed)` : show(name);
+  const reason =
+    typeof name === "string" ? `a column's name of ${name.length} characters (1 to 200 are allowed)` : show(name);
   throw new TypeError(`${place}: got ${reason}; expected the name of a column, as "origin"`);
 }
 
@@ -157,11 +180,21 @@ function checkName(name: string): string {
   return name;
 }
 
-function checkPositive({ call, name, value, remedy }: { call: string; name: string; value: number; remedy: string }): void {
+function checkPositive({
+  call,
+  name,
+  value,
+  remedy,
+}: {
+  call: string;
+  name: string;
+  value: number;
+  remedy: string;
+}): void {
   if (typeof value === "number" && Number.isFinite(value) && value > 0) return;
   throw new RangeError(`${call}(): ${name} must be a finite number above 0, got ${show(value)}; ${remedy}`);
 }
 
 function show(value: unknown): string {
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  return typeof value === "object" ? JSON.stringify(value) : `${value as string | number}`;
 }

@@ -5,9 +5,10 @@
  */
 import { ClusterError } from "../errors.ts";
 import type { FieldSpec } from "./data-spec.ts";
-import type { Column } from "./dataset.ts";
+import type { Column, ColumnTable } from "./dataset.ts";
 import { DATE_PART_SIZES, datePartsOf } from "./instant.ts";
 import { hashStrings, type Salt } from "./murmur3.ts";
+import { didYouMean, quoted } from "./nearest-name.ts";
 
 export type ColumnCodes =
   /** Row r has the value `values[codes[r]]`. Strings are salted, integers are themselves whatever the salt. */
@@ -40,6 +41,17 @@ export function codesOf({ spec, column, place }: { spec: ColumnField; column: Co
   }
 }
 
+/** @throws {ClusterError} BAD_DATA: no such column; the message names those there are */
+export function columnOf(table: ColumnTable, name: string, wantedBy: string): Column {
+  const column = table.columns.get(name);
+  if (column !== undefined) return column;
+  const names = [...table.columns.keys()];
+  throw new ClusterError(
+    "BAD_DATA",
+    `${wantedBy}: no column "${name}" in the data, which has ${quoted(names)}.${didYouMean(name, names)}`,
+  );
+}
+
 /** The column's microseconds since 1970. */
 export function timestampsOf(column: Column, place: string): BigInt64Array {
   if (column.kind === "int64") return column.values;
@@ -52,7 +64,10 @@ export function timestampsOf(column: Column, place: string): BigInt64Array {
 /** floor(value / width) of every row. */
 export function bucketsOf({ column, width, place }: { column: Column; width: number; place: string }): BigInt64Array {
   if (column.kind === "string") {
-    throw new ClusterError("BAD_DATA", `${place} holds strings; bucket() needs numbers: use hash() or column() for strings`);
+    throw new ClusterError(
+      "BAD_DATA",
+      `${place} holds strings; bucket() needs numbers: use hash() or column() for strings`,
+    );
   }
   const { values } = column;
   const buckets = new BigInt64Array(values.length);
@@ -64,7 +79,8 @@ export function bucketsOf({ column, width, place }: { column: Column; width: num
       continue;
     }
     const bucket = Math.floor(Number(value) / width);
-    if (!Number.isSafeInteger(bucket)) throw notAnInteger({ place, row, value, wanted: `a number to divide by ${width}` });
+    if (!Number.isSafeInteger(bucket))
+      throw notAnInteger({ place, row, value, wanted: `a number to divide by ${width}` });
     words[2 * row] = bucket;
     words[2 * row + 1] = Math.floor(bucket / 0x1_0000_0000);
   }

@@ -11,13 +11,11 @@
  * table without meeting. Integers carry no salt: hour 3 and day 3 are one row of a shared table, unless the fields
  * are `hash("…")`.
  */
-import { ClusterError } from "../errors.ts";
-import { bucketsOf, codesOf, sortOf, timestampsOf, type ColumnField } from "./column-codes.ts";
+import { codesOf, columnOf, type ColumnField } from "./column-codes.ts";
 import type { FieldSpec } from "./data-spec.ts";
-import type { Column, ColumnTable } from "./dataset.ts";
-import { datePartsOf } from "./instant.ts";
+import type { ColumnTable } from "./dataset.ts";
+import { numberReaderOf, type NumberReader } from "./field-numbers.ts";
 import { hashPairs, saltOf, type Salt } from "./murmur3.ts";
-import { didYouMean, quoted } from "./nearest-name.ts";
 import { RECORD_CODES_MAX, RowRecordsBuilder } from "./row-records.ts";
 
 /** The rows of one batch, and what its fields have in common: read once, dropped with the batch. */
@@ -31,8 +29,6 @@ export interface RowBatch {
 
 /** Keys of a batch as u32 pairs, length 2B; the caller owns them. */
 export type KeyReader = (batch: RowBatch) => Uint32Array;
-/** Numbers of the given rows, length B; the caller owns them. */
-export type NumberReader = (rows: Uint32Array) => Float32Array;
 
 /** Compiles fields against one table; columns and parts that fields share are prepared once. */
 export interface FieldCompiler {
@@ -59,19 +55,6 @@ export function fieldCompiler(table: ColumnTable): FieldCompiler {
     numbers: (field, spec) => numberReaderOf({ field, spec, table }),
   };
 }
-
-/** @throws {ClusterError} BAD_DATA: no such column; the message names those there are */
-export function columnOf(table: ColumnTable, name: string, wantedBy: string): Column {
-  const column = table.columns.get(name);
-  if (column !== undefined) return column;
-  const names = [...table.columns.keys()];
-  throw new ClusterError(
-    "BAD_DATA",
-    `${wantedBy}: no column "${name}" in the data, which has ${quoted(names)}.${didYouMean(name, names)}`,
-  );
-}
-
-// Keys
 
 /** A field, or a part of one, ready to read. Nodes made from equal specs are one object. */
 export type KeyNode =
@@ -130,7 +113,8 @@ function columnNode({ field, spec, table, recordsBuilder }: NodeRequest & { spec
   const source = codesOf({ spec, column, place: `field "${field}": column "${spec.column}"` });
   if (source.kind === "wide") return { kind: "wide", pairs: (batch) => gatherPairs(source.pairs, batch.rows) };
   const { size, values } = source;
-  if (size > RECORD_CODES_MAX) return { kind: "coded", size, values, codes: (batch) => gatherCodes(source.codes, batch.rows) };
+  if (size > RECORD_CODES_MAX)
+    return { kind: "coded", size, values, codes: (batch) => gatherCodes(source.codes, batch.rows) };
   const place = recordsBuilder.add(source.codes);
   return { kind: "coded", size, values, codes: (batch) => codesAt(batch, place) };
 }
@@ -244,72 +228,4 @@ function spreadPairs(of: { pairs: Uint32Array; size: number; stride: number; len
   const at = new Uint32Array(of.length);
   for (let i = 0; i < of.length; i++) at[i] = Math.floor(i / of.stride) % of.size;
   return gatherPairs(of.pairs, at);
-}
-
-// Numbers
-
-interface NumberRequest {
-  field: string;
-  spec: FieldSpec;
-  table: ColumnTable;
-}
-
-function numberReaderOf({ field, spec, table }: NumberRequest): NumberReader {
-  if (spec.kind === "hash" || spec.kind === "cross") {
-    throw new TypeError(
-      `field "${field}": ${spec.kind}() gives keys, and numbers are wanted here: give its input an embedding`,
-    );
-  }
-  const column = columnOf(table, spec.column, `field "${field}"`);
-  const place = `field "${field}": column "${spec.column}"`;
-  switch (spec.kind) {
-    case "column":
-      return scaled(finiteNumbersOf(column, place), 0, 1);
-    case "standardise":
-      return scaled(finiteNumbersOf(column, place), spec.mean, spec.stddev);
-    case "datePart":
-      return scaled(datePartsOf(timestampsOf(column, place), spec.part), 0, 1);
-    case "bucket":
-      return scaled(Float64Array.from(bucketsOf({ column, width: spec.width, place }), Number), 0, 1);
-    default:
-      return spec satisfies never;
-  }
-}
-
-/**
- * The column as doubles; an int64 beyond 2^53 is rounded.
- *
- * @throws {ClusterError} BAD_DATA: strings, NaN or an infinity; the message names the first such row
- */
-export function finiteNumbersOf(column: Column, place: string): Float64Array {
-  if (column.kind === "string") {
-    const first = column.dictionary[column.codes[0] ?? 0];
-    throw new ClusterError(
-      "BAD_DATA",
-      `${place} holds ${sortOf(column)} (row 0 is ${JSON.stringify(first)}); expected numbers: ` +
-        `store the column as numbers, or use it as keys, input({ dtype: "string" }) with an embedding`,
-    );
-  }
-  const numbers = column.kind === "number" ? column.values : doublesOf(column.values);
-  const row = numbers.findIndex((value) => !Number.isFinite(value));
-  if (row < 0) return numbers;
-  throw new ClusterError(
-    "BAD_DATA",
-    `${place}, row ${row} is ${numbers[row]}; expected a finite number: drop the row or fill the missing value`,
-  );
-}
-
-function doublesOf(integers: BigInt64Array): Float64Array {
-  const words = new Int32Array(integers.buffer, integers.byteOffset, 2 * integers.length);
-  const doubles = new Float64Array(integers.length);
-  for (let i = 0; i < doubles.length; i++) doubles[i] = words[2 * i + 1]! * 0x1_0000_0000 + (words[2 * i]! >>> 0);
-  return doubles;
-}
-
-function scaled(values: Float64Array | Uint16Array, mean: number, stddev: number): NumberReader {
-  return (rows) => {
-    const out = new Float32Array(rows.length);
-    for (let i = 0; i < rows.length; i++) out[i] = (values[rows[i]!]! - mean) / stddev;
-    return out;
-  };
 }

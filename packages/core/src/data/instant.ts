@@ -25,7 +25,9 @@ export function microsOf(instant: string): bigint {
   const millis = Date.parse(`${date}T${minute}:${second}${zone}`);
   const dayExists = !Number.isNaN(millis) && new Date(Date.parse(`${date}T00:00Z`)).toISOString().startsWith(date);
   if (parts === undefined || !dayExists) {
-    throw new RangeError(`instant "${instant}" is not ISO 8601; write it as "2001-06-13T08:02" or "2001-06-13T08:02:00Z"`);
+    throw new RangeError(
+      `instant "${instant}" is not ISO 8601; write it as "2001-06-13T08:02" or "2001-06-13T08:02:00Z"`,
+    );
   }
   return BigInt(millis) * 1000n + BigInt((parts["fraction"] ?? "").padEnd(6, "0"));
 }

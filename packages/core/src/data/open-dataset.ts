@@ -3,12 +3,13 @@
  * prepares the fields. After it returns, reading cannot fail on the data's account.
  */
 import { ClusterError } from "../errors.ts";
+import { columnOf, timestampsOf } from "./column-codes.ts";
 import type { DataSpec, FieldSpec, LabelSpec } from "./data-spec.ts";
 import type { Batch, Column, ColumnTable, Dataset, FieldDemand, Split } from "./dataset.ts";
-import { columnOf, fieldCompiler, finiteNumbersOf, type FieldCompiler, type KeyReader, type NumberReader } from "./fields.ts";
+import { finiteNumbersOf, type NumberReader } from "./field-numbers.ts";
+import { fieldCompiler, type FieldCompiler, type KeyReader } from "./fields.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { microsOf } from "./instant.ts";
-import { timestampsOf } from "./column-codes.ts";
 import { didYouMean, quoted } from "./nearest-name.ts";
 
 export interface OpenDatasetOptions {
@@ -95,7 +96,9 @@ function checkTable(table: ColumnTable): void {
   for (const [name, column] of table.columns) {
     const rows = column.kind === "string" ? column.codes.length : column.values.length;
     if (rows !== table.rows) {
-      throw new RangeError(`column "${name}" has ${rows} rows, the table ${table.rows}: all columns must be of one length`);
+      throw new RangeError(
+        `column "${name}" has ${rows} rows, the table ${table.rows}: all columns must be of one length`,
+      );
     }
     if (column.kind === "string") checkCodes(name, column);
   }
@@ -107,7 +110,9 @@ function checkTable(table: ColumnTable): void {
 function checkCodes(name: string, { codes, dictionary }: Extract<Column, { kind: "string" }>): void {
   const row = codes.findIndex((code) => code >= dictionary.length);
   if (row < 0) return;
-  throw new RangeError(`column "${name}", row ${row} has code ${codes[row]}; its dictionary has ${dictionary.length} entries`);
+  throw new RangeError(
+    `column "${name}", row ${row} has code ${codes[row]}; its dictionary has ${dictionary.length} entries`,
+  );
 }
 
 interface Compiled {
@@ -157,7 +162,8 @@ function labelsOf(spec: LabelSpec, table: ColumnTable): Float32Array {
 
 function splitRows(spec: DataSpec, table: ColumnTable): Record<Split, Uint32Array> {
   const { test } = spec;
-  if (test === undefined) return { train: Uint32Array.from({ length: table.rows }, (_, row) => row), test: new Uint32Array(0) };
+  if (test === undefined)
+    return { train: Uint32Array.from({ length: table.rows }, (_, row) => row), test: new Uint32Array(0) };
   const place = `test split: column "${test.column}"`;
   const micros = timestampsOf(columnOf(table, test.column, "test split"), place);
   const split = splitSince(micros, microsOf(test.instant));
@@ -201,7 +207,9 @@ function rowsAt(rows: Uint32Array, samples: Uint32Array, split: Split): Uint32Ar
   for (let i = 0; i < samples.length; i++) {
     const sample = samples[i]!;
     if (sample >= rows.length) {
-      throw new RangeError(`samples[${i}]=${sample} is past the end of the ${split} split, which has ${rows.length} rows`);
+      throw new RangeError(
+        `samples[${i}]=${sample} is past the end of the ${split} split, which has ${rows.length} rows`,
+      );
     }
     out[i] = rows[sample]!;
   }

@@ -1,4 +1,5 @@
 export {
+  fieldDemands,
   jobManifestSchema,
   lossSchema,
   metricSchema,

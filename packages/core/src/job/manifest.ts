@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { consistencySpecSchema } from "../consistency/index.ts";
 import { dataSpecSchema } from "../data/data-spec.ts";
+import type { FieldDemand } from "../data/dataset.ts";
 import { LIMITS } from "../limits.ts";
 import { optimizerSpecSchema } from "../optimizer/optimizer-spec.ts";
 import { tableSpecSchema } from "../partition/table-spec.ts";
@@ -67,3 +68,12 @@ export const jobManifestSchema = z.strictObject({
   workersMin: z.number().int().min(1).max(LIMITS.workersPerJobMax),
 });
 export type JobManifest = z.infer<typeof jobManifestSchema>;
+
+/** What a job's model wants of each field of its data. */
+export function fieldDemands({ model }: Pick<JobManifest, "model">): FieldDemand[] {
+  const keys = new Set(model.embeddings.map((use) => use.field));
+  return [
+    ...Array.from(keys, (name) => ({ name, as: "keys" as const })),
+    ...model.numbers.map(({ field }) => ({ name: field, as: "numbers" as const })),
+  ];
+}

@@ -105,6 +105,12 @@ function checkedCompile(
     throw new TypeError(`${place}.metrics is ${JSON.stringify(metrics)}; it must be a list, as ["auc"]`);
   for (const [i, metric] of metrics.entries()) checkChoice(`${place}.metrics[${i}]`, metric, metricSchema.options);
   const optimizer = checkedOptimizer(`${place}.optimizer`, compile.optimizer);
+  if (optimizer.kind === "rowwise-adagrad") {
+    throw new TypeError(
+      `${place}.optimizer is rowwise-adagrad, which keeps one accumulator per row and is for embedding tables: ` +
+        `give it as sparseOptimizer, and, say, "adam" as optimizer of the tower`,
+    );
+  }
   return {
     optimizer,
     sparseOptimizer: checkedOptimizer(`${place}.sparseOptimizer`, compile.sparseOptimizer ?? optimizer),

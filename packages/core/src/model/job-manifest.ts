@@ -5,8 +5,10 @@
 import type { LayersModel, LayerVariable } from "@tensorflow/tfjs-layers";
 import type { FieldSpec } from "../data/data-spec.ts";
 import { didYouMean, quoted } from "../data/nearest-name.ts";
+import { LIMITS } from "../limits.ts";
 import { jobManifestSchema, type JobManifest, type VariableSpec } from "../job/manifest.ts";
 import type { TableSpec } from "../partition/table-spec.ts";
+import { checkInteger } from "./author-error.ts";
 import { defineJob, type JobArgs, type JobDefinition } from "./define-job.ts";
 import { activationOf, forEachLayer, withCanonicalNames, withSeeds, type Topology } from "./topology.ts";
 import { splitModel, towerFromManifest, type SplitModel } from "./tower.ts";
@@ -65,6 +67,7 @@ interface Preparation {
 
 async function prepare({ model, definition, options, weights }: Preparation): Promise<PreparedJob> {
   const { name, seed, data, compile, fit } = definition;
+  checkInteger(`job "${name}": workersMin`, options.workersMin, { min: 1, max: LIMITS.workersPerJobMax, usual: 2 });
   const split = splitModel(model);
   const named = withCanonicalNames(split.topology);
   const topology = withSeeds(named.topology, seed);

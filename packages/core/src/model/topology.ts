@@ -137,19 +137,38 @@ function isRef(value: unknown): value is TensorRef {
 
 /** The topology with a seed in every initializer that has none, made of (seed, layer, place of the initializer). */
 export function withSeeds(topology: Topology, seed: number): Topology {
-  const copy = structuredClone(topology);
-  forEachLayer(copy, ({ config }) => seedInitializers(config, [seed, config.name]));
-  return copy;
+  return withInitializers(topology, (initializer, path) =>
+    initializer.config.seed === null
+      ? { ...initializer, config: { ...initializer.config, seed: seedFrom([seed, ...path]) } }
+      : initializer,
+  );
 }
 
-function seedInitializers(config: Json, path: readonly (string | number)[]): void {
-  for (const [key, value] of Object.entries(config)) {
-    if (typeof value !== "object" || value === null || isLayer(value)) continue;
-    const initializer = (value as { config?: { seed?: unknown } }).config;
-    if (key.endsWith("_initializer") && initializer && initializer.seed === null)
-      initializer.seed = seedFrom([...path, key]);
-    else if (!Array.isArray(value)) seedInitializers(value as Json, [...path, key]);
-  }
+/** The topology with every weight starting at 0, for a tower that gets its weights from elsewhere. */
+export function withZeroWeights(topology: Topology): Topology {
+  return withInitializers(topology, () => ({ class_name: "Zeros", config: {} }));
+}
+
+interface InitializerJson {
+  class_name: string;
+  config: Json;
+}
+
+/** Replaces every initializer; its path is its layer's name and the keys below it. */
+function withInitializers(
+  topology: Topology,
+  replace: (initializer: InitializerJson, path: readonly string[]) => InitializerJson,
+): Topology {
+  const copy = structuredClone(topology);
+  const walk = (config: Json, path: readonly string[]): void => {
+    for (const [key, value] of Object.entries(config)) {
+      if (typeof value !== "object" || value === null || Array.isArray(value) || isLayer(value)) continue;
+      if (key.endsWith("_initializer")) config[key] = replace(value as InitializerJson, [...path, key]);
+      else walk(value as Json, [...path, key]);
+    }
+  };
+  forEachLayer(copy, ({ config }) => walk(config, [config.name]));
+  return copy;
 }
 
 /** A 32-bit seed of some words: FNV-1a, then MurmurHash3's finaliser. Never 0, which tfjs takes for none. */

@@ -10,7 +10,7 @@ import type { LossName, ModelSpec } from "../job/manifest.ts";
 import type { GradientModel, StepGradients, StepInput } from "../training/gradient-model.ts";
 import { lossSum } from "./loss.ts";
 import { PackedTower } from "./packed-tower.ts";
-import { seedFrom, withoutFinalSigmoid, type Topology } from "./topology.ts";
+import { seedFrom, withoutFinalSigmoid, withZeroWeights, type Topology } from "./topology.ts";
 import { towerFromManifest } from "./tower.ts";
 import { quickenWasmMatMul } from "./wasm-matmul.ts";
 
@@ -52,14 +52,16 @@ export class TrainingModel implements GradientModel {
   }
 
   /**
-   * Builds the tower of `spec`, with the weights its initializers give.
+   * Builds the tower of `spec`. Its weights are 0 until `setDense`: what the initializers would draw, at length, is in
+   * the job's dense weights already.
    *
    * @throws {TypeError} layers this worker does not know, or that give other variables than the manifest names
    */
   static async create(spec: ModelSpec, loss: LossName): Promise<TrainingModel> {
     quickenWasmMatMul();
     const stripped = withoutFinalSigmoid(spec.topology as Topology);
-    const tower = await towerFromManifest({ topology: { ...(stripped ?? spec.topology) } });
+    const topology = withZeroWeights(stripped ?? (spec.topology as Topology));
+    const tower = await towerFromManifest({ topology: { ...topology } });
     const model = new TrainingModel({ tower, spec, loss, form: stripped ? "logits" : "values" });
     const odd = spec.variables.find(
       ({ shape }, i) => JSON.stringify(shape) !== JSON.stringify(model.variables[i]?.shape),
@@ -87,7 +89,7 @@ export class TrainingModel implements GradientModel {
     checkLength("labels", label, samples);
     if (samples === 0)
       return { rowGrads: new Float32Array(0), denseGrads: new Float32Array(this.denseFloats), lossSum: 0 };
-    this.#seedDropouts(rows, label);
+    this.#seedDropouts([rows, numbers, label]);
     const [rowGrads, rest] = tf.tidy(() => this.#gradients({ rows, numbers, label, samples, globalSamples }));
     const arrays = await Promise.all([ownData(rowGrads, [rows, numbers, label]), ownData(rest, [])]);
     return this.#unpack(...arrays);
@@ -154,10 +156,10 @@ export class TrainingModel implements GradientModel {
   }
 
   /** A slot that is computed again must drop the same units, so the seed is made of the samples themselves. */
-  #seedDropouts(rows: Float32Array, label: Float32Array): void {
+  #seedDropouts(samples: readonly Float32Array[]): void {
     if (this.#dropouts.length === 0) return;
-    const some = (values: Float32Array) => values.subarray(0, 64).join();
-    for (const [i, layer] of this.#dropouts.entries()) layer.seed = seedFrom([i, some(rows), some(label)]);
+    const words = samples.map((values) => values.subarray(0, 64).join());
+    for (const [i, layer] of this.#dropouts.entries()) layer.seed = seedFrom([i, ...words]);
   }
 }
 

@@ -4,8 +4,8 @@
  * takes 52 ms, transposing first 4.8 (tfjs 4.22, Node 24, EPYC, November 2026). Transposing first it is,
  * whichever of the two ways moves fewer floats.
  *
- * @see https://github.com/tensorflow/tfjs/blob/tfjs-v4.22.0/tfjs-backend-wasm/src/cc/batch_mat_mul_impl.cc
- * Delete it when that file hands transposed factors to XNNPACK too.
+ * @see https://github.com/tensorflow/tfjs/pull/2532, whose "in the future: support transposed bits" is still to come in
+ * tfjs-backend-wasm/src/cc/batch_mat_mul_impl.cc. Delete this when that file hands transposed factors to XNNPACK.
  */
 import * as tf from "@tensorflow/tfjs-core";
 

@@ -1,3 +1,4 @@
+export { allFinite } from "./floats.ts";
 export { partitionOf, slotHash } from "./hash.ts";
 export { initializerOf, type Initializer } from "./initializer.ts";
 export { KeyIndex } from "./key-index.ts";

@@ -49,12 +49,12 @@ interface Connection {
 export interface SimulatedListener {
   /** sim://host:port */
   readonly address: string;
-  close(): void;
+  close: () => void;
 }
 
 export type ListenOptions = Pick<AcceptLinkOptions, "name" | "refuse"> & {
   port?: number;
-  onLink(link: Link, hello: ControlOf<"hello">): void;
+  onLink: (link: Link, hello: ControlOf<"hello">) => void;
 };
 
 export class SimulatedNetwork {

@@ -28,7 +28,9 @@ export interface PipeOptions {
 export class Pipe {
   readonly #o: PipeOptions;
   readonly #deliver: (parcel: Parcel) => void;
+  /** In order; those before `#next` have come out. */
   #queue: { parcel: Parcel; at: number }[] = [];
+  #next = 0;
   #newestAt = 0;
   #heldUntil = 0;
   #dropUntil = 0;
@@ -40,7 +42,7 @@ export class Pipe {
   }
 
   get waiting(): number {
-    return this.#queue.length;
+    return this.#queue.length - this.#next;
   }
 
   put(parcel: Parcel): void {
@@ -68,16 +70,19 @@ export class Pipe {
   /** Takes nothing more; of what is under way only the first `keep` messages arrive. */
   cut(keep: number): void {
     this.#cut = true;
-    this.#o.onDropped(Math.max(0, this.#queue.length - keep));
-    this.#queue.length = Math.min(this.#queue.length, keep);
+    this.#o.onDropped(Math.max(0, this.waiting - keep));
+    this.#queue.length = this.#next + Math.min(this.waiting, keep);
   }
 
   #flow(): void {
     const now = this.#o.clock.now();
-    while (now >= this.#heldUntil && this.#queue.length > 0 && this.#queue[0]!.at <= now) {
+    while (now >= this.#heldUntil && this.#next < this.#queue.length && this.#queue[this.#next]!.at <= now) {
       this.#o.onDelivered();
-      this.#deliver(this.#queue.shift()!.parcel);
+      this.#deliver(this.#queue[this.#next++]!.parcel);
     }
+    if (this.waiting > 0) return;
+    this.#queue = [];
+    this.#next = 0;
   }
 }
 

@@ -28,7 +28,7 @@ export interface TransportHarness {
   /** The clock of all timeouts. */
   readonly clock: SimulatedClock;
   /** Opens a port that accepts hellos as `server`. */
-  listen(o: ContractListener): Promise<{ address: string; close(): Promise<void> }>;
+  listen(o: ContractListener): Promise<{ address: string; close: () => Promise<void> }>;
   /** A socket that says no hello by itself. */
   connect(address: string): Socket;
   /** Waits for what the transport is about to do. */
@@ -39,7 +39,7 @@ export interface TransportHarness {
 }
 
 export interface ContractListener extends Pick<AcceptLinkOptions, "refuse"> {
-  onLink(link: Link, hello: ControlOf<"hello">): void;
+  onLink: (link: Link, hello: ControlOf<"hello">) => void;
 }
 
 const HELLO: Hello = { role: "worker", name: "client" };

@@ -36,7 +36,13 @@ export class DenseRounds {
   }
 
   /** Begins a round. @param data float32; summed in place, owned by the round until it is reduced */
-  begin({ step, attempt, rank, members, data }: Attempt & { rank: number; members: readonly number[]; data: Float32Array }): void {
+  begin({
+    step,
+    attempt,
+    rank,
+    members,
+    data,
+  }: Attempt & { rank: number; members: readonly number[]; data: Float32Array }): void {
     const size = members.length;
     const ring = new RingAllReduce({ rank, size, data });
     const round = { step, attempt, ring, data, rank, next: members[(rank + 1) % size]! };
@@ -56,7 +62,9 @@ export class DenseRounds {
       this.#finish();
     } else if (this.#o.awaits(f)) {
       if (this.#early.length >= LIMITS.earlyFramesMax) {
-        throw new ProtocolError(`over ${LIMITS.earlyFramesMax} all-reduce frames came for steps this worker has not reached`);
+        throw new ProtocolError(
+          `over ${LIMITS.earlyFramesMax} all-reduce frames came for steps this worker has not reached`,
+        );
       }
       this.#early.push(f);
     }
@@ -71,7 +79,21 @@ export class DenseRounds {
   #send({ step, attempt, rank, next }: Round, pieces: RingPiece[]): void {
     const { job } = this.#o;
     for (const { hop, chunk, part, values } of pieces) {
-      this.#o.send(next, frame({ opcode: "reduce", job, step, attempt, term: attempt, slot: rank, cursor: hop, table: chunk, requestId: part, values }));
+      this.#o.send(
+        next,
+        frame({
+          opcode: "reduce",
+          job,
+          step,
+          attempt,
+          term: attempt,
+          slot: rank,
+          cursor: hop,
+          table: chunk,
+          requestId: part,
+          values,
+        }),
+      );
     }
   }
 

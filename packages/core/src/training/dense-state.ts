@@ -36,7 +36,10 @@ export class DenseState {
   }
 
   restore(snapshot: Float32Array): void {
-    assert(snapshot.length === this.#buffer.length, `dense state of ${snapshot.length} floats, expected ${this.#buffer.length}`);
+    assert(
+      snapshot.length === this.#buffer.length,
+      `dense state of ${snapshot.length} floats, expected ${this.#buffer.length}`,
+    );
     this.#buffer = snapshot.slice();
   }
 }

@@ -23,7 +23,11 @@ export function denseFloats(variables: readonly VariableSpec[]): number {
 }
 
 /** Stores all dense variables. @param flat float32, all variables in order */
-export async function writeDense(client: TableClient, variables: readonly VariableSpec[], flat: Float32Array): Promise<void> {
+export async function writeDense(
+  client: TableClient,
+  variables: readonly VariableSpec[],
+  flat: Float32Array,
+): Promise<void> {
   const chunks = chunksOf(variables);
   if (chunks.length === 0) return;
   const values = new Float32Array(chunks.length * DENSE_TABLE.dim);
@@ -37,7 +41,9 @@ export async function readDense(client: TableClient, variables: readonly Variabl
   const flat = new Float32Array(denseFloats(variables));
   if (chunks.length === 0) return flat;
   const values = await client.get({ table: DENSE_TABLE, keys: BigUint64Array.from(chunks, (c) => c.key) });
-  chunks.forEach(({ from, to }, i) => flat.set(values.subarray(i * DENSE_TABLE.dim, i * DENSE_TABLE.dim + to - from), from));
+  chunks.forEach(({ from, to }, i) =>
+    flat.set(values.subarray(i * DENSE_TABLE.dim, i * DENSE_TABLE.dim + to - from), from),
+  );
   return flat;
 }
 

@@ -48,7 +48,11 @@ export class Evaluation {
       const samples = Uint32Array.from({ length: Math.min(SAMPLES_PER_BATCH, to - at) }, (_, i) => at + i);
       const rows = this.#o.rows.read("test", samples);
       await this.#o.pull(rows);
-      const scores = await this.#o.model.predict({ rows: rows.gather(), numbers: rows.numbers, samples: samples.length });
+      const scores = await this.#o.model.predict({
+        rows: rows.gather(),
+        numbers: rows.numbers,
+        samples: samples.length,
+      });
       metrics.update(rows.batch.label, scores);
     }
     this.#o.report(lease, metrics.toJSON());

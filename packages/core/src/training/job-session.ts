@@ -9,13 +9,22 @@ import { epochOrder, fieldStatistics, type Dataset, type FieldStatistics } from 
 import { ClusterError, ProtocolError } from "../errors.ts";
 import type { JobManifest } from "../job/index.ts";
 import { LIMITS } from "../limits.ts";
-import type { PartitionMap } from "../partition/index.ts";
-import { frame, type Clock, type Control, type ControlOf, type Dialer, type Frame, type Link, type Member } from "../wire/index.ts";
+import { allFinite, type PartitionMap } from "../partition/index.ts";
+import {
+  frame,
+  type Clock,
+  type Control,
+  type ControlOf,
+  type Dialer,
+  type Frame,
+  type Link,
+  type Member,
+} from "../wire/index.ts";
 import { DenseRounds } from "./dense-round.ts";
 import { DenseState } from "./dense-state.ts";
 import { readDense, writeDense } from "./dense-table.ts";
 import { Evaluation } from "./evaluation.ts";
-import type { GradientModel } from "./gradient-model.ts";
+import type { GradientModel, StepGradients } from "./gradient-model.ts";
 import type { NodeLinks } from "./node-links.ts";
 import { PeerLinks } from "./peer-links.ts";
 import { stepPlan, type StepPlan } from "./plan.ts";
@@ -80,7 +89,12 @@ export class JobSession {
     this.#plan = stepPlan({ manifest: o.manifest, trainRows: o.dataset.trainRows });
     this.#nodeIds = o.nodes.ids;
     this.#rows = new StepRowsFactory({ manifest: o.manifest, map: o.map, dataset: o.dataset, nodes: this.#nodeIds });
-    this.#machine = new StepTransaction({ worker: o.worker, nodes: this.#nodeIds, stepsMax: this.#plan.steps, applied: 0 });
+    this.#machine = new StepTransaction({
+      worker: o.worker,
+      nodes: this.#nodeIds,
+      stepsMax: this.#plan.steps,
+      applied: 0,
+    });
     this.#peers = new PeerLinks({
       worker: o.worker,
       job: o.job,
@@ -102,14 +116,20 @@ export class JobSession {
         this.#feed({ kind: "reduced", ...at });
       },
     });
-    this.#tables = new TableClient({ job: o.job, map: o.map, requests: this.#requests, link: (node) => o.nodes.get(node) });
+    this.#tables = new TableClient({
+      job: o.job,
+      map: o.map,
+      requests: this.#requests,
+      link: (node) => o.nodes.get(node),
+    });
     this.#evaluation = new Evaluation({
       manifest: o.manifest,
       rows: this.#rows,
       model: o.model,
       pull: (rows) => this.#pullCommitted(rows),
       clock: o.clock,
-      ask: () => this.#tellCoordinator({ type: "lease-request", job: this.job, purpose: "evaluate", term: this.#machine.term }),
+      ask: () =>
+        this.#tellCoordinator({ type: "lease-request", job: this.job, purpose: "evaluate", term: this.#machine.term }),
       report: (lease, metrics) => this.#tellCoordinator({ type: "evaluated", job: this.job, lease, metrics }),
       fail: (error) => this.#fail(error),
     });
@@ -191,7 +211,8 @@ export class JobSession {
       case "stale-term":
         break; // a newer term exists; its announcement is on the way
       case "error":
-        if (!this.#requests.takeError(control)) this.#fail(new ClusterError("BAD_UPDATE", `PS node ${node} refused: ${control.message}`));
+        if (!this.#requests.takeError(control))
+          this.#fail(new ClusterError("BAD_UPDATE", `PS node ${node} refused: ${control.message}`));
         break;
       default:
         throw new ProtocolError(`a worker takes no "${control.type}" message from a PS node`);
@@ -248,33 +269,55 @@ export class JobSession {
       case "send-start-to-node":
       case "send-start-to-worker": {
         const { step, attempt, members } = effect;
-        const start: ControlOf<"start"> = { type: "start", job, step, attempt, term: attempt, slots: members.length, members: [...members] };
+        const start: ControlOf<"start"> = {
+          type: "start",
+          job,
+          step,
+          attempt,
+          term: attempt,
+          slots: members.length,
+          members: [...members],
+        };
         if (effect.kind === "send-start-to-node") this.#o.nodes.get(effect.node).sendControl(start);
         else this.#peers.sendControl(effect.worker, start);
         break;
       }
       case "send-held":
-        this.#peers.sendControl(effect.worker, { type: "held", job, step: effect.step, attempt: effect.attempt, rank: effect.rank });
+        this.#peers.sendControl(effect.worker, {
+          type: "held",
+          job,
+          step: effect.step,
+          attempt: effect.attempt,
+          rank: effect.rank,
+        });
         break;
       case "send-commit":
-        this.#o.nodes.get(effect.node).sendControl({ type: "commit", job, step: effect.step, attempt: effect.attempt, term: effect.term });
+        this.#o.nodes
+          .get(effect.node)
+          .sendControl({ type: "commit", job, step: effect.step, attempt: effect.attempt, term: effect.term });
         break;
       case "send-dense-state":
-        this.#peers.sendFrame(effect.worker, frame({ opcode: "denseState", job, step: effect.step, values: this.#dense!.snapshot() }));
+        this.#peers.sendFrame(
+          effect.worker,
+          frame({ opcode: "denseState", job, step: effect.step, values: this.#dense!.snapshot() }),
+        );
         break;
       case "prepare":
         this.#prepare(effect);
         break;
       case "repeat-pull": {
         const prepared = this.#prepared.get(effect.step);
-        if (prepared?.attempt === effect.attempt && !prepared.answered.has(effect.node)) this.#pull(prepared, effect.node);
+        if (prepared?.attempt === effect.attempt && !prepared.answered.has(effect.node))
+          this.#pull(prepared, effect.node);
         break;
       }
       case "repeat-push":
         this.#push(effect, effect.node);
         break;
       case "compute":
-        this.#computing = this.#computing.then(() => this.#compute(effect)).catch((error: unknown) => this.#fail(error));
+        this.#computing = this.#computing
+          .then(() => this.#compute(effect))
+          .catch((error: unknown) => this.#fail(error));
         break;
       case "push":
         for (const node of this.#nodeIds) this.#push(effect, node);
@@ -311,8 +354,10 @@ export class JobSession {
   }
 
   #prepare({ step, attempt, rank, slots }: { step: number; attempt: number; rank: number; slots: number }): void {
-    for (const [old, prepared] of this.#prepared) if (old < step - 1 || prepared.attempt !== attempt) this.#prepared.delete(old);
-    const rows = step > this.#plan.steps ? undefined : this.#rows.read("train", this.#samplesOf({ step, slot: rank, slots }));
+    for (const [old, prepared] of this.#prepared)
+      if (old < step - 1 || prepared.attempt !== attempt) this.#prepared.delete(old);
+    const rows =
+      step > this.#plan.steps ? undefined : this.#rows.read("train", this.#samplesOf({ step, slot: rank, slots }));
     const prepared: Prepared = { step, attempt, rows, answered: new Set() };
     this.#prepared.set(step, prepared);
     for (const node of this.#nodeIds) this.#pull(prepared, node);
@@ -330,7 +375,9 @@ export class JobSession {
   /** A step's pull has the step as its request id, and the attempt as its term. */
   #pull({ step, attempt, rows }: Prepared, node: number): void {
     const sections = rows?.sections(this.#nodeIds.indexOf(node)) ?? {};
-    this.#o.nodes.get(node).sendFrame(frame({ opcode: "pull", job: this.job, requestId: step, step, term: attempt, ...sections }));
+    this.#o.nodes
+      .get(node)
+      .sendFrame(frame({ opcode: "pull", job: this.job, requestId: step, step, term: attempt, ...sections }));
   }
 
   #push({ step, attempt }: Attempt, node: number): void {
@@ -339,7 +386,19 @@ export class JobSession {
     const n = this.#nodeIds.indexOf(node);
     const slot = this.#machine.rank;
     const { rows } = prepared;
-    this.#o.nodes.get(node).sendFrame(frame({ opcode: "push", job: this.job, requestId: step, step, attempt, term: attempt, slot, ...rows.sections(n), values: rows.gradientsFor(n) }));
+    this.#o.nodes.get(node).sendFrame(
+      frame({
+        opcode: "push",
+        job: this.job,
+        requestId: step,
+        step,
+        attempt,
+        term: attempt,
+        slot,
+        ...rows.sections(n),
+        values: rows.gradientsFor(n),
+      }),
+    );
   }
 
   async #compute({ step, attempt }: Attempt): Promise<void> {
@@ -356,7 +415,11 @@ export class JobSession {
       globalSamples: to - from,
     });
     if (this.#closed || this.#prepared.get(step) !== prepared) return;
-    if (!Number.isFinite(result.lossSum)) throw nanLoss({ manifest: this.#o.manifest, step, plan: this.#plan, statistics: fieldStatistics(batch) });
+    const what = faultOf(result);
+    if (what) {
+      const statistics = fieldStatistics(batch);
+      throw nanLoss({ manifest: this.#o.manifest, step, plan: this.#plan, what, statistics });
+    }
     rows.scatter(result.rowGrads);
     // The loss travels as one more element of the all-reduce.
     const data = new Float32Array(result.denseGrads.length + 1);
@@ -432,12 +495,25 @@ export class JobSession {
   }
 }
 
-function nanLoss(o: { manifest: JobManifest; step: number; plan: StepPlan; statistics: FieldStatistics[] }): ClusterError {
-  const { manifest, step, plan, statistics } = o;
+/** What of a step's result is not finite, if anything: nothing of such a step may be pushed. */
+function faultOf({ lossSum, rowGrads, denseGrads }: StepGradients): string | undefined {
+  if (!Number.isFinite(lossSum)) return `the loss is ${lossSum}`;
+  if (!allFinite(rowGrads, 0, rowGrads.length)) return "a gradient of the embedding rows is not finite";
+  return allFinite(denseGrads, 0, denseGrads.length) ? undefined : "a gradient of the dense weights is not finite";
+}
+
+function nanLoss(o: {
+  manifest: JobManifest;
+  step: number;
+  plan: StepPlan;
+  what: string;
+  statistics: FieldStatistics[];
+}): ClusterError {
+  const { manifest, step, plan, what, statistics } = o;
   const epoch = plan.epochOf(step) + 1;
   return new ClusterError(
     "NAN_LOSS",
-    `the loss of job "${manifest.name}" is not a number at step ${step} (epoch ${epoch}); nothing of this step was applied. ` +
+    `${what} at step ${step} (epoch ${epoch}) of job "${manifest.name}"; nothing of this step was applied. ` +
       `Lower the learning rates, or clean the data. Fields of the batch: ${statistics.map(describe).join("; ")}`,
   );
 }

@@ -57,7 +57,10 @@ export class NodeLinks {
   }
 
   async #dial(node: number): Promise<void> {
-    const link = await retry({ clock: this.#clock, attempt: () => this.#dialer.dial(this.#addresses.get(node)!, this.#hello) });
+    const link = await retry({
+      clock: this.#clock,
+      attempt: () => this.#dialer.dial(this.#addresses.get(node)!, this.#hello),
+    });
     if (this.#closed) link.close("the job is over");
     this.#links.set(node, link);
     if (this.#events) this.#attach(node, link);

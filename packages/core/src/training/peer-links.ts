@@ -48,7 +48,8 @@ export class PeerLinks {
     }
     for (const worker of this.#waiting.keys()) if (!this.#members.has(worker)) this.#waiting.delete(worker);
     for (const { worker, address } of members) {
-      if (worker < this.#worker && !this.#links.has(worker) && !this.#dialing.has(worker)) void this.#dial(worker, address);
+      if (worker < this.#worker && !this.#links.has(worker) && !this.#dialing.has(worker))
+        void this.#dial(worker, address);
     }
   }
 
@@ -80,7 +81,10 @@ export class PeerLinks {
   #wait(worker: number, message: Outgoing): void {
     const waiting = this.#waiting.get(worker) ?? [];
     if (waiting.length >= LIMITS.earlyFramesMax) {
-      throw new ClusterError("LIMIT_EXCEEDED", `over ${LIMITS.earlyFramesMax} messages wait for the link to worker ${worker}`);
+      throw new ClusterError(
+        "LIMIT_EXCEEDED",
+        `over ${LIMITS.earlyFramesMax} messages wait for the link to worker ${worker}`,
+      );
     }
     waiting.push(message);
     this.#waiting.set(worker, waiting);
@@ -90,11 +94,15 @@ export class PeerLinks {
     this.#dialing.add(worker);
     try {
       // A worker that does not answer may be dead: then the coordinator will say so, and a new term begins.
-      const link = await retry({ clock: this.#clock, attempt: () => this.#dialer.dial(address, { role: "peer", name: this.#name, id: this.#worker, job: this.#job }) });
+      const link = await retry({
+        clock: this.#clock,
+        attempt: () => this.#dialer.dial(address, { role: "peer", name: this.#name, id: this.#worker, job: this.#job }),
+      });
       this.accept(worker, link);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      if (!this.#closed && this.#members.has(worker)) this.#events.onLost(worker, `cannot reach worker ${worker}: ${reason}`);
+      if (!this.#closed && this.#members.has(worker))
+        this.#events.onLost(worker, `cannot reach worker ${worker}: ${reason}`);
     } finally {
       this.#dialing.delete(worker);
     }
@@ -109,7 +117,8 @@ export class PeerLinks {
       onClose: (reason) => {
         if (this.#links.get(worker) !== link) return;
         this.#links.delete(worker);
-        if (!this.#closed && this.#members.has(worker)) this.#events.onLost(worker, `link to worker ${worker} closed: ${reason}`);
+        if (!this.#closed && this.#members.has(worker))
+          this.#events.onLost(worker, `link to worker ${worker} closed: ${reason}`);
       },
     });
     const waiting = this.#waiting.get(worker) ?? [];

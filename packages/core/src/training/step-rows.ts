@@ -3,7 +3,14 @@
  * that came back and the gradients that go out. Made by {@link StepRowsFactory} for (step, attempt, slice).
  */
 import type { Batch, Dataset, Split } from "../data/index.ts";
-import { gatherRows, packedWidth, sumRowGradients, UniqueKeys, type KeyPlacement, type KeyPlan } from "../embedding/index.ts";
+import {
+  gatherRows,
+  packedWidth,
+  sumRowGradients,
+  UniqueKeys,
+  type KeyPlacement,
+  type KeyPlan,
+} from "../embedding/index.ts";
 import { assert, ProtocolError } from "../errors.ts";
 import type { JobManifest } from "../job/index.ts";
 import { partitionFunction, type PartitionMap } from "../partition/index.ts";
@@ -44,7 +51,8 @@ export class StepRows {
   /** Takes the rows that node number `n` sent. */
   takeReply(n: number, values: Float32Array): void {
     const { from, to } = this.#plan.nodes[n]!;
-    if (values.length !== to - from) throw new ProtocolError(`pull reply carries ${values.length} values, its keys need ${to - from}`);
+    if (values.length !== to - from)
+      throw new ProtocolError(`pull reply carries ${values.length} values, its keys need ${to - from}`);
     this.#replies[n] = values;
   }
 
@@ -80,7 +88,17 @@ export class StepRowsFactory {
   readonly #map: PartitionMap;
 
   /** @param nodes ids of the PS nodes; a node's number is its place here */
-  constructor({ manifest, map, dataset, nodes }: { manifest: JobManifest; map: PartitionMap; dataset: Dataset; nodes: readonly number[] }) {
+  constructor({
+    manifest,
+    map,
+    dataset,
+    nodes,
+  }: {
+    manifest: JobManifest;
+    map: PartitionMap;
+    dataset: Dataset;
+    nodes: readonly number[];
+  }) {
     const { embeddings, numbers } = manifest.model;
     const tableIds = new Map(manifest.tables.map((t) => [t.name, t.id]));
     this.#dataset = dataset;
@@ -114,4 +132,3 @@ export class StepRowsFactory {
     return packed;
   }
 }
-

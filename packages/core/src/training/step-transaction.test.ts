@@ -11,8 +11,18 @@ function machine({ worker = 10, stepsMax = 5, applied = 0 } = {}) {
 }
 
 const kinds = (effects: StepEffect[]) => effects.map((e) => e.kind);
-const pulled = (node: number, step: number, attempt = 1): StepEvent => ({ kind: "pulled", node, step, committed: { step: step - 1, attempt: step === 1 ? 0 : attempt } });
-const promise = (node: number, term: number, step: number, attempt: number): StepEvent => ({ kind: "promise", node, term, committed: { step, attempt } });
+const pulled = (node: number, step: number, attempt = 1): StepEvent => ({
+  kind: "pulled",
+  node,
+  step,
+  committed: { step: step - 1, attempt: step === 1 ? 0 : attempt },
+});
+const promise = (node: number, term: number, step: number, attempt: number): StepEvent => ({
+  kind: "promise",
+  node,
+  term,
+  committed: { step, attempt },
+});
 const lease = (term: number): StepEvent => ({ kind: "lease", term, to: 100 });
 
 /** A leader that has computed, pushed and reduced `step` in term 1. */
@@ -20,7 +30,12 @@ function leaderAt(step: number) {
   const m = machine();
   m.feed({ kind: "term", term: 1, members: MEMBERS }, lease(1), promise(1, 1, 0, 0), promise(2, 1, 0, 0));
   for (let s = 1; s <= step; s++) {
-    m.feed(pulled(1, s), pulled(2, s), { kind: "computed", step: s, attempt: 1 }, { kind: "reduced", step: s, attempt: 1 });
+    m.feed(
+      pulled(1, s),
+      pulled(2, s),
+      { kind: "computed", step: s, attempt: 1 },
+      { kind: "reduced", step: s, attempt: 1 },
+    );
     if (s < step) m.feed(...whole(s));
   }
   return m;
@@ -37,7 +52,12 @@ describe("StepTransaction", () => {
     const { feed } = machine();
     expect(kinds(feed({ kind: "term", term: 1, members: MEMBERS }))).toEqual(["suspend", "send-fence", "send-fence"]);
     expect(feed(promise(1, 1, 0, 0))).toEqual([]);
-    expect(kinds(feed(promise(2, 1, 0, 0)))).toEqual(["send-start-to-node", "send-start-to-node", "send-start-to-worker", "prepare"]);
+    expect(kinds(feed(promise(2, 1, 0, 0)))).toEqual([
+      "send-start-to-node",
+      "send-start-to-node",
+      "send-start-to-worker",
+      "prepare",
+    ]);
   });
 
   test("a follower waits for the leader's start", () => {
@@ -71,7 +91,13 @@ describe("StepTransaction", () => {
 
   test("nothing is pushed without a lease", () => {
     const { feed } = machine();
-    feed({ kind: "term", term: 1, members: [10] }, promise(1, 1, 0, 0), promise(2, 1, 0, 0), pulled(1, 1), pulled(2, 1));
+    feed(
+      { kind: "term", term: 1, members: [10] },
+      promise(1, 1, 0, 0),
+      promise(2, 1, 0, 0),
+      pulled(1, 1),
+      pulled(2, 1),
+    );
     expect(kinds(feed({ kind: "computed", step: 1, attempt: 1 }))).toEqual(["request-lease"]);
     expect(kinds(feed(lease(1)))).toEqual(["push", "reduce", "prepare"]);
   });
@@ -135,7 +161,9 @@ describe("StepTransaction", () => {
     const { feed } = leaderAt(2);
     feed({ kind: "term", term: 2, members: [10, 11, 12] }, promise(1, 2, 1, 1));
     const effects = feed(promise(2, 2, 1, 1));
-    expect(effects.filter((e) => e.kind === "send-dense-state")).toEqual([{ kind: "send-dense-state", worker: 12, step: 1 }]);
+    expect(effects.filter((e) => e.kind === "send-dense-state")).toEqual([
+      { kind: "send-dense-state", worker: 12, step: 1 },
+    ]);
   });
 
   test("a joiner that was started but never held a result is given the dense state again", () => {
@@ -148,12 +176,21 @@ describe("StepTransaction", () => {
   test("a leader without the dense state fails the job instead of guessing", () => {
     const { feed } = machine();
     feed({ kind: "term", term: 9, members: [10] }, promise(1, 9, 7, 3));
-    expect(feed(promise(2, 9, 7, 3))).toEqual([expect.objectContaining({ kind: "fail", message: expect.stringContaining("step 7") })]);
+    expect(feed(promise(2, 9, 7, 3))).toEqual([
+      expect.objectContaining({ kind: "fail", message: expect.stringContaining("step 7") }),
+    ]);
   });
 
   test("after the last step an empty pull asks for its commit, and ends the job", () => {
     const m = machine({ stepsMax: 1 });
-    m.feed({ kind: "term", term: 1, members: [10] }, lease(1), promise(1, 1, 0, 0), promise(2, 1, 0, 0), pulled(1, 1), pulled(2, 1));
+    m.feed(
+      { kind: "term", term: 1, members: [10] },
+      lease(1),
+      promise(1, 1, 0, 0),
+      promise(2, 1, 0, 0),
+      pulled(1, 1),
+      pulled(2, 1),
+    );
     const effects = m.feed({ kind: "computed", step: 1, attempt: 1 });
     expect(effects.at(-1)).toMatchObject({ kind: "prepare", step: 2 });
     m.feed({ kind: "reduced", step: 1, attempt: 1 }, ...whole(1));

@@ -38,7 +38,14 @@ export type StepEvent =
 
 export type StepEffect =
   | { kind: "send-fence"; node: number; term: number }
-  | { kind: "send-start-to-node"; node: number; step: number; attempt: number; slots: number; members: readonly number[] }
+  | {
+      kind: "send-start-to-node";
+      node: number;
+      step: number;
+      attempt: number;
+      slots: number;
+      members: readonly number[];
+    }
   | { kind: "send-start-to-worker"; worker: number; step: number; attempt: number; members: readonly number[] }
   | { kind: "send-held"; worker: number; step: number; attempt: number; rank: number }
   | ({ kind: "send-commit"; node: number; term: number } & Attempt)
@@ -256,14 +263,26 @@ export class StepTransaction {
     if (this.#held?.step === committed.step) this.#apply(committed, out);
     if (this.#applied !== committed.step) {
       const has = this.#applied < 0 ? "no dense weights" : `those of step ${this.#applied}`;
-      out.push({ kind: "fail", message: `every worker that held the dense weights of step ${committed.step} is gone; worker ${this.#worker} has ${has}` });
+      out.push({
+        kind: "fail",
+        message: `every worker that held the dense weights of step ${committed.step} is gone; worker ${this.#worker} has ${has}`,
+      });
       return;
     }
-    for (const node of this.#nodes) out.push({ kind: "send-start-to-node", node, step, attempt, slots: this.#members.length, members: this.#members });
+    for (const node of this.#nodes)
+      out.push({
+        kind: "send-start-to-node",
+        node,
+        step,
+        attempt,
+        slots: this.#members.length,
+        members: this.#members,
+      });
     for (const worker of this.#members) {
       if (worker === this.#worker) continue;
       out.push({ kind: "send-start-to-worker", worker, step, attempt, members: this.#members });
-      if (committed.step > 0 && !this.#synced.has(worker)) out.push({ kind: "send-dense-state", worker, step: committed.step });
+      if (committed.step > 0 && !this.#synced.has(worker))
+        out.push({ kind: "send-dense-state", worker, step: committed.step });
     }
     if (committed.step > 0) out.push({ kind: "report-commit", ...committed });
     this.#onStart({ step, attempt, members: this.#members }, out);
@@ -277,7 +296,8 @@ export class StepTransaction {
       this.#waitingStart = event;
       return;
     }
-    if (this.#run && this.#run.step >= step) out.push({ kind: "drop", step: this.#run.step, attempt: this.#run.attempt });
+    if (this.#run && this.#run.step >= step)
+      out.push({ kind: "drop", step: this.#run.step, attempt: this.#run.attempt });
     this.#held = undefined;
     this.#term = attempt; // the leader's word may arrive before the coordinator's
     this.#members = members;
@@ -302,7 +322,10 @@ export class StepTransaction {
   #onPulled({ node, step, committed }: { node: number; step: number; committed: Attempt }, out: StepEffect[]): void {
     // The first answer for step s + 1, from any node, says that s is committed.
     if (this.#held && this.#held.step === committed.step && step === committed.step + 1) {
-      assert(this.#held.attempt === committed.attempt, `step ${committed.step} was committed as attempt ${committed.attempt}, held is ${this.#held.attempt}`);
+      assert(
+        this.#held.attempt === committed.attempt,
+        `step ${committed.step} was committed as attempt ${committed.attempt}, held is ${this.#held.attempt}`,
+      );
       this.#apply(committed, out);
     }
     if (this.#suspended || !this.#run) return;
@@ -375,7 +398,8 @@ export class StepTransaction {
     const election = this.#election;
     if (election) {
       if (election.finishing) {
-        if (!election.finishedBy.has(node)) out.push({ kind: "send-commit", node, term: election.term, ...election.finishing });
+        if (!election.finishedBy.has(node))
+          out.push({ kind: "send-commit", node, term: election.term, ...election.finishing });
       } else if (!election.promises.has(node)) out.push({ kind: "send-fence", node, term: election.term });
       return;
     }

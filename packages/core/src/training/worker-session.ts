@@ -25,22 +25,30 @@ export interface WorkerSessionOptions {
   clock: Clock;
   openDataset(manifest: JobManifest): Promise<Dataset>;
   openModel(manifest: JobManifest): Promise<GradientModel>;
-  log(message: string): void;
+  log: (message: string) => void;
 }
 
 export class WorkerSession {
+  /** Resolves once the coordinator counts this worker; never, if it does not let it join. */
+  readonly joined: Promise<void>;
   /** Resolves with the reason once the coordinator's link is gone. */
   readonly closed: Promise<string>;
   readonly #o: WorkerSessionOptions;
   #worker = 0;
+  #onJoined: () => void = () => {};
   #job: JobSession | undefined;
   /** The job that is being opened; messages of it wait. */
-  #opening: { job: number; waiting: Control[]; peers: { worker: number; link: Link }[]; cancelled: boolean } | undefined;
+  #opening:
+    | { job: number; waiting: Control[]; peers: { worker: number; link: Link }[]; cancelled: boolean }
+    | undefined;
   #cancelHeartbeat: () => void = () => {};
   #stopped = false;
 
   constructor(o: WorkerSessionOptions) {
     this.#o = o;
+    this.joined = new Promise((resolve) => {
+      this.#onJoined = resolve;
+    });
     this.closed = new Promise((resolve) => {
       o.coordinator.listen({
         onControl: (control) => this.#onControl(control),
@@ -63,7 +71,10 @@ export class WorkerSession {
     const mine = this.#job?.job ?? this.#opening?.job;
     if (role === "peer" && id !== undefined && job !== undefined && job === mine) return undefined;
     const serves = mine === undefined ? "no job" : `job ${mine}`;
-    return { code: "NOT_A_MEMBER", message: `worker ${this.#o.name} serves ${serves}, not ${job === undefined ? role : `job ${job}`}` };
+    return {
+      code: "NOT_A_MEMBER",
+      message: `worker ${this.#o.name} serves ${serves}, not ${job === undefined ? role : `job ${job}`}`,
+    };
   }
 
   acceptPeer(hello: ControlOf<"hello">, link: Link): void {
@@ -84,18 +95,21 @@ export class WorkerSession {
     switch (control.type) {
       case "worker-joined":
         this.#worker = control.worker;
+        this.#onJoined();
         break;
       case "assign":
         void this.#open(control);
         break;
       case "end":
         this.#o.log(`job ${control.job} is ${control.phase}${control.message ? `: ${control.message}` : ""}`);
-        if (this.#job?.job === control.job || this.#opening?.job === control.job) this.#leaveJob(`the job is ${control.phase}`);
+        if (this.#job?.job === control.job || this.#opening?.job === control.job)
+          this.#leaveJob(`the job is ${control.phase}`);
         break;
       case "heartbeat":
         break;
       default:
-        if (!("job" in control)) throw new ProtocolError(`a worker takes no "${control.type}" message from the coordinator`);
+        if (!("job" in control))
+          throw new ProtocolError(`a worker takes no "${control.type}" message from the coordinator`);
         if (this.#job && this.#job.job === control.job) this.#job.onCoordinator(control);
         else if (this.#opening && this.#opening.job === control.job) this.#opening.waiting.push(control);
       // else: a last word about a job that has ended
@@ -109,7 +123,9 @@ export class WorkerSession {
     const { coordinator, name, dialer, clock, log } = this.#o;
     const tell = (control: Control) => coordinator.sendControl(control);
     const owners = new Set(map.entries.map((entry) => entry.chain[0]!));
-    const addresses = new Map(map.nodes.filter(({ node }) => owners.has(node)).map(({ node, address }) => [node, address]));
+    const addresses = new Map(
+      map.nodes.filter(({ node }) => owners.has(node)).map(({ node, address }) => [node, address]),
+    );
     const nodes = new NodeLinks({ addresses, hello: { role: "worker", name, id: this.#worker, job }, dialer, clock });
     try {
       const dataset = await this.#o.openDataset(manifest);
@@ -120,7 +136,19 @@ export class WorkerSession {
         model.dispose();
         return;
       }
-      const session = new JobSession({ job, manifest, map, worker: this.#worker, name, dataset, model, nodes, coordinator: { send: tell }, dialer, clock });
+      const session = new JobSession({
+        job,
+        manifest,
+        map,
+        worker: this.#worker,
+        name,
+        dataset,
+        model,
+        nodes,
+        coordinator: { send: tell },
+        dialer,
+        clock,
+      });
       this.#job = session;
       this.#opening = undefined;
       for (const { worker, link } of opening.peers) session.acceptPeer(worker, link);

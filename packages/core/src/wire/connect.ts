@@ -15,7 +15,7 @@ export interface ConnectOptions {
   clock: Clock;
   /** In [0, 1). */
   random: () => number;
-  log(message: string): void;
+  log: (message: string) => void;
   attemptsMax?: number;
   signal?: AbortSignal;
 }

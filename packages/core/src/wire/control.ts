@@ -59,7 +59,7 @@ export const clusterStatusSchema = z.strictObject({
     z.strictObject({
       node: u32,
       name,
-      address: name,
+      address: psNodeSchema.shape.address,
       alive: z.boolean(),
       partitions: u32,
       rows: u32,
@@ -95,7 +95,8 @@ export const controlSchema = z.discriminatedUnion("type", [
     job: u32,
     seed: u32,
     consistency: consistencySpecSchema,
-    tables: z.array(tableSpecSchema).max(LIMITS.tablesPerJobMax),
+    /** Of the job, and the reserved one. */
+    tables: z.array(tableSpecSchema).max(LIMITS.tablesPerJobMax + 1),
   }),
   of("job-opened", { job: u32 }),
   of("close-job", { job: u32 }),
@@ -111,7 +112,7 @@ export const controlSchema = z.discriminatedUnion("type", [
   of("stale-term", { job: u32, promised: u32 }),
 
   // -- worker ↔ coordinator --------------------------------------------------------------------------------
-  of("worker-join", { name, address: z.string().max(500), backend: z.string().max(200) }),
+  of("worker-join", { name, address: z.string().max(500), backend: z.string().max(500) }),
   of("worker-joined", { worker: u32 }),
   of("assign", { job: u32, manifest: jobManifestSchema, map: partitionMapSchema }),
   of("ready", { job: u32, trainRows: u32, testRows: u32, fingerprint: name }),

@@ -31,14 +31,15 @@ describe("encodeFrame()", () => {
     expect(Array.from(bytes.subarray(0, 8))).toEqual([0x56, 0x4c, 1, OPCODES.push, 1, 0, 0, 0]);
     expect(words.slice(2, 16)).toEqual([1, 2, 3, 4, 5, 6, 7, 8 | (9 << 16), 10, 1, 2, 3, 3, 0]);
     const [half, minusOne, two] = new Uint32Array(Float32Array.of(0.5, -1, 2).buffer);
-    expect(words.slice(16)).toEqual([
-      ...[11, 0],
-      ...[12, 13],
-      ...[14, 15],
-      ...[1, 2],
-      ...[20, 0, 21, 0, 22, 1],
-      ...[half, minusOne, two, 0],
-    ]);
+    const sections = [
+      [11, 0],
+      [12, 13],
+      [14, 15],
+      [1, 2],
+      [20, 0, 21, 0, 22, 1],
+      [half, minusOne, two, 0],
+    ];
+    expect(words.slice(16)).toEqual(sections.flat());
   });
 
   it("takes a copy, so that the sender may go on", () => {
@@ -67,6 +68,18 @@ describe("decodeFrame()", () => {
   it("makes views of the bytes, not copies", () => {
     const bytes = encodeFrame(PUSH);
     expect(decodeFrame(bytes).values.buffer).toBe(bytes.buffer);
+  });
+
+  it("copies bytes that do not lie as numbers must, also where slice() is a view, as a Buffer's is", () => {
+    class View extends Uint8Array<ArrayBuffer> {
+      override slice(start?: number, end?: number): Uint8Array<ArrayBuffer> {
+        return this.subarray(start, end);
+      }
+    }
+    const bytes = encodeFrame(PUSH);
+    const unaligned = new View(new ArrayBuffer(bytes.length + 3), 3);
+    unaligned.set(bytes);
+    expect(decodeFrame(unaligned)).toEqual(PUSH);
   });
 
   const broken: [string, number, number, string][] = [

@@ -11,6 +11,7 @@ export {
   type ClusterStatus,
   type Control,
   type ControlOf,
+  type ControlType,
   type JobPhase,
   type JobStatus,
   type Member,

@@ -28,7 +28,7 @@ export interface Link {
 
 /** Opens links by address; the hello is exchanged before the promise resolves. */
 export interface Dialer {
-  /** @throws {ClusterError} the refusal's code, or COORDINATOR_UNAVAILABLE / PARTITION_UNAVAILABLE / TIMEOUT */
+  /** @throws {ClusterError} the refusal's code; COORDINATOR_UNAVAILABLE when nothing answers there, whoever it was; TIMEOUT */
   dial(address: string, hello: Hello): Promise<Link>;
 }
 

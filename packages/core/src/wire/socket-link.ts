@@ -230,7 +230,7 @@ class SocketLink implements Link {
   }
 
   #tellClosed(reason: string): void {
-    if (this.#toldClosed || !this.#events || this.#waiting.length > 0) return;
+    if (this.#toldClosed || !this.#events) return;
     this.#toldClosed = true;
     try {
       this.#events.onClose(reason);

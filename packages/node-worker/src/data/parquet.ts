@@ -17,18 +17,22 @@ import { parquetMetadataAsync, parquetRead, type AsyncBuffer, type FileMetaData,
 import { compressors } from "hyparquet-compressors";
 import { open, type FileHandle } from "node:fs/promises";
 
+/** Row numbers are u32. */
+const ROWS_MAX = 0xffff_ffff;
+
 /**
  * @param columns the columns to read; the others cost nothing
  * @throws {ClusterError} BAD_DATA: not a Parquet file, truncated, a column missing or of a sort that cannot be read
  */
 export async function readParquet(path: string, { columns }: { columns: readonly string[] }): Promise<ColumnTable> {
   const handle = await open(path).catch((cause: unknown) => {
-    throw badFile(path, "cannot be opened", cause);
+    throw badFile(path, `cannot be opened: ${messageOf(cause)}`, cause);
   });
   try {
     const file = await bufferOf(handle);
     const metadata = await metadataOf(file, path);
     const rows = Number(metadata.num_rows);
+    if (rows > ROWS_MAX) throw badFile(path, `${rows} rows; at most ${ROWS_MAX} can be read: split the file`);
     const table = new Map<string, Column>();
     for (const name of columns) table.set(name, await readColumn({ path, file, metadata, name, rows }));
     return { rows, columns: table };
@@ -46,7 +50,7 @@ interface ColumnRequest {
 }
 
 async function readColumn(request: ColumnRequest): Promise<Column> {
-  const { name, rows } = request;
+  const { rows } = request;
   const sort = columnSort(elementOf(request), request);
   switch (sort) {
     case "int64": {
@@ -66,7 +70,7 @@ async function readColumn(request: ColumnRequest): Promise<Column> {
       return { kind: "string", codes, dictionary: [...codeOf.keys()] };
     }
     default:
-      throw new TypeError(`column "${name}": ${sort satisfies never}`);
+      return sort satisfies never;
   }
 }
 
@@ -75,7 +79,10 @@ function elementOf({ path, metadata, name }: ColumnRequest): SchemaElement {
   const element = columns.find((candidate) => candidate.name === name);
   if (element !== undefined) return element;
   const names = columns.map((candidate) => candidate.name);
-  throw badFile(path, `has no column "${name}"; it has ${names.map((each) => `"${each}"`).join(", ")}.${didYouMean(name, names)}`);
+  throw badFile(
+    path,
+    `no column "${name}"; there are ${names.map((each) => `"${each}"`).join(", ")}.${didYouMean(name, names)}`,
+  );
 }
 
 /** The schema is a tree in preorder, its root first. */
@@ -93,13 +100,17 @@ function topLevelColumns(schema: readonly SchemaElement[]): SchemaElement[] {
 function columnSort(element: SchemaElement, { path, name }: ColumnRequest): Column["kind"] {
   const { type, converted_type: converted, logical_type: logical } = element;
   const isFlat = element.num_children === undefined && element.repetition_type !== "REPEATED";
-  const isString = converted === "UTF8" || converted === "ENUM" || logical?.type === "STRING" || logical?.type === "ENUM";
+  const isString =
+    converted === "UTF8" || converted === "ENUM" || logical?.type === "STRING" || logical?.type === "ENUM";
   if (isFlat && isString) return "string";
   if (isFlat && (converted === "DECIMAL" || logical?.type === "FLOAT16")) return "number";
   if (isFlat && (converted === "DATE" || type === "INT64" || type === "INT96")) return "int64";
   if (isFlat && (type === "INT32" || type === "FLOAT" || type === "DOUBLE" || type === "BOOLEAN")) return "number";
-  const found = [type ?? "a group", converted, logical?.type].filter((word) => word !== undefined).join(" ");
-  throw badFile(path, `column "${name}" is ${found}; expected numbers, timestamps or strings: convert it before training`);
+  const found = [type ?? "a group", logical?.type ?? converted].filter((word) => word !== undefined).join(" ");
+  throw badFile(
+    path,
+    `column "${name}" is ${found}; expected numbers, timestamps or strings: convert it before training`,
+  );
 }
 
 type Chunk = ArrayLike<bigint | number | string | boolean | null | undefined>;
@@ -136,11 +147,18 @@ async function eachChunk(request: ColumnRequest, take: (chunk: Chunk, start: num
       taken += chunk.columnData.length;
     }
     if (taken !== rowEnd - rowStart) {
-      throw badFile(path, `column "${name}": ${taken} values in rows ${rowStart} to ${rowEnd - 1}; expected ${rowEnd - rowStart}`);
+      throw badFile(
+        path,
+        `column "${name}": ${taken} values in rows ${rowStart} to ${rowEnd - 1}; expected ${rowEnd - rowStart}`,
+      );
     }
     rowStart = rowEnd;
   }
-  if (rowStart !== rows) throw badFile(path, `its row groups hold ${rowStart} rows, its footer says ${rows}`);
+  if (rowStart !== rows)
+    throw badFile(
+      path,
+      `broken footer: its row groups hold ${rowStart} rows, and ${rows} are promised; copy or download it again`,
+    );
 }
 
 function fillInt64s(fill: { values: BigInt64Array; chunk: Chunk; start: number; request: ColumnRequest }): void {
@@ -148,7 +166,10 @@ function fillInt64s(fill: { values: BigInt64Array; chunk: Chunk; start: number; 
   for (let i = 0; i < chunk.length; i++) {
     const value = chunk[i];
     if (typeof value !== "bigint") {
-      throw badFile(request.path, `column "${request.name}", row ${start + i} is null; fill or drop missing integers before training`);
+      throw badFile(
+        request.path,
+        `column "${request.name}", row ${start + i} is null; fill or drop missing integers before training`,
+      );
     }
     values[start + i] = value;
   }
@@ -186,12 +207,13 @@ function codeIn(codeOf: Map<string, number>, value: string): number {
 
 async function metadataOf(file: AsyncBuffer, path: string): Promise<FileMetaData> {
   const magic = file.byteLength >= 12 ? await textAt(file, 0) : "";
-  if (magic !== "PAR1") throw badFile(path, `(${file.byteLength} bytes) is not a Parquet file: it does not begin with "PAR1"`);
+  if (magic !== "PAR1")
+    throw badFile(path, `not a Parquet file: its ${file.byteLength} bytes do not begin with "PAR1"; check the path`);
   if ((await textAt(file, file.byteLength - 4)) !== "PAR1") {
-    throw badFile(path, `(${file.byteLength} bytes) is truncated: it does not end with "PAR1"; copy or download it again`);
+    throw badFile(path, `truncated: its ${file.byteLength} bytes do not end with "PAR1"; copy or download it again`);
   }
   return parquetMetadataAsync(file).catch((cause: unknown) => {
-    throw badFile(path, `has a broken footer (${messageOf(cause)}); copy or download it again`, cause);
+    throw badFile(path, `broken footer (${messageOf(cause)}); copy or download it again`, cause);
   });
 }
 
@@ -217,7 +239,7 @@ async function bufferOf(handle: FileHandle): Promise<AsyncBuffer> {
 }
 
 function badFile(path: string, what: string, cause?: unknown): ClusterError {
-  return new ClusterError("BAD_DATA", `${path} ${what}`, cause === undefined ? undefined : { cause });
+  return new ClusterError("BAD_DATA", `${path}: ${what}`, cause === undefined ? undefined : { cause });
 }
 
 function messageOf(cause: unknown): string {

@@ -53,9 +53,14 @@ async function resolveNpmFile(filePath: string, baseDirs: readonly string[]): Pr
 function splitNpmPath(filePath: string): { packageName: string; inside: string } {
   const parts = filePath.split("/");
   const inside = parts.splice(filePath.startsWith("@") ? 2 : 1);
-  const isClean = [...parts, ...inside].every((part) => part !== "" && part !== "." && part !== ".." && !part.includes("\\"));
+  const isClean = [...parts, ...inside].every(
+    (part) => part !== "" && part !== "." && part !== ".." && !part.includes("\\"),
+  );
   if (isClean && inside.length > 0) return { packageName: parts.join("/"), inside: inside.join("/") };
-  throw new ClusterError("BAD_DATA", `npm file ${JSON.stringify(filePath)}: expected "package/path/inside", without ".."`);
+  throw new ClusterError(
+    "BAD_DATA",
+    `npm file ${JSON.stringify(filePath)}: expected "package/path/inside", without ".."`,
+  );
 }
 
 function* packageDirs(packageName: string, baseDirs: readonly string[]): Generator<string> {

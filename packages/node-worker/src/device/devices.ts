@@ -19,7 +19,7 @@ export const DEVICES: readonly Device[] = [cuda, webgpu, tensorflow, wasm, cpu];
 export interface OpenDevice {
   name: DeviceName;
   description: string;
-  close(): void;
+  close: () => void;
 }
 
 /**
@@ -30,7 +30,8 @@ export interface OpenDevice {
 export async function openDevice(wanted?: DeviceName): Promise<OpenDevice> {
   if (wanted !== undefined) {
     const device = DEVICES.find((d) => d.name === wanted);
-    if (!device) throw new RangeError(`no device "${wanted as string}"; devices are ${DEVICES.map((d) => d.name).join(", ")}`);
+    if (!device)
+      throw new RangeError(`no device "${wanted as string}"; devices are ${DEVICES.map((d) => d.name).join(", ")}`);
     return await use(device);
   }
   for (const device of DEVICES) {
@@ -48,7 +49,8 @@ async function use(device: Device): Promise<OpenDevice> {
   if (!(await tf.setBackend(device.backend))) throw new Error(`tfjs could not start its ${device.backend} backend`);
   await tf.ready();
   // setBackend may fall back silently; never train on another device than the one named.
-  if (tf.getBackend() !== device.backend) throw new Error(`tfjs fell back from ${device.backend} to ${tf.getBackend()}`);
+  if (tf.getBackend() !== device.backend)
+    throw new Error(`tfjs fell back from ${device.backend} to ${tf.getBackend()}`);
   return { name: device.name, description, close: () => device.close?.() };
 }
 
@@ -71,7 +73,12 @@ export async function probeDevices(): Promise<DeviceReport[]> {
       close();
       reports.push({ device: device.name, found: true, detail: description, stepMs });
     } catch (error) {
-      reports.push({ device: device.name, found: false, detail: error instanceof Error ? error.message : String(error), stepMs: null });
+      reports.push({
+        device: device.name,
+        found: false,
+        detail: error instanceof Error ? error.message : String(error),
+        stepMs: null,
+      });
     }
   }
   return reports;
@@ -88,7 +95,7 @@ async function timeStep(): Promise<number> {
   const loss = (): tf.Scalar => {
     let h: tf.Tensor = x;
     for (const w of variables) h = tf.relu(tf.matMul(h, w as unknown as tf.Tensor2D));
-    return tf.mean(tf.square(h)) as tf.Scalar;
+    return tf.mean<tf.Scalar>(tf.square(h));
   };
   const times: number[] = [];
   for (let i = 0; i < 6; i++) {

@@ -11,7 +11,10 @@ export async function loadBinding(name: "@tensorflow/tfjs-node" | "@tensorflow/t
     await import(name);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
-    throw new Error(`${name} does not load (${why}); install it with \`npm install ${name}\` where its library can be downloaded`, { cause });
+    throw new Error(
+      `${name} does not load (${why}); install it with \`npm install ${name}\` where its library can be downloaded`,
+      { cause },
+    );
   }
 }
 

@@ -1,18 +1,18 @@
 /** WebGPU in Node: Dawn from the npm package `webgpu`. Software adapters are slower than wasm and are refused. */
+import { existsSync } from "node:fs";
 import type { Device } from "./device.ts";
-
-interface Adapter {
-  readonly isFallbackAdapter?: boolean;
-  readonly info?: { vendor?: string; architecture?: string; description?: string };
-}
 
 export const webgpu: Device = {
   name: "webgpu",
   backend: "webgpu",
   open: async () => {
-    let dawn: { create(options: string[]): { requestAdapter(): Promise<Adapter | null> }; globals: object };
+    // Dawn complains on stderr where there is none, before it says so.
+    if (process.platform === "linux" && !existsSync("/dev/dri") && !existsSync("/dev/nvidiactl")) {
+      throw new Error("no GPU on this machine (neither /dev/dri nor an NVIDIA driver); use --device wasm");
+    }
+    let dawn: typeof import("webgpu");
     try {
-      dawn = (await import("webgpu" as string)) as typeof dawn;
+      dawn = await import("webgpu");
     } catch (cause) {
       throw new Error("the npm package `webgpu` is not installed; `npm install webgpu` brings it", { cause });
     }
@@ -25,7 +25,7 @@ export const webgpu: Device = {
     }
     Object.assign(globalThis, dawn.globals);
     Object.defineProperty(navigator, "gpu", { value: gpu, configurable: true });
-    await import("@tensorflow/tfjs-backend-webgpu" as string);
+    await import("@tensorflow/tfjs-backend-webgpu");
     return name;
   },
   // Node does not exit while Dawn's instance is alive.

@@ -15,7 +15,7 @@ export interface CoordinatorHostOptions {
   coordinator: Coordinator;
   store: CoordinatorStore;
   clock: Clock;
-  log(message: string): void;
+  log: (message: string) => void;
 }
 
 export class CoordinatorHost {
@@ -24,9 +24,12 @@ export class CoordinatorHost {
   readonly #o: CoordinatorHostOptions;
   readonly #links = new Map<LinkId, Link>();
   #nextLink = 1;
+  /** In order; those before `#next` have been carried out. */
   #effects: CoordinatorEffect[] = [];
+  #next = 0;
+  #carryingOut = false;
   /** Resolves once no effect is left. */
-  #carryingOut: Promise<void> | undefined;
+  #carriedOut: Promise<void> = Promise.resolve();
   #fail: (reason: string) => void = () => {};
   #cancelTick: () => void = () => {};
   #stopped = false;
@@ -71,36 +74,38 @@ export class CoordinatorHost {
     this.#cancelTick();
     for (const link of this.#links.values()) link.close(reason);
     this.#links.clear();
-    await this.#carryingOut;
+    await this.#carriedOut;
   }
 
   #add(effects: CoordinatorEffect[]): void {
     for (const effect of effects) this.#effects.push(effect);
-    if (this.#effects.length > LIMITS.effectsWaitingMax) {
-      this.#fail(`its state could not be saved for so long that ${this.#effects.length} messages wait for it`);
+    const waiting = this.#effects.length - this.#next;
+    if (waiting > LIMITS.effectsWaitingMax) {
+      this.#fail(`the coordinator's state could not be saved for so long that ${waiting} messages wait for it`);
     }
-    this.#carryingOut ??= this.#carryOutAll().finally(() => {
-      this.#carryingOut = undefined;
-    });
+    if (!this.#carryingOut)
+      this.#carriedOut = this.#carryOutAll().catch((error: unknown) => this.#fail(messageOf(error)));
   }
 
-  /** Runs on without a pause until it comes to a save. */
+  /** Runs on without a pause until it comes to a save; what is added meanwhile comes after. */
   async #carryOutAll(): Promise<void> {
-    while (this.#effects.length > 0) {
-      const effects = this.#effects;
-      this.#effects = [];
-      for (let at = 0; at < effects.length; ) {
-        const to = endOfSaves(effects, at);
-        if (to > at) {
-          // oxlint-disable-next-line no-await-in-loop
-          if (!(await this.#save(effects.slice(at, to)))) return;
-          at = to;
-        } else this.#carryOut(effects[at++]!);
+    this.#carryingOut = true;
+    try {
+      while (this.#next < this.#effects.length) {
+        const effect = this.#effects[this.#next]!;
+        if (effect.kind !== "save") {
+          this.#next++;
+          this.#carryOut(effect);
+        } else if (!(await this.#saveNext())) return;
       }
+      this.#effects = [];
+      this.#next = 0;
+    } finally {
+      this.#carryingOut = false;
     }
   }
 
-  #carryOut(effect: CoordinatorEffect): void {
+  #carryOut(effect: Exclude<CoordinatorEffect, { kind: "save" }>): void {
     switch (effect.kind) {
       case "control":
         this.#send(effect);
@@ -111,8 +116,6 @@ export class CoordinatorHost {
       case "log":
         this.#o.log(effect.message);
         break;
-      case "save":
-        throw new Error("saves are carried out together");
       default:
         effect satisfies never;
     }
@@ -129,26 +132,34 @@ export class CoordinatorHost {
     }
   }
 
-  /** Saves, however often it must be tried; false when the coordinator was stopped over it. */
-  async #save(saves: readonly CoordinatorEffect[]): Promise<boolean> {
-    const records = new Map(saves.flatMap((save) => (save.kind === "save" ? [[save.key, save.value]] : [])));
-    for (let attempt = 1; ; attempt++) {
-      try {
-        // oxlint-disable-next-line no-await-in-loop
-        await this.#o.store.save(records);
-        if (attempt > 1) this.#o.log("the state is saved again; going on");
-        return true;
-      } catch (error) {
-        if (attempt === 1) {
-          this.#o.log(
-            `cannot save the coordinator's state: ${messageOf(error)}; nothing is lost, but all wait; ` +
-              `trying again every ${LIMITS.saveRetryMs} ms`,
-          );
-        }
-        if (this.#stopped) return false;
+  /** Makes the saves that come next durable, in one write, however often it must be tried; false when stopped over it. */
+  async #saveNext(): Promise<boolean> {
+    const records = new Map<string, unknown>();
+    let to = this.#next;
+    for (let effect = this.#effects[to]; effect?.kind === "save"; effect = this.#effects[++to]) {
+      records.set(effect.key, effect.value);
+    }
+    for (let attempt = 1; !(await this.#save(records, attempt)); attempt++) {
+      if (this.#stopped) {
+        this.#o.log(`stopped with ${this.#effects.length - this.#next} effects that could not be saved or told`);
+        return false;
       }
-      // oxlint-disable-next-line no-await-in-loop
       await new Promise<void>((resolve) => void this.#o.clock.after(LIMITS.saveRetryMs, resolve));
+    }
+    this.#next = to;
+    return true;
+  }
+
+  async #save(records: ReadonlyMap<string, unknown>, attempt: number): Promise<boolean> {
+    const { store, log } = this.#o;
+    try {
+      await store.save(records);
+      if (attempt > 1) log("the state is saved again; going on");
+      return true;
+    } catch (error) {
+      const again = `nothing is lost, but all wait; trying again every ${LIMITS.saveRetryMs} ms`;
+      if (attempt === 1) log(`cannot save the coordinator's state: ${messageOf(error)}; ${again}`);
+      return false;
     }
   }
 
@@ -161,13 +172,6 @@ export class CoordinatorHost {
       this.#tickAfter(now);
     });
   }
-}
-
-/** Where the saves that begin at `from` end. */
-function endOfSaves(effects: readonly CoordinatorEffect[], from: number): number {
-  let to = from;
-  while (effects[to]?.kind === "save") to++;
-  return to;
 }
 
 function messageOf(error: unknown): string {

@@ -8,7 +8,13 @@
  */
 import { ClusterError, ProtocolError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
-import { DENSE_TABLE, firstPartitionMap, nextPartitionMap, type PartitionMap } from "@volary/core/partition";
+import {
+  DENSE_TABLE,
+  firstPartitionMap,
+  nextPartitionMap,
+  partitionMapSchema,
+  type PartitionMap,
+} from "@volary/core/partition";
 import type { ClusterStatus, Control, ControlOf } from "@volary/core/wire";
 import { Job } from "./job.ts";
 
@@ -40,6 +46,8 @@ interface Worker {
   heardAt: number;
   job: number | undefined;
   ready: boolean;
+  /** Jobs whose data this worker sees differently. */
+  unfitFor: Set<number>;
 }
 
 /** The newest of each sort; ids are never reused, also after a restart. */
@@ -69,10 +77,24 @@ export class Coordinator {
   /**
    * @param records what an earlier coordinator saved, by key
    */
-  constructor({ partitionsLog2 = 8, records = new Map() }: { partitionsLog2?: number; records?: ReadonlyMap<string, unknown> }) {
+  constructor({
+    partitionsLog2 = 8,
+    records = new Map(),
+  }: {
+    partitionsLog2?: number;
+    records?: ReadonlyMap<string, unknown>;
+  }) {
     this.#partitionsLog2 = partitionsLog2;
     const ids = records.get("ids") as Ids | undefined;
-    if (ids) this.#ids = ids;
+    if (ids) this.#ids = { ...ids };
+    const map = records.get("map");
+    if (map === undefined) return;
+    const parsed = partitionMapSchema.safeParse(map);
+    if (!parsed.success)
+      throw new Error(
+        `the saved partition map cannot be read: ${parsed.error.issues[0]!.message}; begin with an empty store`,
+      );
+    this.#map = parsed.data;
   }
 
   get map(): PartitionMap | undefined {
@@ -87,7 +109,12 @@ export class Coordinator {
     } catch (error) {
       if (!(error instanceof ClusterError || error instanceof RangeError)) throw error;
       const code = error instanceof ClusterError ? error.code : "PROTOCOL_VIOLATION";
-      this.#send(link, { type: "error", code, message: error.message, ...("job" in control ? { job: control.job } : {}) });
+      this.#send(link, {
+        type: "error",
+        code,
+        message: error.message,
+        ...("job" in control ? { job: control.job } : {}),
+      });
     }
     return this.#flush(now);
   }
@@ -99,6 +126,10 @@ export class Coordinator {
     if (node) this.#loseNode(node, "its connection closed", now);
     const worker = this.#workers.get(link);
     if (worker) this.#loseWorker(worker, "its connection closed", now);
+    for (const job of this.#jobs.values()) {
+      if (job.owner === link && job.phase === "preparing")
+        this.#closeJob(job, "its client left before it was run", now);
+    }
     return this.#flush(now);
   }
 
@@ -117,8 +148,21 @@ export class Coordinator {
     const owned = new Map<number, number>();
     for (const entry of this.#map?.entries ?? []) owned.set(entry.chain[0]!, (owned.get(entry.chain[0]!) ?? 0) + 1);
     return {
-      nodes: [...this.#nodes.values()].map(({ node, name, address, rows, bytes }) => ({ node, name, address, alive: true, partitions: owned.get(node) ?? 0, rows, bytes })),
-      workers: [...this.#workers.values()].map(({ worker, name, job, backend }) => ({ worker, name, job: job ?? null, backend })),
+      nodes: [...this.#nodes.values()].map(({ node, name, address, rows, bytes }) => ({
+        node,
+        name,
+        address,
+        alive: true,
+        partitions: owned.get(node) ?? 0,
+        rows,
+        bytes,
+      })),
+      workers: [...this.#workers.values()].map(({ worker, name, job, backend }) => ({
+        worker,
+        name,
+        job: job ?? null,
+        backend,
+      })),
       jobs: [...this.#jobs.values()].map((job) => job.status(now)),
       mapVersion: this.#map?.version ?? 0,
     };
@@ -171,7 +215,7 @@ export class Coordinator {
         this.#end(this.#jobOf(control.job), "stopped", "stopped by its owner", now);
         break;
       case "close-job":
-        this.#closeJob(this.#jobOf(control.job), now);
+        this.#closeJob(this.#jobOf(control.job), "closed by its owner", now);
         break;
       case "watch":
         this.#jobOf(control.job);
@@ -188,7 +232,7 @@ export class Coordinator {
         break;
       }
       case "error":
-        this.#out.push({ kind: "log", message: `${this.#nameOf(link)} reports ${control.code}: ${control.message}` });
+        this.#onError(link, control, now);
         break;
       default:
         throw new ProtocolError(`the coordinator takes no "${control.type}" message`);
@@ -206,9 +250,19 @@ export class Coordinator {
 
   #onPsJoin(link: LinkId, { name, address }: ControlOf<"ps-join">, now: number): void {
     if (this.#nodes.has(link)) return;
-    if (this.#nodes.size >= LIMITS.psNodesMax) throw new ClusterError("LIMIT_EXCEEDED", `this cluster has ${LIMITS.psNodesMax} PS nodes already`);
-    if ([...this.#nodes.values()].some((n) => n.name === name)) {
-      throw new ClusterError("BAD_JOB", `a PS node named "${name}" is in the cluster already; give this one another --name`);
+    if (this.#nodes.size >= LIMITS.psNodesMax)
+      throw new ClusterError("LIMIT_EXCEEDED", `this cluster has ${LIMITS.psNodesMax} PS nodes already`);
+    const namesake = [...this.#nodes.values()].find((n) => n.name === name);
+    if (namesake && namesake.address !== address) {
+      throw new ClusterError(
+        "NAME_TAKEN",
+        `a PS node named "${name}" is in the cluster already, at ${namesake.address}; give this one another --name`,
+      );
+    }
+    if (namesake) {
+      // One process at a time has an address: this is the same node, or its next life, before its old link is missed.
+      this.#loseNode(namesake, "it joins anew", now);
+      this.#out.push({ kind: "close", link: namesake.link, reason: "this node joined anew" });
     }
     const node = this.#newId("node");
     this.#nodes.set(link, { node, name, address, link, heardAt: now, rows: 0, bytes: 0 });
@@ -222,7 +276,9 @@ export class Coordinator {
     if (this.#openJobs.size > 0 || this.#nodes.size === 0) return;
     const nodes = [...this.#nodes.values()].map(({ node, name, address }) => ({ node, name, address }));
     const version = this.#newId("map");
-    const map = this.#map ? nextPartitionMap(this.#map, { nodes }) : firstPartitionMap({ partitions: 2 ** this.#partitionsLog2, nodes });
+    const map = this.#map
+      ? nextPartitionMap(this.#map, { nodes })
+      : firstPartitionMap({ partitions: 2 ** this.#partitionsLog2, nodes });
     this.#map = { ...map, version };
     this.#out.push({ kind: "save", key: "map", value: this.#map });
     for (const { link } of this.#nodes.values()) this.#send(link, { type: "map", map: this.#map });
@@ -231,12 +287,12 @@ export class Coordinator {
   #loseNode(node: PsMember, why: string, now: number): void {
     this.#nodes.delete(node.link);
     this.#out.push({ kind: "log", message: `PS node ${node.node} (${node.name}) is lost: ${why}` });
+    const message = `PS node ${node.name} is lost (${why}) and its partitions have no replica; run the job again`;
     for (const job of this.#openJobs) {
-      const lost = this.#jobOf(job);
-      if (lost.over) continue;
-      this.#end(lost, "failed", `PS node ${node.name} is lost (${why}) and its partitions have no replica; run the job again`, now);
+      this.#end(this.#jobOf(job), "failed", message, now);
+      this.#refuseOpening(job, { code: "PARTITION_UNAVAILABLE", message }, now);
+      this.#forgetRows(job);
     }
-    this.#openJobs.clear();
     this.#place();
   }
 
@@ -244,9 +300,20 @@ export class Coordinator {
 
   #onWorkerJoin(link: LinkId, { name, address, backend }: ControlOf<"worker-join">, now: number): void {
     if (this.#workers.has(link)) return;
-    if (this.#workers.size >= LIMITS.workersPerJobMax) throw new ClusterError("LIMIT_EXCEEDED", `this cluster has ${LIMITS.workersPerJobMax} workers already`);
+    if (this.#workers.size >= LIMITS.workersPerJobMax)
+      throw new ClusterError("LIMIT_EXCEEDED", `this cluster has ${LIMITS.workersPerJobMax} workers already`);
     const worker = this.#newId("worker");
-    this.#workers.set(link, { worker, name, address, backend, link, heardAt: now, job: undefined, ready: false });
+    this.#workers.set(link, {
+      worker,
+      name,
+      address,
+      backend,
+      link,
+      heardAt: now,
+      job: undefined,
+      ready: false,
+      unfitFor: new Set(),
+    });
     this.#out.push({ kind: "log", message: `worker ${worker} (${name}) joined on ${backend}` });
     this.#send(link, { type: "worker-joined", worker });
     this.#assignIdle();
@@ -257,7 +324,7 @@ export class Coordinator {
     const job = [...this.#jobs.values()].find((j) => j.phase === "waiting" || j.phase === "training");
     if (!job || !this.#map) return;
     for (const worker of this.#workers.values()) {
-      if (worker.job !== undefined) continue;
+      if (worker.job !== undefined || worker.unfitFor.has(job.job)) continue;
       worker.job = job.job;
       worker.ready = false;
       this.#send(worker.link, { type: "assign", job: job.job, manifest: job.manifest, map: this.#map });
@@ -276,20 +343,28 @@ export class Coordinator {
       job.measure(data);
     } else if (job.data.fingerprint !== fingerprint) {
       const message = `worker ${worker.name} sees other data than the first worker: ${trainRows} training and ${testRows} test rows against ${job.data.trainRows} and ${job.data.testRows}; give every worker the same file`;
-      this.#send(worker.link, { type: "end", job: job.job, phase: "failed", message });
       this.#out.push({ kind: "log", message });
-      worker.job = undefined;
+      worker.unfitFor.add(job.job);
+      this.#dismiss(worker, { job: job.job, phase: "failed", message });
       return;
     }
     worker.ready = true;
     if (job.phase === "training") this.#newTerm(job, `worker ${worker.name} joined`);
-    else if (job.phase === "evaluating") this.#send(worker.link, { type: "end", job: job.job, phase: "evaluating" });
+    else if (job.phase === "evaluating") this.#dismiss(worker, { job: job.job, phase: "evaluating" });
     else if (this.#readyWorkers(job).length >= job.manifest.workersMin) {
       job.phase = "training";
       job.startedAt = now;
       this.#save(job);
       this.#newTerm(job, "start");
     }
+  }
+
+  /** Frees a worker that can do nothing for its job, for another one. */
+  #dismiss(worker: Worker, end: Omit<ControlOf<"end">, "type">): void {
+    worker.job = undefined;
+    worker.ready = false;
+    this.#send(worker.link, { type: "end", ...end });
+    this.#assignIdle();
   }
 
   #readyWorkers(job: Job): Worker[] {
@@ -299,10 +374,15 @@ export class Coordinator {
   /** Ranks go by seniority, so rank 0 holds the dense state if anyone does. */
   #newTerm(job: Job, why: string): void {
     const seniority = new Map(job.members.map((worker, rank) => [worker, rank]));
-    const workers = this.#readyWorkers(job).sort((a, b) => (seniority.get(a.worker) ?? Infinity) - (seniority.get(b.worker) ?? Infinity) || a.worker - b.worker);
+    const workers = this.#readyWorkers(job).sort(
+      (a, b) => (seniority.get(a.worker) ?? Infinity) - (seniority.get(b.worker) ?? Infinity) || a.worker - b.worker,
+    );
     job.beginTerm(workers.map((w) => w.worker));
     this.#save(job);
-    this.#out.push({ kind: "log", message: `job ${job.job} (${job.manifest.name}): term ${job.term} with ${workers.length} workers (${why})` });
+    this.#out.push({
+      kind: "log",
+      message: `job ${job.job} (${job.manifest.name}): term ${job.term} with ${workers.length} workers (${why})`,
+    });
     const members = workers.map(({ worker, address }) => ({ worker, address }));
     for (const { link } of workers) this.#send(link, { type: "term", job: job.job, term: job.term, members });
   }
@@ -314,7 +394,12 @@ export class Coordinator {
     if (!job || !job.active || !worker.ready) return;
     job.testLeases?.release({ holder: worker.worker });
     if (this.#readyWorkers(job).length === 0) {
-      this.#end(job, "failed", `the last worker is lost (${why}), and with it the dense weights; run the job again`, now);
+      this.#end(
+        job,
+        "failed",
+        `the last worker is lost (${why}), and with it the dense weights; run the job again`,
+        now,
+      );
     } else if (job.phase === "training") this.#newTerm(job, `worker ${worker.name} lost: ${why}`);
   }
 
@@ -340,30 +425,41 @@ export class Coordinator {
     if (purpose === "train") {
       if (job.phase !== "training" || term !== job.term || job.members[0] !== worker.worker) return;
       const lease = job.leaseSteps(term);
-      if (lease) this.#send(worker.link, { type: "lease", ...base, lease: lease.lease, from: lease.from, to: lease.to });
+      if (lease)
+        this.#send(worker.link, { type: "lease", ...base, lease: lease.lease, from: lease.from, to: lease.to });
       else this.#send(worker.link, { type: "no-lease", ...base, reason: "done" });
       return;
     }
     const lease = job.phase === "evaluating" ? job.leaseTest(worker.worker) : undefined;
     if (lease) this.#send(worker.link, { type: "lease", ...base, lease: lease.lease, from: lease.from, to: lease.to });
-    else this.#send(worker.link, { type: "no-lease", ...base, reason: job.phase === "evaluating" && !job.testLeases?.done ? "wait" : "done" });
+    else
+      this.#send(worker.link, {
+        type: "no-lease",
+        ...base,
+        reason: job.phase === "evaluating" && !job.testLeases?.done ? "wait" : "done",
+      });
   }
 
   #onTrained(worker: Worker, { term, step }: ControlOf<"trained">, now: number): void {
     const job = this.#jobOf(worker.job!);
     if (job.phase !== "training" || term !== job.term) return;
-    if (job.commits.length !== step) throw new ClusterError("PROTOCOL_VIOLATION", `job ${job.job} ended at step ${step} but ${job.commits.length} commits were reported`);
+    if (job.commits.length !== step)
+      throw new ClusterError(
+        "PROTOCOL_VIOLATION",
+        `job ${job.job} ended at step ${step} but ${job.commits.length} commits were reported`,
+      );
     job.phase = "evaluating";
     job.trainedAt = now;
     this.#save(job);
     if (job.testLeases?.done ?? true) this.#finish(job);
-    else for (const w of this.#readyWorkers(job)) this.#send(w.link, { type: "evaluate", job: job.job, term: job.term });
+    else
+      for (const w of this.#readyWorkers(job)) this.#send(w.link, { type: "evaluate", job: job.job, term: job.term });
   }
 
   #onEvaluated(worker: Worker, { lease, metrics }: ControlOf<"evaluated">): void {
     const job = this.#jobOf(worker.job!);
     if (job.phase !== "evaluating") return;
-    if (job.evaluated({ lease, metrics }) && job.testLeases!.done) this.#finish(job);
+    if (job.evaluated({ lease, worker: worker.worker, metrics }) && job.testLeases!.done) this.#finish(job);
   }
 
   #finish(job: Job): void {
@@ -375,9 +471,13 @@ export class Coordinator {
 
   #onSubmit(link: LinkId, { manifest }: ControlOf<"submit">): void {
     if (this.#nodes.size === 0 || !this.#map) {
-      throw new ClusterError("PARTITION_UNAVAILABLE", "no PS node has joined this cluster; start one with `volary ps --coordinator ADDRESS`");
+      throw new ClusterError(
+        "PARTITION_UNAVAILABLE",
+        "no PS node has joined this cluster; start one with `volary ps --coordinator ADDRESS`",
+      );
     }
-    if (this.#jobs.size >= LIMITS.jobsMax) throw new ClusterError("LIMIT_EXCEEDED", `this coordinator remembers ${LIMITS.jobsMax} jobs already; restart it`);
+    if (this.#jobs.size >= LIMITS.jobsMax)
+      throw new ClusterError("LIMIT_EXCEEDED", `this coordinator remembers ${LIMITS.jobsMax} jobs already; restart it`);
     const job = new Job({ job: this.#newId("job"), manifest, owner: link });
     this.#jobs.set(job.job, job);
     this.#openJobs.add(job.job);
@@ -385,8 +485,29 @@ export class Coordinator {
     this.#opening.set(job.job, { client: link, nodes: new Set([...this.#nodes.values()].map((n) => n.node)) });
     const { seed, tables, fit } = manifest;
     for (const { link: node } of this.#nodes.values()) {
-      this.#send(node, { type: "open-job", job: job.job, seed, consistency: fit.consistency, tables: [DENSE_TABLE, ...tables] });
+      this.#send(node, {
+        type: "open-job",
+        job: job.job,
+        seed,
+        consistency: fit.consistency,
+        tables: [DENSE_TABLE, ...tables],
+      });
     }
+  }
+
+  /** A node that cannot open a job's tables ends the job: its client made them. */
+  #onError(link: LinkId, { code, message, job }: ControlOf<"error">, now: number): void {
+    this.#out.push({ kind: "log", message: `${this.#nameOf(link)} reports ${code}: ${message}` });
+    const node = this.#nodes.get(link);
+    if (node && job !== undefined) this.#refuseOpening(job, { code, message: `PS node ${node.name}: ${message}` }, now);
+  }
+
+  /** Tells the client that its job cannot be opened, if it is just being opened. */
+  #refuseOpening(job: number, { code, message }: { code: string; message: string }, now: number): void {
+    const opening = this.#opening.get(job);
+    if (!opening) return;
+    this.#send(opening.client, { type: "error", code, message, job });
+    this.#closeJob(this.#jobOf(job), message, now);
   }
 
   #onJobOpened(link: LinkId, { job }: ControlOf<"job-opened">): void {
@@ -401,7 +522,11 @@ export class Coordinator {
 
   #onRunJob(job: Job, now: number): void {
     if (job.phase !== "preparing") return;
-    if (this.#workers.size === 0) this.#out.push({ kind: "log", message: `job ${job.job} waits for workers; start one with \`volary worker --coordinator ADDRESS\`` });
+    if (this.#workers.size === 0)
+      this.#out.push({
+        kind: "log",
+        message: `job ${job.job} waits for workers; start one with \`volary worker --coordinator ADDRESS\``,
+      });
     job.phase = "waiting";
     void now;
     this.#save(job);
@@ -420,7 +545,10 @@ export class Coordinator {
     job.phase = phase;
     this.#save(job);
     const message = job.message === undefined ? {} : { message: job.message };
-    this.#out.push({ kind: "log", message: `job ${job.job} (${job.manifest.name}) is ${phase}${job.message ? `: ${job.message}` : ""}` });
+    this.#out.push({
+      kind: "log",
+      message: `job ${job.job} (${job.manifest.name}) is ${phase}${job.message ? `: ${job.message}` : ""}`,
+    });
     for (const worker of this.#workers.values()) {
       if (worker.job !== job.job) continue;
       worker.job = undefined;
@@ -430,18 +558,24 @@ export class Coordinator {
     this.#assignIdle();
   }
 
-  #closeJob(job: Job, now: number): void {
-    this.#end(job, "stopped", "closed by its owner", now);
-    for (const { link } of this.#nodes.values()) this.#send(link, { type: "close-job", job: job.job });
-    this.#openJobs.delete(job.job);
+  #closeJob(job: Job, why: string, now: number): void {
+    this.#opening.delete(job.job);
+    this.#end(job, "stopped", why, now);
+    this.#forgetRows(job.job);
     this.#place();
+  }
+
+  #forgetRows(job: number): void {
+    if (!this.#openJobs.delete(job)) return;
+    for (const { link } of this.#nodes.values()) this.#send(link, { type: "close-job", job });
   }
 
   // -- small change --------------------------------------------------------------------------------------------
 
   #jobOf(job: number): Job {
     const found = this.#jobs.get(job);
-    if (!found) throw new ClusterError("UNKNOWN_JOB", `this coordinator has no job ${job}; \`volary status\` lists its jobs`);
+    if (!found)
+      throw new ClusterError("UNKNOWN_JOB", `this coordinator has no job ${job}; \`volary status\` lists its jobs`);
     return found;
   }
 
@@ -449,7 +583,11 @@ export class Coordinator {
   #memberOf(link: LinkId, job: number): Worker {
     const worker = this.#workers.get(link);
     if (!worker) throw new ClusterError("NOT_A_MEMBER", "only a worker that has joined may say this");
-    if (worker.job !== job) throw new ClusterError("NOT_A_MEMBER", `worker ${worker.name} serves ${worker.job === undefined ? "no job" : `job ${worker.job}`}, not job ${job}`);
+    if (worker.job !== job)
+      throw new ClusterError(
+        "NOT_A_MEMBER",
+        `worker ${worker.name} serves ${worker.job === undefined ? "no job" : `job ${worker.job}`}, not job ${job}`,
+      );
     return worker;
   }
 
@@ -465,7 +603,11 @@ export class Coordinator {
 
   #save(job: Job): void {
     const { manifest, phase, term, terms, message, metrics } = job;
-    this.#out.push({ kind: "save", key: `job/${job.job}`, value: { name: manifest.name, phase, term, terms, message, metrics, step: job.commits.length } });
+    this.#out.push({
+      kind: "save",
+      key: `job/${job.job}`,
+      value: { name: manifest.name, phase, term, terms, message, metrics, step: job.commits.length },
+    });
   }
 
   #send(link: LinkId, control: Control): void {

@@ -2,6 +2,7 @@
  * One job as the coordinator sees it: phase, members, term, which steps are committed, what is leased.
  * The step plan is a pure function of the manifest and the number of rows, so steps stand for data ranges.
  */
+import { ProtocolError } from "@volary/core/errors";
 import type { JobManifest } from "@volary/core/job";
 import type { JobPhase, JobStatus } from "@volary/core/wire";
 import { newMetrics, type Metrics, type MetricsState } from "@volary/core/metrics";
@@ -85,7 +86,17 @@ export class Job {
   }
 
   /** Notes a committed step; repeats are welcome, gaps wait for the repeat that fills them. */
-  commit({ step, attempt, samples, lossSum }: { step: number; attempt: number; samples: number; lossSum: number }): void {
+  commit({
+    step,
+    attempt,
+    samples,
+    lossSum,
+  }: {
+    step: number;
+    attempt: number;
+    samples: number;
+    lossSum: number;
+  }): void {
     if (step !== this.commits.length + 1) return;
     this.commits.push(attempt);
     this.samples += samples;
@@ -94,15 +105,27 @@ export class Job {
     this.trainLeases?.finishBelow(step + 1);
   }
 
-  /** Merges a finished share of the evaluation; false when that lease is not held any more. */
-  evaluated({ lease, metrics }: { lease: number; metrics: MetricsState }): boolean {
-    if (!this.testLeases?.finish({ lease })) return false;
-    this.#evaluation.merge(metrics);
-    return true;
+  /**
+   * Merges a finished share of the evaluation; false when the worker does not hold that lease any more.
+   *
+   * @throws {ProtocolError} metrics that are not this job's; the lease is still held then
+   */
+  evaluated({ lease, worker, metrics }: { lease: number; worker: number; metrics: MetricsState }): boolean {
+    if (this.testLeases?.holderOf({ lease }) !== worker) return false;
+    try {
+      this.#evaluation.merge(metrics);
+    } catch (cause) {
+      throw new ProtocolError(`metrics of lease ${lease}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+        cause,
+      });
+    }
+    return this.testLeases.finish({ lease });
   }
 
+  /** A metric that has no value, such as an AUC over one class, is left out: JSON has no word for it. */
   finishEvaluation(): void {
-    this.metrics = this.data && this.data.testRows > 0 ? this.#evaluation.result() : {};
+    const result = this.data && this.data.testRows > 0 ? this.#evaluation.result() : {};
+    this.metrics = Object.fromEntries(Object.entries(result).filter(([, value]) => Number.isFinite(value)));
   }
 
   status(now: number): JobStatus {

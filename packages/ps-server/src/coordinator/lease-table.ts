@@ -50,6 +50,11 @@ export class LeaseTable {
     return lease;
   }
 
+  /** Who holds a lease, if it is neither finished nor given back. */
+  holderOf({ lease }: { lease: number }): number | undefined {
+    return this.#leased.get(lease)?.holder;
+  }
+
   /** Marks a whole lease finished; false when it is not held any more (finished before, or given back). */
   finish({ lease }: { lease: number }): boolean {
     const held = this.#leased.get(lease);

@@ -8,6 +8,7 @@ export interface CoordinatorStore {
   load(): Promise<Map<string, unknown>>;
   /** Makes the records durable, all or none, before it resolves. `undefined` deletes a key. */
   save(records: ReadonlyMap<string, unknown>): Promise<void>;
+  /** May be called again. */
   close(): Promise<void>;
 }
 
@@ -15,13 +16,19 @@ export interface CoordinatorStore {
 export function memoryStore(): CoordinatorStore {
   const records = new Map<string, string>();
   return {
-    load: async () => new Map([...records].map(([key, json]) => [key, JSON.parse(json) as unknown])),
+    load: async () => new Map(Array.from(records, ([key, json]) => [key, JSON.parse(json) as unknown])),
     save: async (changes) => {
-      for (const [key, value] of changes) {
-        if (value === undefined) records.delete(key);
-        else records.set(key, JSON.stringify(value));
+      const jsons = Array.from(changes, ([key, value]) => [key, jsonOf(value)] as const);
+      for (const [key, json] of jsons) {
+        if (json === undefined) records.delete(key);
+        else records.set(key, json);
       }
     },
     close: async () => {},
   };
+}
+
+/** A record as stored: `undefined` for one that is deleted. */
+export function jsonOf(value: unknown): string | undefined {
+  return JSON.stringify(value);
 }

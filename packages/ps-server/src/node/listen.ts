@@ -1,8 +1,8 @@
 /**
  * One port for everything a server answers: WebSocket links, `GET /health` and `GET /metrics`.
  *
- * A page of another site cannot reach it through its visitor's browser: an upgrade that names an origin other than
- * this server is refused. Processes name none.
+ * A page of another site cannot reach it through its visitor's browser: an upgrade that names an origin is refused
+ * unless that is this server, or one of `origins`. Processes name none.
  */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -11,7 +11,14 @@ import { networkInterfaces } from "node:os";
 import type { Duplex } from "node:stream";
 import { ClusterError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
-import { acceptLink, type AcceptLinkOptions, type Clock, type ControlOf, type Link, type Socket } from "@volary/core/wire";
+import {
+  acceptLink,
+  type AcceptLinkOptions,
+  type Clock,
+  type ControlOf,
+  type Link,
+  type Socket,
+} from "@volary/core/wire";
 import { WebSocketServer } from "ws";
 import { realClock } from "./clock.ts";
 
@@ -20,7 +27,9 @@ export interface ListenOptions extends Pick<AcceptLinkOptions, "name" | "refuse"
   /** 0 takes a free one. */
   port: number;
   clock?: Clock;
-  onLink(link: Link, hello: ControlOf<"hello">): void;
+  onLink: (link: Link, hello: ControlOf<"hello">) => void;
+  /** Whose pages may open links, beside this server's own: "https://host:port". */
+  origins?: readonly string[];
   /** What `GET /metrics` answers. */
   metrics?: () => Promise<{ contentType: string; text: string }>;
 }
@@ -30,7 +39,7 @@ export interface Listening {
   readonly address: string;
   readonly port: number;
   /** Closes the port and, after a moment in which they may end by themselves, all connections. */
-  close(): Promise<void>;
+  close: () => Promise<void>;
 }
 
 /**
@@ -43,11 +52,12 @@ export async function listen(o: ListenOptions): Promise<Listening> {
   const http = createServer((request, response) => void answer(request, response, o));
   const sockets = new WebSocketServer({ noServer: true, maxPayload: LIMITS.frameBytesMax, perMessageDeflate: false });
   http.on("upgrade", (request, stream, head) => {
-    const refusal = refusalOf(request, sockets.clients.size);
+    const refusal = refusalOf(request, sockets.clients.size, o.origins);
     if (refusal) refuseUpgrade(stream, refusal);
     else sockets.handleUpgrade(request, stream, head, (socket) => void greet(socket as unknown as Socket, clock, o));
   });
   await bind(http, host, o.port);
+  http.on("error", (error) => o.onFault?.(error)); // no file descriptor left, for one: those it has are served on
   const { port } = http.address() as AddressInfo;
   return {
     port,
@@ -57,9 +67,14 @@ export async function listen(o: ListenOptions): Promise<Listening> {
 }
 
 async function greet(socket: Socket, clock: Clock, o: ListenOptions): Promise<void> {
-  const { name, refuse, onFault } = o;
-  const peer = await acceptLink({ socket, name, clock, ...(refuse ? { refuse } : {}), ...(onFault ? { onFault } : {}) });
-  if (peer) o.onLink(peer.link, peer.hello);
+  const { name, refuse, onFault = (error) => console.error(error) } = o;
+  const peer = await acceptLink({ socket, name, clock, onFault, ...(refuse ? { refuse } : {}) });
+  try {
+    if (peer) o.onLink(peer.link, peer.hello);
+  } catch (error) {
+    peer?.link.close("internal error");
+    onFault(error);
+  }
 }
 
 async function answer({ url, method }: IncomingMessage, response: ServerResponse, o: ListenOptions): Promise<void> {
@@ -79,11 +94,11 @@ async function answer({ url, method }: IncomingMessage, response: ServerResponse
   } else text(404, "text/plain", `${o.name}: a Volary server; it answers /health, /metrics and WebSockets\n`);
 }
 
-function refusalOf({ headers }: IncomingMessage, links: number): string | undefined {
+function refusalOf({ headers }: IncomingMessage, links: number, origins: readonly string[] = []): string | undefined {
   if (links >= LIMITS.linksMax) return "503 Service Unavailable";
   const { origin, host } = headers;
-  if (origin !== undefined && !(URL.canParse(origin) && new URL(origin).host === host)) return "403 Forbidden";
-  return undefined;
+  if (origin === undefined || origins.includes(origin)) return undefined;
+  return URL.canParse(origin) && new URL(origin).host === host ? undefined : "403 Forbidden";
 }
 
 function refuseUpgrade(stream: Duplex, status: string): void {
@@ -105,7 +120,8 @@ function listenError({ host, port, cause }: { host: string; port: number; cause:
     const message = `port ${port} on ${host} is in use; stop the process that listens there, or give another --port (0 takes a free one)`;
     return new ClusterError("ADDRESS_IN_USE", message, { cause });
   }
-  const remedy = cause.code === "EACCES" ? "ports below 1024 need rights; give another --port" : "check --host and --port";
+  const remedy =
+    cause.code === "EACCES" ? "ports below 1024 need rights; give another --port" : "check --host and --port";
   return new Error(`cannot listen on ${authority(host, port)}: ${cause.message}; ${remedy}`, { cause });
 }
 

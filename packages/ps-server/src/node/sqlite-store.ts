@@ -3,7 +3,7 @@
  * each commit, so that what was saved survives a power cut. One process at a time holds the file.
  */
 import type { DatabaseSync } from "node:sqlite";
-import type { CoordinatorStore } from "../coordinator/store.ts";
+import { jsonOf, type CoordinatorStore } from "../coordinator/store.ts";
 
 /** "VOLA": tells our files from other SQLite databases. */
 const APPLICATION_ID = 0x564f4c41;
@@ -12,11 +12,11 @@ const SQLITE_BUSY = 5;
 const BUSY_TIMEOUT_MS = 200;
 
 /**
- * Opens the database at `path`, or creates it; its folder must exist.
+ * Opens the database at `path`, or creates it; its folder must exist. `pagesMax` bounds its size, 4 KB a page.
  *
  * @throws {Error} the file is no database of a coordinator, is of a later version, or another process holds it
  */
-export async function sqliteStore(path: string): Promise<CoordinatorStore> {
+export async function sqliteStore(path: string, { pagesMax }: { pagesMax?: number } = {}): Promise<CoordinatorStore> {
   const { DatabaseSync } = await import("node:sqlite");
   let database: DatabaseSync;
   try {
@@ -26,6 +26,7 @@ export async function sqliteStore(path: string): Promise<CoordinatorStore> {
   }
   try {
     prepare(database, path);
+    if (pagesMax !== undefined) database.exec(`PRAGMA max_page_count = ${pagesMax}`);
   } catch (cause) {
     database.close();
     throw openError(path, cause);
@@ -45,7 +46,9 @@ function prepare(database: DatabaseSync, path: string): void {
   } else if (id !== APPLICATION_ID) {
     throw new Error(`${path} is a database of another program; name another file`);
   } else if (version !== SCHEMA_VERSION) {
-    throw new Error(`${path} is of version ${version}, this release reads ${SCHEMA_VERSION}; run the release that wrote it`);
+    throw new Error(
+      `${path} is of version ${String(version)}, this release reads ${SCHEMA_VERSION}; run the release that wrote it`,
+    );
   }
   database.exec("COMMIT");
 }
@@ -55,9 +58,10 @@ function storeOf(database: DatabaseSync, path: string): CoordinatorStore {
   const remove = database.prepare("DELETE FROM records WHERE key = ?");
   const all = database.prepare("SELECT key, value FROM records ORDER BY key");
   return {
-    load: async () => new Map(all.all().map((row) => [String(row["key"]), JSON.parse(String(row["value"])) as unknown])),
+    load: async () =>
+      new Map(all.all().map((row) => [String(row["key"]), JSON.parse(String(row["value"])) as unknown])),
     save: async (records) => {
-      const changes = Array.from(records, ([key, value]) => [key, JSON.stringify(value)] as const);
+      const changes = Array.from(records, ([key, value]) => [key, jsonOf(value)] as const);
       database.exec("BEGIN IMMEDIATE");
       try {
         for (const [key, json] of changes) {
@@ -67,7 +71,7 @@ function storeOf(database: DatabaseSync, path: string): CoordinatorStore {
         database.exec("COMMIT");
       } catch (cause) {
         if (database.isTransaction) database.exec("ROLLBACK");
-        throw new Error(`cannot write ${path}: ${messageOf(cause)}; is its disk full?`, { cause });
+        throw new Error(`cannot write ${path}: ${messageOf(cause)}; free space on its disk`, { cause });
       }
     },
     close: async () => {

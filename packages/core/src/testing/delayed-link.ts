@@ -1,0 +1,58 @@
+/**
+ * Links on which every message takes a random time, in each direction in order: what an uneven network does to
+ * processes that are otherwise real. Results that must not depend on timing are measured over it.
+ */
+import { decodeFrame, encodeFrame, type Clock, type Dialer, type Link } from "../wire/index.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+
+export interface Delays {
+  clock: Clock;
+  random: SeededRandom;
+  /** A message takes from 0 to this long, and longer where it waits for the one before it. */
+  delayMaxMs: number;
+}
+
+/** `link` with delays. What a listener throws is not caught: it ends the process, or the test. */
+export function delayedLink(link: Link, delays: Delays): Link {
+  const outgoing = delayedQueue(delays);
+  const incoming = delayedQueue(delays);
+  let isClosed = false;
+  const hear = (run: () => void) => incoming(() => isClosed || run());
+  return {
+    get name() {
+      return link.name;
+    },
+    sendControl: (control) => outgoing(() => link.sendControl(control)),
+    sendFrame: (frame) => {
+      const copy = decodeFrame(encodeFrame(frame)); // the sender may change its arrays meanwhile
+      outgoing(() => link.sendFrame(copy));
+    },
+    close: (reason) => {
+      isClosed = true;
+      outgoing(() => link.close(reason));
+    },
+    listen: (events) =>
+      link.listen({
+        onControl: (control) => hear(() => events.onControl(control)),
+        onFrame: (frame) => hear(() => events.onFrame(frame)),
+        onClose: (reason) => incoming(() => events.onClose(reason)),
+      }),
+  };
+}
+
+/** Opens links with delays; the hello itself is not delayed. */
+export function delayingDialer(dialer: Dialer, delays: Delays): Dialer {
+  return { dial: async (address, hello) => delayedLink(await dialer.dial(address, hello), delays) };
+}
+
+/** Runs what it is given after a random time, first in, first out. */
+function delayedQueue({ clock, random, delayMaxMs }: Delays): (run: () => void) => void {
+  const waiting: (() => void)[] = [];
+  let lastMs = 0;
+  return (run) => {
+    const nowMs = clock.now();
+    lastMs = Math.max(lastMs, nowMs + random.between({ min: 0, max: delayMaxMs }));
+    waiting.push(run);
+    clock.after(lastMs - nowMs, () => waiting.shift()!());
+  };
+}
