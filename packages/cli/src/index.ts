@@ -1,10 +1,10 @@
-export { Cluster, type ConnectOptions, type LocalOptions, type TrainOptions } from "./cluster.ts";
-export type { LogEntry } from "./child-role.ts";
-export type { Commits } from "./coordinator-client.ts";
+export { Cluster, type ConnectOptions, type LocalOptions, type TrainOptions } from "./cluster/cluster.ts";
+export type { LogEntry } from "./cluster/child-role.ts";
+export type { Commits } from "./cluster/coordinator-client.ts";
 export { loadJobFile } from "./job-file.ts";
-export type { ClusterProcess } from "./local-cluster.ts";
-export { predictFile, type FilePredictions } from "./predict-file.ts";
-export { progressScreen, type ProgressScreen } from "./progress-screen.ts";
-export { Run } from "./run.ts";
-export { loadModel, type SavedModel, type SavedSize, type SavedTable } from "./saved-model.ts";
+export type { ClusterProcess } from "./cluster/local-cluster.ts";
+export { predictFile, type FilePredictions } from "./saved-model/predict-file.ts";
+export { progressScreen, type ProgressScreen } from "./screen/progress-screen.ts";
+export { Run } from "./cluster/run.ts";
+export { loadModel, type SavedModel, type SavedSize, type SavedTable } from "./saved-model/saved-model.ts";
 export { UserError } from "./user-error.ts";

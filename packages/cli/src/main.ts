@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `volary` process: runs one command, and ends every failure with one line and an exit code. */
 import { CommanderError } from "commander";
-import { Interrupted } from "./interrupt.ts";
+import { Interrupted } from "./cluster/interrupt.ts";
 import { volaryProgram } from "./program.ts";
 import { codeOf, EXIT_INTERRUPTED, EXIT_USAGE, failureText, isDebug } from "./user-error.ts";
 

@@ -1,7 +1,7 @@
 /** What the commands' options have in common: how they read, and what a wrong one is told. */
 import type { DeviceName } from "@volary/node-worker";
 import { InvalidArgumentError, Option } from "commander";
-import { PROCESSES_MAX } from "./local-cluster.ts";
+import { PROCESSES_MAX } from "./cluster/local-cluster.ts";
 
 export const PORT = 7171;
 export const COORDINATOR = `ws://127.0.0.1:${PORT}`;

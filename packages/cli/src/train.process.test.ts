@@ -6,10 +6,10 @@ import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Cluster } from "./cluster.ts";
+import { Cluster } from "./cluster/cluster.ts";
 import { loadJobFile } from "./job-file.ts";
-import { predictFile } from "./predict-file.ts";
-import { loadModel } from "./saved-model.ts";
+import { predictFile } from "./saved-model/predict-file.ts";
+import { loadModel } from "./saved-model/saved-model.ts";
 
 const MAIN = path.join(import.meta.dirname, "main.ts");
 /** Inside the package, so that a job file finds what it imports. */

@@ -4,7 +4,7 @@ import path from "node:path";
 import type { CoordinatorStore } from "@volary/ps-server";
 import { Command } from "commander";
 import { example, hostOption, machineOption, PORT, portOf } from "../options.ts";
-import { runRole } from "../role-process.ts";
+import { runRole } from "../cluster/role-process.ts";
 import { messageOf, UserError } from "../user-error.ts";
 
 interface Options {

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { DeviceReport } from "@volary/node-worker";
 import { Command } from "commander";
 import { example } from "../options.ts";
-import { textTable } from "../text-table.ts";
+import { textTable } from "../screen/text-table.ts";
 import { withoutGreeting } from "../tfjs-greeting.ts";
 import { messageOf } from "../user-error.ts";
 

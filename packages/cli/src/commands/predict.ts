@@ -1,10 +1,10 @@
 /** `volary predict`: a saved model's predictions for the rows of a file. */
 import type { DeviceName } from "@volary/node-worker";
 import { Command } from "commander";
-import { grouped } from "../figures.ts";
+import { grouped } from "../screen/figures.ts";
 import { deviceOption, example, rowsOf } from "../options.ts";
-import { loadModel } from "../saved-model.ts";
-import { textTable } from "../text-table.ts";
+import { loadModel } from "../saved-model/saved-model.ts";
+import { textTable } from "../screen/text-table.ts";
 
 interface Options {
   data: string;
@@ -27,7 +27,7 @@ export function predictCommand(): Command {
 
 async function run(folder: string, { data, rows, device, json }: Options): Promise<void> {
   const saved = await loadModel(folder);
-  const { predictFile } = await import("../predict-file.ts");
+  const { predictFile } = await import("../saved-model/predict-file.ts");
   const { predictions, rowsInFile } = await predictFile({
     saved,
     file: data,

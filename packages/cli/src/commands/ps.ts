@@ -1,9 +1,9 @@
 /** `volary ps`: one parameter server. */
 import { hostname } from "node:os";
 import { Command } from "commander";
-import { growHeapWithArrays } from "../heap-limit.ts";
+import { growHeapWithArrays } from "../cluster/heap-limit.ts";
 import { coordinatorOption, example, hostOption, machineOption, portOf } from "../options.ts";
-import { runRole } from "../role-process.ts";
+import { runRole } from "../cluster/role-process.ts";
 
 interface Options {
   coordinator: string;

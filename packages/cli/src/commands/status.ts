@@ -1,10 +1,10 @@
 /** `volary status`: who is in the cluster and what its jobs do. */
 import type { ClusterStatus, JobStatus } from "@volary/core/wire";
 import { Command } from "commander";
-import { Cluster } from "../cluster.ts";
-import { bytesText, clockText, grouped } from "../figures.ts";
+import { Cluster } from "../cluster/cluster.ts";
+import { bytesText, clockText, grouped } from "../screen/figures.ts";
 import { coordinatorOption, example } from "../options.ts";
-import { textTable } from "../text-table.ts";
+import { textTable } from "../screen/text-table.ts";
 
 export function statusCommand(): Command {
   return new Command("status")

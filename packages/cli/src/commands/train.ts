@@ -2,14 +2,14 @@
 import path from "node:path";
 import type { DeviceName } from "@volary/node-worker";
 import { Command, Option } from "commander";
-import { Cluster } from "../cluster.ts";
-import { bytesText, grouped } from "../figures.ts";
-import { interruptible } from "../interrupt.ts";
-import { fileLog, logText, type LogSink } from "../log-sinks.ts";
+import { Cluster } from "../cluster/cluster.ts";
+import { bytesText, grouped } from "../screen/figures.ts";
+import { interruptible } from "../cluster/interrupt.ts";
+import { fileLog, logText, type LogSink } from "../screen/log-sinks.ts";
 import { addressOf, countOf, deviceOption, example } from "../options.ts";
-import { progressScreen, type ProgressScreen } from "../progress-screen.ts";
-import type { Run } from "../run.ts";
-import { prepareFolder, type SavedSize } from "../saved-model.ts";
+import { progressScreen, type ProgressScreen } from "../screen/progress-screen.ts";
+import type { Run } from "../cluster/run.ts";
+import { prepareFolder, type SavedSize } from "../saved-model/saved-model.ts";
 import { UserError } from "../user-error.ts";
 
 interface Options {

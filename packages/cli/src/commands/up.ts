@@ -1,9 +1,9 @@
 /** `volary up`: a local cluster that waits for jobs. */
 import { Command } from "commander";
-import type { LogEntry } from "../child-role.ts";
-import { Cluster } from "../cluster.ts";
-import { interruptible, untilAborted } from "../interrupt.ts";
-import { logText } from "../log-sinks.ts";
+import type { LogEntry } from "../cluster/child-role.ts";
+import { Cluster } from "../cluster/cluster.ts";
+import { interruptible, untilAborted } from "../cluster/interrupt.ts";
+import { logText } from "../screen/log-sinks.ts";
 import { baseDirOption, countOf, deviceOption, example, PORT, portOf } from "../options.ts";
 import type { DeviceName } from "@volary/node-worker";
 

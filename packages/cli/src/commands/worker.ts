@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import type { DeviceName } from "@volary/node-worker";
 import type { Link } from "@volary/core/wire";
 import { Command, Option } from "commander";
-import { growHeapWithArrays } from "../heap-limit.ts";
+import { growHeapWithArrays } from "../cluster/heap-limit.ts";
 import {
   baseDirOption,
   coordinatorOption,
@@ -13,8 +13,8 @@ import {
   machineOption,
   portOf,
 } from "../options.ts";
-import { realClock } from "../dialer.ts";
-import { runRole, type RoleLog } from "../role-process.ts";
+import { realClock } from "../cluster/dialer.ts";
+import { runRole, type RoleLog } from "../cluster/role-process.ts";
 
 interface Options {
   coordinator: string;

@@ -8,7 +8,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { Cluster } from "./cluster.ts";
 import type { ClusterProcess } from "./local-cluster.ts";
 
-const MAIN = path.join(import.meta.dirname, "main.ts");
+const MAIN = path.join(import.meta.dirname, "../main.ts");
 
 /** Whether a process runs; one that has ended but was not collected by its parent does not. */
 function isAlive(pid: number): boolean {

@@ -3,8 +3,8 @@ import { createWriteStream } from "node:fs";
 import { mkdir, open } from "node:fs/promises";
 import path from "node:path";
 import { finished } from "node:stream/promises";
-import type { LogEntry } from "./child-role.ts";
-import { messageOf, UserError } from "./user-error.ts";
+import type { LogEntry } from "../cluster/child-role.ts";
+import { messageOf, UserError } from "../user-error.ts";
 
 export interface LogSink {
   readonly write: (entry: LogEntry) => void;

@@ -6,7 +6,7 @@ import { TrainingModel } from "@volary/core/model";
 import { openDevice, readColumns, type DeviceName } from "@volary/node-worker";
 import { predictRows, rowLookup } from "./model-rows.ts";
 import type { SavedModel } from "./saved-model.ts";
-import { withoutGreeting } from "./tfjs-greeting.ts";
+import { withoutGreeting } from "../tfjs-greeting.ts";
 
 export interface FilePredictions {
   /** float32, of the first rows of the file. */

@@ -5,7 +5,7 @@
  * gracefully when stdin does. A Ctrl-C reaches a whole terminal group, so then it is the parent's to act upon.
  */
 import type { ReadyMessage } from "./child-role.ts";
-import { EXIT_INTERRUPTED, messageOf, UserError } from "./user-error.ts";
+import { EXIT_INTERRUPTED, messageOf, UserError } from "../user-error.ts";
 
 export interface RunningRole {
   readonly ready: ReadyMessage;

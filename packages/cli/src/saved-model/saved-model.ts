@@ -16,7 +16,7 @@ import type { ExportedRows } from "@volary/core/client";
 import { jobManifestSchema, type JobManifest } from "@volary/core/job";
 import type { TableSpec } from "@volary/core/partition";
 import { denseFloats } from "@volary/core/training";
-import { codeOf, messageOf, UserError } from "./user-error.ts";
+import { codeOf, messageOf, UserError } from "../user-error.ts";
 
 export interface SavedModel {
   readonly folder: string;

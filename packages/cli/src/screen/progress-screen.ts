@@ -4,7 +4,7 @@
  */
 import type { WriteStream } from "node:tty";
 import type { ClusterStatus, Clock, JobStatus } from "@volary/core/wire";
-import { realClock } from "./dialer.ts";
+import { realClock } from "../cluster/dialer.ts";
 import {
   lineText,
   newProgress,

@@ -10,7 +10,7 @@ import type { JobStatus } from "@volary/core/wire";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Commits, CoordinatorClient } from "./coordinator-client.ts";
 import type { PsLinks } from "./ps-links.ts";
-import { saveModel, type SavedSize } from "./saved-model.ts";
+import { saveModel, type SavedSize } from "../saved-model/saved-model.ts";
 
 export class Run {
   readonly job: number;

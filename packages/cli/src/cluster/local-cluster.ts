@@ -144,7 +144,7 @@ function childOptions(of: {
   const { role, name, args, options } = of;
   const extension = extname(import.meta.url);
   const flags = childExecArgv(process.execArgv, { fromSource: extension === ".ts" });
-  const main = fileURLToPath(new URL(`./main${extension}`, import.meta.url));
+  const main = fileURLToPath(new URL(`../main${extension}`, import.meta.url));
   return {
     role,
     name,

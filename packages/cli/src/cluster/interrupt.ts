@@ -1,5 +1,5 @@
 /** Ctrl-C and SIGTERM while a command runs: the first asks it to end gracefully, the second ends it at once. */
-import { EXIT_INTERRUPTED } from "./user-error.ts";
+import { EXIT_INTERRUPTED } from "../user-error.ts";
 
 /**
  * Runs `body` with a signal that a Ctrl-C aborts.

@@ -226,7 +226,7 @@ test("kill −9 of the only worker ends the job, and the next one runs on a new 
     message: expect.stringMatching(/job "clicks".* failed: the last worker is lost .*; run the job again/),
   });
 
-  const main = path.join(import.meta.dirname, "main.ts");
+  const main = path.join(import.meta.dirname, "../main.ts");
   const worker = ["worker", "--machine", "--coordinator", cluster.address, "--name", "replacement", "--device", "cpu"];
   const command = [process.execPath, "--conditions=volary-source", main, ...worker];
   const replacement = new ChildRole({ role: "worker", name: "replacement", command });

@@ -9,7 +9,7 @@ import { dialer, realClock } from "./dialer.ts";
 import { deathText, LocalCluster, type ClusterProcess, type Death, type LocalClusterOptions } from "./local-cluster.ts";
 import { openPsLinks, type PsLinks } from "./ps-links.ts";
 import { Run } from "./run.ts";
-import { withoutGreeting } from "./tfjs-greeting.ts";
+import { withoutGreeting } from "../tfjs-greeting.ts";
 
 export interface ConnectOptions {
   /** Told what a person should know but what is no failure; Node's warnings unless said otherwise. */

@@ -11,7 +11,7 @@
 import { spawn, type ChildProcessByStdio } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { createInterface } from "node:readline";
-import { UserError } from "./user-error.ts";
+import { UserError } from "../user-error.ts";
 
 export type RoleName = "coordinator" | "ps" | "worker";
 
