@@ -8,6 +8,7 @@ import { isBuiltin } from "node:module";
 import { dirname, join, posix, relative, sep } from "node:path";
 import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
+import { pictureErrors } from "./check-picture.mjs";
 
 const LINES_MAX = 1000;
 const SOURCE = /\.(ts|tsx|mts|js|mjs)$/;
@@ -234,7 +235,12 @@ function sourceFiles(root, folder) {
 }
 
 if (argv[1] === fileURLToPath(import.meta.url)) {
-  const errors = structureErrors(readCode(dirname(dirname(fileURLToPath(import.meta.url)))));
+  const root = dirname(dirname(fileURLToPath(import.meta.url)));
+  const code = readCode(root);
+  const errors = [
+    ...structureErrors(code),
+    ...pictureErrors(readFileSync(join(root, "ARCHITECTURE.md"), "utf8"), code),
+  ];
   for (const error of errors) console.error(error);
   process.exitCode = errors.length > 0 ? 1 : 0;
 }
