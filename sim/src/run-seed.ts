@@ -24,7 +24,10 @@ const LIMIT_MS = 600_000;
 
 export async function runSeed(seed: number): Promise<SeedResult> {
   const random = seededRandom(seed);
-  const cluster = new SimulatedCluster({ seed });
+  // The toy's keys are below 2^40.
+  const byRange = seededRandom(seed ^ 0x5eed).below(4) === 0;
+  const partitionFunction = byRange ? ({ kind: "range", keyBits: 40 } as const) : ({ kind: "hash" } as const);
+  const cluster = new SimulatedCluster({ seed, partitionFunction });
   const counts = { crashes: 0, cuts: 0, holds: 0, joins: 0 };
   const psNodes = Array.from({ length: 1 + random.below(3) }, (_, i) => `ps-${i}`);
   const workers = 1 + random.below(4);

@@ -4,7 +4,7 @@
  */
 import { Requests, retry, TableClient, type ExportedRows } from "@volary/core/client";
 import type { JobManifest } from "@volary/core/job";
-import type { PartitionMap } from "@volary/core/partition";
+import type { PartitionFunction, PartitionMap } from "@volary/core/partition";
 import { SimulatedClock, SimulatedNetwork, type SimulatedHost } from "@volary/core/testing";
 import { readDense, WorkerSession, writeDense, type GradientModel } from "@volary/core/training";
 import type { Control, ControlOf, JobStatus, Link } from "@volary/core/wire";
@@ -22,6 +22,12 @@ export interface FinishedJob {
   dense: Float32Array;
 }
 
+export interface SimulatedClusterOptions {
+  seed: number;
+  openModel?: () => GradientModel;
+  partitionFunction?: PartitionFunction;
+}
+
 export class SimulatedCluster {
   readonly clock = new SimulatedClock();
   readonly network: SimulatedNetwork;
@@ -32,9 +38,11 @@ export class SimulatedCluster {
   #coordinator = "";
 
   readonly #openModel: () => GradientModel;
+  readonly #partitionFunction: PartitionFunction;
 
-  constructor({ seed, openModel = toyModel }: { seed: number; openModel?: () => GradientModel }) {
+  constructor({ seed, openModel = toyModel, partitionFunction = { kind: "hash" } }: SimulatedClusterOptions) {
     this.#openModel = openModel;
+    this.#partitionFunction = partitionFunction;
     this.network = new SimulatedNetwork({ clock: this.clock, seed });
   }
 
@@ -56,7 +64,7 @@ export class SimulatedCluster {
   startCoordinator(): void {
     const host = this.network.host("coordinator");
     const coordinator = new CoordinatorHost({
-      coordinator: new Coordinator({ partitionsLog2: PARTITIONS_LOG2 }),
+      coordinator: new Coordinator({ partitionsLog2: PARTITIONS_LOG2, partitionFunction: this.#partitionFunction }),
       store: memoryStore(),
       clock: host.clock,
       log: (message) => this.#note(message),

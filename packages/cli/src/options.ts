@@ -47,6 +47,15 @@ export function countOf(text: string): number {
   return count;
 }
 
+/** Of a partition function by range, over 256 partitions. */
+export function keyBitsOf(text: string): number {
+  const bits = wholeNumber(text);
+  if (bits === undefined || bits < 8 || bits > 64) {
+    throw new InvalidArgumentError("Give the bits of the largest key, from 8 to 64.");
+  }
+  return bits;
+}
+
 export function rowsOf(text: string): number {
   if (text === "all") return Infinity;
   const rows = wholeNumber(text);

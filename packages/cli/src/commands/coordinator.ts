@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { CoordinatorStore } from "@volary/ps-server";
 import { Command } from "commander";
-import { example, hostOption, machineOption, PORT, portOf } from "../options.ts";
+import { example, hostOption, keyBitsOf, machineOption, PORT, portOf } from "../options.ts";
 import { runRole } from "../cluster/role-process.ts";
 import { messageOf, UserError } from "../user-error.ts";
 
@@ -11,6 +11,7 @@ interface Options {
   host: string;
   port: number;
   state?: string;
+  partitionRange?: number;
   machine?: true;
 }
 
@@ -20,19 +21,26 @@ export function coordinatorCommand(): Command {
     .option("--port <port>", "port to listen on; 0 takes a free one", portOf, PORT)
     .addOption(hostOption())
     .option("--state <folder>", "keep state in a database in this folder; otherwise it is lost at the end")
+    .option(
+      "--partition-range <bits>",
+      "place keys by range, for keys below 2^bits, instead of by hash: neighbours stay together",
+      keyBitsOf,
+    )
     .addOption(machineOption())
     .addHelpText("after", example("volary coordinator --host 0.0.0.0 --state /var/lib/volary"))
     .action(run);
 }
 
-async function run({ host, port, state, machine }: Options): Promise<void> {
+async function run({ host, port, state, partitionRange, machine }: Options): Promise<void> {
   await runRole({
     name: "coordinator",
     mode: machine ? "machine" : "person",
     start: async (log) => {
       const { startCoordinator } = await import("@volary/ps-server");
+      const placement =
+        partitionRange === undefined ? {} : { partitionFunction: { kind: "range", keyBits: partitionRange } as const };
       const store = await openStore(state);
-      const { address, stop, closed } = await startCoordinator({ host, port, store, log });
+      const { address, stop, closed } = await startCoordinator({ host, port, store, log, ...placement });
       return {
         ready: { role: "coordinator", name: "coordinator", address },
         announcement:

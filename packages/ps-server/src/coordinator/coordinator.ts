@@ -13,6 +13,7 @@ import {
   firstPartitionMap,
   nextPartitionMap,
   partitionMapSchema,
+  type PartitionFunction,
   type PartitionMap,
 } from "@volary/core/partition";
 import type { ClusterStatus, Control, ControlOf } from "@volary/core/wire";
@@ -60,6 +61,7 @@ interface Ids {
 
 export class Coordinator {
   readonly #partitionsLog2: number;
+  readonly #partitionFunction: PartitionFunction;
   #ids: Ids = { node: 0, worker: 0, job: 0, map: 0 };
   #map: PartitionMap | undefined;
   readonly #nodes = new Map<LinkId, PsMember>();
@@ -79,12 +81,15 @@ export class Coordinator {
    */
   constructor({
     partitionsLog2 = 8,
+    partitionFunction = { kind: "hash" },
     records = new Map(),
   }: {
     partitionsLog2?: number;
+    partitionFunction?: PartitionFunction;
     records?: ReadonlyMap<string, unknown>;
   }) {
     this.#partitionsLog2 = partitionsLog2;
+    this.#partitionFunction = partitionFunction;
     const ids = records.get("ids") as Ids | undefined;
     if (ids) this.#ids = { ...ids };
     const map = records.get("map");
@@ -278,7 +283,7 @@ export class Coordinator {
     const version = this.#newId("map");
     const map = this.#map
       ? nextPartitionMap(this.#map, { nodes })
-      : firstPartitionMap({ partitions: 2 ** this.#partitionsLog2, nodes });
+      : firstPartitionMap({ partitions: 2 ** this.#partitionsLog2, function: this.#partitionFunction, nodes });
     this.#map = { ...map, version };
     this.#out.push({ kind: "save", key: "map", value: this.#map });
     for (const { link } of this.#nodes.values()) this.#send(link, { type: "map", map: this.#map });

@@ -1,4 +1,5 @@
 /** The coordinator as a process: a port, a store, the real clock. */
+import type { PartitionFunction } from "@volary/core/partition";
 import type { Clock } from "@volary/core/wire";
 import { CoordinatorHost } from "../coordinator/coordinator-host.ts";
 import { Coordinator } from "../coordinator/coordinator.ts";
@@ -18,6 +19,7 @@ export interface CoordinatorOptions {
   origins?: readonly string[];
   /** Of a cluster that has no partition map yet. */
   partitionsLog2?: number;
+  partitionFunction?: PartitionFunction;
   clock?: Clock;
 }
 
@@ -35,10 +37,11 @@ export interface RunningCoordinator {
  * @throws {ClusterError} ADDRESS_IN_USE
  */
 export async function startCoordinator(o: CoordinatorOptions): Promise<RunningCoordinator> {
-  const { store, log, partitionsLog2, clock = realClock } = o;
+  const { store, log, partitionsLog2, partitionFunction, clock = realClock } = o;
   const coordinator = new Coordinator({
     records: await store.load(),
     ...(partitionsLog2 === undefined ? {} : { partitionsLog2 }),
+    ...(partitionFunction === undefined ? {} : { partitionFunction }),
   });
   const host = new CoordinatorHost({ coordinator, store, clock, log });
   const port = await listen({
