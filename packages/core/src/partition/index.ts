@@ -5,12 +5,10 @@ export { KeyIndex } from "./key-index.ts";
 export { partitionFunction, partitionFunctionSchema, type PartitionFunction } from "./partition-function.ts";
 export {
   firstPartitionMap,
-  lookUp,
   nextPartitionMap,
   partitionMapSchema,
   psNodeSchema,
   type PartitionEntry,
-  type PartitionLookup,
   type PartitionMap,
   type PsNode,
 } from "./partition-map.ts";

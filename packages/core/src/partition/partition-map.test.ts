@@ -1,8 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { partitionOf } from "./hash.ts";
 import {
   firstPartitionMap,
-  lookUp,
   nextPartitionMap,
   partitionMapSchema,
   type PartitionMap,
@@ -112,27 +110,5 @@ describe("the next map", () => {
     const next = nextPartitionMap(MAP, { nodes: [{ ...NODES[0]!, address: "ws://elsewhere:1" }, ...NODES.slice(1)] });
     expect(next.version).toBe(2);
     expect(next.entries).toEqual(MAP.entries);
-  });
-});
-
-describe("lookUp()", () => {
-  const lookup = lookUp(MAP);
-
-  test("refuses a partition that the map does not have", () => {
-    expect(() => lookup.headOf(16)).toThrow(new RangeError("partition 16 of 16: no such partition"));
-  });
-
-  test("knows the partition of a key, its head, its chain and its generation", () => {
-    const partition = lookup.partitionOf(123, 456);
-    expect(partition).toBe(partitionOf(123, 456, 4));
-    expect(lookup.headOf(partition).node).toBe(MAP.entries[partition]!.chain[0]);
-    expect(lookup.chainOf(partition)).toEqual([lookup.headOf(partition)]);
-    expect(lookup.generationOf(partition)).toBe(1);
-  });
-
-  test("knows the partitions of a node", () => {
-    const all = [1, 2, 3].flatMap((number) => lookup.headedBy(number));
-    expect(all.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 16 }, (_, partition) => partition));
-    expect(lookup.headedBy(9)).toEqual([]);
   });
 });

@@ -6,12 +6,7 @@
 import { z } from "zod";
 import { LIMITS } from "../limits.ts";
 import { placePartitions, type Placement } from "./placement.ts";
-import {
-  partitionFunction,
-  partitionFunctionSchema,
-  partitionsLog2Of,
-  type PartitionFunction,
-} from "./partition-function.ts";
+import { partitionFunctionSchema, partitionsLog2Of, type PartitionFunction } from "./partition-function.ts";
 
 const u32 = z.number().int().min(0).max(0xffff_ffff);
 
@@ -82,42 +77,6 @@ export function nextPartitionMap(map: PartitionMap, of: { nodes: readonly PsNode
   const unchanged =
     entries.every((entry, partition) => entry === map.entries[partition]) && sameNodes(map.nodes, of.nodes);
   return unchanged ? map : { ...map, version: map.version + 1, nodes: [...of.nodes], entries };
-}
-
-/** Questions to a map, answered from tables made once. */
-export interface PartitionLookup {
-  readonly map: PartitionMap;
-  /** The partition that owns a key, given its low and high word. */
-  partitionOf(lo: number, hi: number): number;
-  /** The version of a partition's chain. */
-  generationOf(partition: number): number;
-  /** The node that takes pushes of a partition. */
-  headOf(partition: number): PsNode;
-  /** All nodes of a partition, head first. */
-  chainOf(partition: number): readonly PsNode[];
-  /** The partitions whose head a node is, ascending. */
-  headedBy(node: number): readonly number[];
-}
-
-/** @throws {RangeError} a partition that the map does not have, when asked for it */
-export function lookUp(map: PartitionMap): PartitionLookup {
-  const nodes = new Map(map.nodes.map((node) => [node.node, node]));
-  const chains = map.entries.map(({ chain }) => chain.flatMap((node) => nodes.get(node) ?? []));
-  const headed = new Map<number, number[]>(map.nodes.map(({ node }) => [node, []]));
-  for (const [partition, { chain }] of map.entries.entries()) headed.get(chain[0]!)?.push(partition);
-  const at = <Item>(items: readonly Item[], partition: number): Item => {
-    const item = items[partition];
-    if (item === undefined) throw new RangeError(`partition ${partition} of ${map.entries.length}: no such partition`);
-    return item;
-  };
-  return {
-    map,
-    partitionOf: partitionFunction(map.function, map.entries.length),
-    generationOf: (partition) => at(map.entries, partition).generation,
-    headOf: (partition) => at(chains, partition)[0]!,
-    chainOf: (partition) => at(chains, partition),
-    headedBy: (node) => headed.get(node) ?? [],
-  };
 }
 
 /** The names in force; a node that came back with a new number has lost its rows and counts as a joiner. */
