@@ -145,13 +145,14 @@ describe("StepTransaction", () => {
 
   test("a start that overtakes the coordinator's word counts, and the word then changes nothing", () => {
     const { feed, transaction } = machine({ worker: 11 });
-    expect(kinds(feed({ kind: "start", step: 1, attempt: 3, members: MEMBERS }))).toEqual(["prepare"]);
+    expect(kinds(feed({ kind: "start", step: 1, attempt: 3, members: MEMBERS }))).toEqual(["suspend", "prepare"]);
     expect(feed({ kind: "term", term: 3, members: MEMBERS })).toEqual([]);
     expect(transaction.rank).toBe(1);
   });
 
   test("a joiner waits for the dense state of the step before", () => {
     const { feed } = machine({ worker: 12 });
+    feed({ kind: "term", term: 2, members: [10, 12] });
     expect(feed({ kind: "start", step: 4, attempt: 2, members: [10, 12] })).toEqual([]);
     expect(feed({ kind: "dense-state", step: 2 })).toEqual([]);
     expect(kinds(feed({ kind: "dense-state", step: 3 }))).toEqual(["prepare"]);
@@ -164,6 +165,13 @@ describe("StepTransaction", () => {
     expect(effects.filter((e) => e.kind === "send-dense-state")).toEqual([
       { kind: "send-dense-state", worker: 12, step: 1 },
     ]);
+  });
+
+  test("a joiner whose start overtook the coordinator's word still takes the dense state after it", () => {
+    const { feed } = machine({ worker: 12 });
+    expect(kinds(feed({ kind: "start", step: 4, attempt: 2, members: [10, 12] }))).toEqual(["suspend"]);
+    expect(feed({ kind: "term", term: 2, members: [10, 12] })).toEqual([]);
+    expect(kinds(feed({ kind: "dense-state", step: 3 }))).toEqual(["prepare"]);
   });
 
   test("a joiner that was started but never held a result is given the dense state again", () => {

@@ -213,8 +213,16 @@ export class StepTransaction {
 
   #onTerm(event: { term: number; members: readonly number[] }, out: StepEffect[]): void {
     if (event.term <= this.#term) return;
-    this.#term = event.term;
-    this.#members = event.members;
+    this.#enterTerm(event, out);
+    if (!this.isLeader) return;
+    this.#election = { term: event.term, promises: new Map(), finishing: undefined, finishedBy: new Set() };
+    for (const node of this.#nodes) out.push({ kind: "send-fence", node, term: event.term });
+  }
+
+  /** What was under way stops, but is kept until the leader's start says what becomes of it. */
+  #enterTerm({ term, members }: { term: number; members: readonly number[] }, out: StepEffect[]): void {
+    this.#term = term;
+    this.#members = members;
     this.#suspended = true;
     this.#election = undefined;
     this.#commit = undefined;
@@ -222,9 +230,6 @@ export class StepTransaction {
     this.#leaseAsked = false;
     this.#leasedTo = 1;
     out.push({ kind: "suspend" });
-    if (!this.isLeader) return;
-    this.#election = { term: event.term, promises: new Map(), finishing: undefined, finishedBy: new Set() };
-    for (const node of this.#nodes) out.push({ kind: "send-fence", node, term: event.term });
   }
 
   #onPromise({ node, term, committed }: { node: number; term: number; committed: Attempt }, out: StepEffect[]): void {
@@ -291,6 +296,8 @@ export class StepTransaction {
   #onStart(event: { step: number; attempt: number; members: readonly number[] }, out: StepEffect[]): void {
     const { step, attempt, members } = event;
     if (this.#run && !this.#suspended && this.#run.attempt === attempt) return; // a repeated start
+    // The leader's word may arrive before the coordinator's.
+    if (attempt > this.#term) this.#enterTerm({ term: attempt, members }, out);
     if (this.#held?.step === step - 1) this.#apply(this.#held, out);
     if (this.#applied !== step - 1) {
       this.#waitingStart = event;
@@ -299,8 +306,6 @@ export class StepTransaction {
     if (this.#run && this.#run.step >= step)
       out.push({ kind: "drop", step: this.#run.step, attempt: this.#run.attempt });
     this.#held = undefined;
-    this.#term = attempt; // the leader's word may arrive before the coordinator's
-    this.#members = members;
     this.#suspended = false;
     this.#run = newRun({ step, attempt }, members);
     this.#prepare(step, out);
