@@ -143,7 +143,7 @@ test("no push is applied twice, none of an uncommitted attempt at all, and steps
 });
 
 /**
- * The leader of one term, as DESIGN.md §4 has it: fence, finish what one partition has committed, else start the step
+ * The leader of one term, as in ARCHITECTURE.md: fence, finish what one partition has committed, else start the step
  * anew; then push and commit, step by step. What it sends may arrive at any time, also after it is dead.
  */
 class Leader {

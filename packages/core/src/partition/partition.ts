@@ -1,6 +1,6 @@
 /**
- * One partition of one job: a pure state machine that holds its rows and takes its part in the transaction that a
- * step is (DESIGN.md §4). Messages may come twice, late or out of order; each is applied at most once.
+ * One partition of one job: a pure state machine that holds its rows and takes its part in a step (ARCHITECTURE.md,
+ * "A step is a transaction"). Messages may come twice, late or out of order; each is applied at most once.
  *
  * - promised(term): messages of leaders with smaller terms are refused from then on.
  * - committed(step, attempt): the last step applied to the rows.

@@ -1,6 +1,6 @@
 /**
  * The workers' half of the step transaction: a pure state machine of control messages. Bulk data (batches, rows,
- * gradients) stays with the driver, `worker-session.ts`, which carries out the effects and reports back as events.
+ * gradients) stays with the driver, `job-session.ts`, which carries out the effects and reports back as events.
  *
  * The wording of the rules is the model-checked one in ARCHITECTURE.md ("A step is a transaction"). In short: the
  * leader (rank 0) commits a step when every PS node has staged it and every rank holds its dense result; a new
