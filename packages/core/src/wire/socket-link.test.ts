@@ -71,7 +71,7 @@ describe("openLink()", () => {
     await clock.advance(LIMITS.helloTimeoutMs);
     expect(await outcome).toMatchObject({ code: "TIMEOUT" });
     expect(socket.sent).toEqual([]);
-    expect(socket.closedWith).toBeDefined();
+    expect(socket.closedWith).toEqual({ code: 4000, reason: "no answer within 5000 ms" });
   });
 
   it("says what it found where no Volary server answers", async () => {
