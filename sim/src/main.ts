@@ -29,14 +29,17 @@ const metrics = {
   failovers: 0,
   moves: 0,
   commits: 0,
+  validations: 0,
+  earlyEnds: 0,
   repeats: 0,
   pushes: 0,
 };
 for (let seed = first; seed < first + seeds; seed++) {
   const run = await runSeed(seed);
   metrics.seeds++;
-  for (const name of ["crashes", "cuts", "holds", "joins", "commits", "repeats", "pushes"] as const)
+  for (const name of ["crashes", "cuts", "holds", "joins", "commits", "validations", "repeats", "pushes"] as const)
     metrics[name] += run[name];
+  if (run.endedEarly) metrics.earlyEnds++;
   metrics.failovers += Math.max(0, run.terms - 1);
   if (values.trace) console.error(run.trace.join("\n"));
   if (run.faults.length === 0) continue;

@@ -2,7 +2,7 @@
 import { seededRandom } from "@volary/core/testing";
 import { checkRun } from "./check-run.ts";
 import { SimulatedCluster } from "./simulated-cluster.ts";
-import { toyManifest } from "./toy-job.ts";
+import { toyManifest, type ToyFit } from "./toy-job.ts";
 
 export interface SeedResult {
   seed: number;
@@ -14,6 +14,10 @@ export interface SeedResult {
   joins: number;
   terms: number;
   commits: number;
+  /** Evaluations of the held-out rows before the end of training. */
+  validations: number;
+  /** Did training end before its last step? */
+  endedEarly: boolean;
   /** Steps that were committed under a later term than the one before. */
   repeats: number;
   pushes: number;
@@ -31,19 +35,22 @@ export async function runSeed(seed: number): Promise<SeedResult> {
   const counts = { crashes: 0, cuts: 0, holds: 0, joins: 0 };
   const psNodes = Array.from({ length: 1 + random.below(3) }, (_, i) => `ps-${i}`);
   const workers = 1 + random.below(4);
-  const manifest = toyManifest({ workersMin: workers, seed });
-  const result = async (): Promise<Pick<SeedResult, "faults" | "terms" | "commits" | "repeats">> => {
+  const { fit, finishAfterMs } = trainingOf(seed);
+  const manifest = toyManifest({ workersMin: workers, seed, fit });
+  const result = async (): Promise<Omit<SeedResult, "seed" | "pushes" | "trace" | keyof typeof counts>> => {
     cluster.startCoordinator();
     for (const name of psNodes) await cluster.startPsNode(name);
     for (let i = 0; i < workers; i++) await cluster.startWorker(`worker-${i}`);
-    const finished = await cluster.runJob(manifest);
+    const finished = await cluster.runJob(manifest, finishAfterMs === undefined ? {} : { finishAfterMs });
     const repeats = finished.commits.filter(
       ({ attempt }, i) => i > 0 && attempt !== finished.commits[i - 1]!.attempt,
     ).length;
     return {
-      faults: await checkRun({ manifest, finished }),
+      faults: await checkRun({ manifest, finished, wasFinished: finishAfterMs !== undefined }),
       terms: finished.terms.length,
       commits: finished.commits.length,
+      validations: Math.max(0, finished.history.validations.length - 1),
+      endedEarly: finished.commits.length < finished.status.steps,
       repeats,
     };
   };
@@ -86,7 +93,34 @@ export async function runSeed(seed: number): Promise<SeedResult> {
     faults: [error instanceof Error ? (error.stack ?? error.message) : String(error)],
     terms: 0,
     commits: 0,
+    validations: 0,
+    endedEarly: false,
     repeats: 0,
   }));
   return { seed, ...counts, ...outcome, pushes: cluster.pushes, trace: cluster.trace };
+}
+
+/** Chosen so that the seeds that once showed a bug keep the job they showed it with. */
+const TRAINING_SALT = 0x7a7a;
+
+/** How a seed's job is validated and when it ends: half of the jobs only at their end. */
+function trainingOf(seed: number): { fit: ToyFit; finishAfterMs?: number } {
+  const random = seededRandom((seed ^ TRAINING_SALT) >>> 0);
+  if (random.below(2) === 0) return { fit: {} };
+  const fit: ToyFit = {
+    validate: random.below(2) === 0 ? "epoch" : { everySteps: 1 + random.below(8) },
+    shuffle: random.below(4) > 0,
+  };
+  switch (random.below(4)) {
+    case 0:
+      return {
+        fit: { ...fit, earlyStopping: { monitor: "mse", patience: random.below(3), minDelta: 0.001, mode: "min" } },
+      };
+    case 1:
+      return { fit: { ...fit, earlyStopping: { monitor: "loss", patience: 1, minDelta: 1, mode: "min" } } };
+    case 2:
+      return { fit, finishAfterMs: random.between({ min: 1, max: 250 }) };
+    default:
+      return { fit };
+  }
 }

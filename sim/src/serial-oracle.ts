@@ -3,9 +3,9 @@
  * the optimizers' arithmetic and the initial values with the cluster, but nothing of partitions, frames, staging,
  * transactions or the ring, whose results it must equal bit for bit.
  */
-import { epochOrder } from "@volary/core/data";
+import { EpochOrder, type Batch } from "@volary/core/data";
 import type { JobManifest } from "@volary/core/job";
-import { optimizerOf } from "@volary/core/optimizer";
+import { learningRateAt, optimizerOf } from "@volary/core/optimizer";
 import { initializerOf } from "@volary/core/partition";
 import { stepPlan } from "@volary/core/training";
 import type { FinishedJob } from "./simulated-cluster.ts";
@@ -23,14 +23,26 @@ export interface OracleResult {
   dense: Float32Array;
   /** How often each training row was in a committed step, per epoch. */
   visits: Uint32Array[];
+  /** Mean squared error of the held-out rows after each step that was asked for. */
+  mse: Map<number, number>;
+  /** Σ loss of each step. */
+  lossSums: number[];
 }
 
-/** Replays the committed steps over the slots that their terms' members give. */
+/**
+ * Replays the committed steps over the slots that their terms' members give.
+ *
+ * @param o.evaluateAfter steps after which the held-out rows are evaluated
+ */
 export async function replay({
   manifest,
   commits,
   terms,
-}: { manifest: JobManifest } & Pick<FinishedJob, "commits" | "terms">): Promise<OracleResult> {
+  evaluateAfter,
+}: { manifest: JobManifest; evaluateAfter: ReadonlySet<number> } & Pick<
+  FinishedJob,
+  "commits" | "terms"
+>): Promise<OracleResult> {
   const dataset = toyDataset();
   const model = toyModel();
   const plan = stepPlan({ manifest, trainRows: dataset.trainRows });
@@ -55,39 +67,62 @@ export async function replay({
     );
     return initial;
   };
+  const uses = manifest.model.embeddings;
+  const width = uses.reduce((sum, use) => sum + use.dim, 0);
+  const keysOf = (batch: Batch) => uses.map((use) => new BigUint64Array(batch.keys.get(use.field)!.slice().buffer));
+  const rowsOf = (batch: Batch): Float32Array => {
+    const keys = keysOf(batch);
+    const rows = new Float32Array(batch.samples * width);
+    for (let b = 0, at = 0; b < batch.samples; b++)
+      for (const [u, use] of uses.entries()) rows.set(weightsOf(use.table, keys[u]![b]!), (at += use.dim) - use.dim);
+    return rows;
+  };
+  const heldOutError = async (): Promise<number> => {
+    const batch = dataset.read(
+      "test",
+      Uint32Array.from({ length: dataset.testRows }, (_, i) => i),
+    );
+    model.setDense(dense.subarray(0, DENSE_FLOATS));
+    const { samples, label } = batch;
+    const scores = await model.predict({ rows: rowsOf(batch), numbers: batch.numbers.get("n")!, samples });
+    return scores.reduce((sum, score, i) => sum + (score - label[i]!) ** 2, 0) / samples;
+  };
+  const mse = new Map<number, number>();
+  const lossSums: number[] = [];
+  if (evaluateAfter.has(0)) mse.set(0, await heldOutError());
   for (const { step, attempt } of commits) {
     const epoch = plan.epochOf(step);
-    const order = epochOrder({ rows: dataset.trainRows, seed: manifest.seed, epoch });
+    const order = new EpochOrder({
+      rows: dataset.trainRows,
+      seed: manifest.seed,
+      epoch,
+      shuffle: manifest.fit.shuffle,
+    });
     const slots = slotsOf.get(attempt)!;
     const whole = plan.samplesOf(step);
     const sums = new Map<string, Map<bigint, Float32Array>>();
     const denseOfSlot: Float32Array[] = [];
+    let loss = 0;
     model.setDense(dense.subarray(0, DENSE_FLOATS));
     for (let slot = 0; slot < slots; slot++) {
       const { from, to } = plan.sliceOf({ step, slot, slots });
       const samples = order.slice(from, to);
       for (const row of samples) visits[epoch]![row]!++;
       const batch = dataset.read("train", samples);
-      const uses = manifest.model.embeddings.map((use) => ({
-        ...use,
-        keys: new BigUint64Array(batch.keys.get(use.field)!.slice().buffer),
-      }));
-      const width = uses.reduce((sum, use) => sum + use.dim, 0);
-      const rows = new Float32Array(batch.samples * width);
-      for (let b = 0, at = 0; b < batch.samples; b++)
-        for (const use of uses) rows.set(weightsOf(use.table, use.keys[b]!), (at += use.dim) - use.dim);
-      const { rowGrads, denseGrads } = await model.step({
-        rows,
+      const keys = keysOf(batch);
+      const { rowGrads, denseGrads, lossSum } = await model.step({
+        rows: rowsOf(batch),
         numbers: batch.numbers.get("n")!,
         label: batch.label,
         samples: batch.samples,
         globalSamples: whole.to - whole.from,
       });
       denseOfSlot.push(denseGrads);
+      loss += lossSum;
       const mine = new Map<string, Map<bigint, Float32Array>>();
       for (let b = 0, at = 0; b < batch.samples; b++) {
-        for (const use of uses) {
-          add(mine, use.table, use.keys[b]!, rowGrads.subarray(at, at + use.dim));
+        for (const [u, use] of uses.entries()) {
+          add(mine, use.table, keys[u]![b]!, rowGrads.subarray(at, at + use.dim));
           at += use.dim;
         }
       }
@@ -105,10 +140,13 @@ export async function replay({
           row = { floats, updates: 0 };
           rows.set(key, row);
         }
-        rule.update(row.floats, 0, spec.dim, grad, 0, ++row.updates);
+        rule.update(row.floats, 0, spec.dim, grad, 0, ++row.updates, learningRateAt(spec.optimizer, step));
       }
     }
-    optimizer.update(dense, 0, DENSE_FLOATS, ringOrderSum(denseOfSlot), 0, step);
+    const rate = learningRateAt(manifest.compile.optimizer, step);
+    optimizer.update(dense, 0, DENSE_FLOATS, ringOrderSum(denseOfSlot), 0, step, rate);
+    lossSums.push(loss);
+    if (evaluateAfter.has(step)) mse.set(step, await heldOutError());
   }
   const result = new Map(
     [...tables].map(([name, { spec, rows }]) => [
@@ -116,7 +154,7 @@ export async function replay({
       new Map([...rows].map(([key, row]) => [key, row.floats.slice(0, spec.dim)])),
     ]),
   );
-  return { tables: result, dense: dense.slice(0, DENSE_FLOATS), visits };
+  return { tables: result, dense: dense.slice(0, DENSE_FLOATS), visits, mse, lossSums };
 }
 
 function add(sums: Map<string, Map<bigint, Float32Array>>, table: string, key: bigint, grad: Float32Array): void {

@@ -3,16 +3,16 @@ import { describe, expect, test } from "vitest";
 import { checkRun } from "./check-run.ts";
 import { runSeed } from "./run-seed.ts";
 import { SimulatedCluster, type FinishedJob } from "./simulated-cluster.ts";
-import { toyManifest, toyModel } from "./toy-job.ts";
+import { toyManifest, toyModel, type ToyFit } from "./toy-job.ts";
 
-async function calmRun(workers: number, seed: number): Promise<FinishedJob> {
+async function calmRun(workers: number, seed: number, fit: ToyFit = {}): Promise<FinishedJob> {
   const cluster = new SimulatedCluster({ seed });
   const life = async (): Promise<FinishedJob> => {
     cluster.startCoordinator();
     await cluster.startPsNode("ps-0");
     await cluster.startPsNode("ps-1");
     for (let i = 0; i < workers; i++) await cluster.startWorker(`worker-${i}`);
-    return cluster.runJob(toyManifest({ workersMin: workers, seed: 5 }));
+    return cluster.runJob(toyManifest({ workersMin: workers, seed: 5, fit }));
   };
   return cluster.clock.until(life());
 }
@@ -50,6 +50,26 @@ describe("simulated clusters", () => {
   });
 });
 
+describe("validation", () => {
+  test("changes not a bit of what is trained", async () => {
+    const [without, often] = [await calmRun(3, 1), await calmRun(3, 1, { validate: { everySteps: 1 } })];
+    expect(often.history.validations.length).toBe(often.commits.length);
+    expect(without.history.validations.length).toBe(1);
+    expect(often.dense).toEqual(without.dense);
+    expect(often.tables).toEqual(without.tables);
+    expect(often.status.metrics).toEqual(without.status.metrics);
+  });
+
+  test("ends training early where it no longer gets better, with the rows as they were then", async () => {
+    const earlyStopping = { monitor: "mse", patience: 1, minDelta: 10, mode: "min" } as const;
+    const fit = { validate: { everySteps: 3 }, earlyStopping };
+    const finished = await calmRun(2, 3, fit);
+    expect(finished.commits).toHaveLength(6);
+    expect(finished.status.message).toContain("stopped early after step 6: mse is");
+    expect(await checkRun({ manifest: toyManifest({ workersMin: 2, seed: 5, fit }), finished })).toEqual([]);
+  });
+});
+
 describe("a step that is not finite", () => {
   const spoilt: Record<string, (at: StepGradients) => StepGradients> = {
     "the loss is NaN": (at) => ({ ...at, lossSum: Number.NaN }),
@@ -82,7 +102,8 @@ describe("a step that is not finite", () => {
 });
 
 describe("the checks can fail:", () => {
-  const manifest = toyManifest({ workersMin: 2, seed: 5 });
+  const fit = { validate: "epoch" } as const;
+  const manifest = toyManifest({ workersMin: 2, seed: 5, fit });
   const sabotages: Record<string, (job: FinishedJob) => FinishedJob> = {
     "a flipped bit in a row": (job) => {
       job.tables.get("items")!.values[4]! += 1e-6;
@@ -102,10 +123,26 @@ describe("the checks can fail:", () => {
       const { keys, values } = job.tables.get("users")!;
       return { ...job, tables: new Map(job.tables).set("users", { keys: keys.slice(1), values: values.slice(2) }) };
     },
+    "a validation that saw other rows": (job) => {
+      job.history.validations[0]!.metrics["mse"]! += 0.001;
+      return job;
+    },
+    "a validation left out": (job) => ({
+      ...job,
+      history: { ...job.history, validations: job.history.validations.slice(1) },
+    }),
+    "the loss of a step": (job) => {
+      job.history.steps[2]!.loss += 0.01;
+      return job;
+    },
+    "an epoch that was not told": (job) => ({
+      ...job,
+      history: { ...job.history, epochs: job.history.epochs.slice(1) },
+    }),
     "test rows left out": (job) => ({ ...job, status: { ...job.status, evaluated: 39 } }),
   };
   test.each(Object.keys(sabotages))("%s", async (name) => {
-    const finished = await calmRun(2, 3);
+    const finished = await calmRun(2, 3, fit);
     expect(await checkRun({ manifest, finished })).toEqual([]);
     expect(await checkRun({ manifest, finished: sabotages[name]!(finished) })).not.toEqual([]);
   });

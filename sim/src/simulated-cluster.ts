@@ -7,7 +7,7 @@ import type { JobManifest } from "@volary/core/job";
 import type { PartitionFunction, PartitionMap } from "@volary/core/partition";
 import { SimulatedClock, SimulatedNetwork, type SimulatedHost } from "@volary/core/testing";
 import { readDense, WorkerSession, writeDense, type GradientModel } from "@volary/core/training";
-import type { Control, ControlOf, JobStatus, Link } from "@volary/core/wire";
+import type { Control, ControlOf, JobNews, JobStatus, Link } from "@volary/core/wire";
 import { Coordinator, CoordinatorHost, memoryStore, PsHost, type PsNode } from "@volary/ps-server";
 import { DENSE_FLOATS, toyDataset, toyModel } from "./toy-job.ts";
 
@@ -17,6 +17,8 @@ export interface FinishedJob {
   status: JobStatus;
   commits: ControlOf<"commits">["commits"];
   terms: ControlOf<"commits">["terms"];
+  /** All the news that its client was told. */
+  history: JobNews;
   /** Rows of each table. */
   tables: ReadonlyMap<string, ExportedRows>;
   dense: Float32Array;
@@ -139,8 +141,12 @@ export class SimulatedCluster {
     this.network.hold({ between: [a, b], forMs });
   }
 
-  /** Submits a job with all dense weights at 0.1, as `cluster.train` does, and reads what it leaves behind. */
-  async runJob(manifest: JobManifest): Promise<FinishedJob> {
+  /**
+   * Submits a job with all dense weights at 0.1, as `cluster.train` does, and reads what it leaves behind.
+   *
+   * @param o.finishAfterMs ends training early, this long after it was submitted
+   */
+  async runJob(manifest: JobManifest, { finishAfterMs }: { finishAfterMs?: number } = {}): Promise<FinishedJob> {
     const host = this.network.host("client");
     const link = await host.dialer.dial(this.#coordinator, { role: "client", name: "client" });
     const heard = new Heard(link);
@@ -150,15 +156,25 @@ export class SimulatedCluster {
     await writeDense(tables, manifest.model.variables, new Float32Array(DENSE_FLOATS).fill(0.1));
     link.sendControl({ type: "run-job", job });
     link.sendControl({ type: "watch", job });
+    if (finishAfterMs !== undefined) {
+      host.clock.after(finishAfterMs, () =>
+        link.sendControl({ type: "finish-job", job, reason: "its client says so" }),
+      );
+    }
+    const history: JobNews = { steps: [], epochs: [], validations: [] };
     let status: JobStatus;
-    do status = (await heard.next("job-status")).status;
-    while (!["done", "failed", "stopped"].includes(status.phase));
+    do {
+      status = (await heard.next("job-status")).status;
+      history.steps.push(...(status.news?.steps ?? []));
+      history.epochs.push(...(status.news?.epochs ?? []));
+      history.validations.push(...(status.news?.validations ?? []));
+    } while (!["done", "failed", "stopped"].includes(status.phase));
     link.sendControl({ type: "commits-request", job });
     const { commits, terms } = await heard.next("commits");
     const rows = new Map<string, ExportedRows>();
     for (const table of manifest.tables) rows.set(table.name, await wholeTable(tables.export(table)));
     const dense = await readDense(tables, manifest.model.variables);
-    return { status, commits, terms, tables: rows, dense };
+    return { status, commits, terms, history, tables: rows, dense };
   }
 
   #note(message: string): void {

@@ -2,7 +2,7 @@
  * A job small enough to run thousands of times, yet with everything a real one has: two tables, dense weights, a
  * test split, a last batch that is not full. Its model is a sum, so gradients are plain arithmetic.
  */
-import type { Batch, Dataset } from "@volary/core/data";
+import type { Batch, MemoryDataset } from "@volary/core/data";
 import type { JobManifest } from "@volary/core/job";
 import type { GradientModel, StepGradients, StepInput } from "@volary/core/training";
 
@@ -10,7 +10,18 @@ const TRAIN_ROWS = 150;
 const TEST_ROWS = 40;
 export const DENSE_FLOATS = 7;
 
-export function toyManifest({ workersMin, seed }: { workersMin: number; seed: number }): JobManifest {
+/** How a toy job is validated and when it stops, where that is not the default. */
+export type ToyFit = Partial<Pick<JobManifest["fit"], "validate" | "earlyStopping" | "shuffle">>;
+
+export function toyManifest({
+  workersMin,
+  seed,
+  fit = {},
+}: {
+  workersMin: number;
+  seed: number;
+  fit?: ToyFit;
+}): JobManifest {
   const initializer = { kind: "uniform", min: -0.05, max: 0.05 } as const;
   return {
     name: "toy",
@@ -18,11 +29,12 @@ export function toyManifest({ workersMin, seed }: { workersMin: number; seed: nu
     model: {
       topology: {},
       embeddings: [
-        { input: "a", field: "a", table: "items", dim: 3 },
-        { input: "b", field: "b", table: "users", dim: 2 },
+        { input: "a", field: "a", table: "items", dim: 3, usage: { kind: "one" } },
+        { input: "b", field: "b", table: "users", dim: 2, usage: { kind: "one" } },
       ],
-      numbers: [{ input: "n", field: "n" }],
+      numbers: [{ input: "n", field: "n", shape: [1] }],
       variables: [{ name: "w", shape: [DENSE_FLOATS], trainable: true }],
+      outputs: 1,
     },
     tables: [
       {
@@ -41,8 +53,9 @@ export function toyManifest({ workersMin, seed }: { workersMin: number; seed: nu
       },
     ],
     data: {
-      format: "parquet",
-      file: { kind: "file", path: "toy" },
+      format: { kind: "parquet" },
+      files: [{ kind: "file", path: "toy" }],
+      badRowsMax: 0,
       fields: {},
       label: { kind: "column", column: "y" },
     },
@@ -51,13 +64,13 @@ export function toyManifest({ workersMin, seed }: { workersMin: number; seed: nu
       loss: "meanSquaredError",
       metrics: ["mse"],
     },
-    fit: { epochs: 2, batchSize: 16, consistency: { mode: "bsp" } },
+    fit: { epochs: 2, batchSize: 16, consistency: { mode: "bsp" }, shuffle: true, validate: "end", ...fit },
     workersMin,
   };
 }
 
 /** Rows are a pure function of their number. */
-export function toyDataset(): Dataset {
+export function toyDataset(): MemoryDataset {
   const read = (split: "train" | "test", samples: Uint32Array): Batch => {
     const base = split === "train" ? 0 : TRAIN_ROWS;
     const rows = samples.map((s) => base + s);
@@ -72,11 +85,24 @@ export function toyDataset(): Dataset {
         ["a", keys((row) => (row * 7919) % 23)],
         ["b", keys((row) => 1000 + ((row * 104_729) % 61))],
       ]),
+      keyLists: new Map(),
+      numberLists: new Map(),
+      weight: undefined,
+      group: undefined,
       numbers: new Map([["n", Float32Array.from(rows, (row) => (row % 10) / 10)]]),
       label: Float32Array.from(rows, (row) => (row % 3 === 0 ? 1 : 0)),
     };
   };
-  return { trainRows: TRAIN_ROWS, testRows: TEST_ROWS, fingerprint: "toy", read };
+  return {
+    trainRows: TRAIN_ROWS,
+    testRows: TEST_ROWS,
+    fingerprint: "toy",
+    labelWidth: 1,
+    blocks: undefined,
+    read,
+    badRows: () => ({ count: 0, first: [] }),
+    close: async () => {},
+  };
 }
 
 /** score = Σ pulled floats + number × Σ dense; loss = squared error. */

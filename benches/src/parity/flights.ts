@@ -77,6 +77,8 @@ function valuesOf(column: Column, rows: readonly number[]) {
       return { data: rows.map((row) => column.values[row]!), type: "DOUBLE" as const };
     case "string":
       return { data: rows.map((row) => column.dictionary[column.codes[row]!]!), type: "STRING" as const };
+    case "list":
+      throw new TypeError("the flights have no lists");
     default:
       return column satisfies never;
   }

@@ -7,6 +7,7 @@ import { connectWithBackoff } from "@volary/core/wire";
 import { realClock } from "./clock.ts";
 import { openDevice, type DeviceName, type OpenDevice } from "./device.ts";
 import { browserDialer } from "./dial.ts";
+import { functionRefusal } from "./function-refusal.ts";
 import { watchedModel } from "./watched-model.ts";
 
 export interface BrowserWorkerOptions {
@@ -67,8 +68,15 @@ export async function startBrowserWorker(o: BrowserWorkerOptions): Promise<Runni
     dialer,
     clock: realClock,
     openDataset: (manifest) => o.openDataset(manifest),
-    openModel: async ({ model, compile }) =>
-      watchedModel(await TrainingModel.create(model, compile.loss), { device, leave }),
+    openModel: async (manifest) => {
+      const refusal = functionRefusal(manifest);
+      // To leave costs the job nothing; to fail here would end it for its other workers too.
+      if (refusal) {
+        leave(refusal.message);
+        throw refusal;
+      }
+      return watchedModel(await TrainingModel.create(manifest), { device, leave });
+    },
     log,
   });
   void device.whenLost.then(leave);

@@ -31,6 +31,12 @@ export const baseDirOption = (): Option =>
     "where a job's data files and npm data packages are looked for (default: this folder)",
   );
 
+/** May be given several times. */
+export const pluginOption = (what: string): Option =>
+  new Option("--plugin <file>", `TypeScript or JavaScript file with ${what}; repeat it for several`).argParser(
+    (file: string, before: string[] | undefined) => [...(before ?? []), file],
+  );
+
 export function portOf(text: string): number {
   const port = wholeNumber(text);
   if (port === undefined || port > 65_535)

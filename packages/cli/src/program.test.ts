@@ -15,6 +15,7 @@ test("the program has the commands people rely on", () => {
   expect(commands.map((command) => command.name()).toSorted()).toEqual([
     "bench",
     "coordinator",
+    "data",
     "doctor",
     "predict",
     "ps",

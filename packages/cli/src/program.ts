@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { benchCommand } from "./commands/bench.ts";
 import { coordinatorCommand } from "./commands/coordinator.ts";
+import { dataCommand } from "./commands/data.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { predictCommand } from "./commands/predict.ts";
 import { psCommand } from "./commands/ps.ts";
@@ -27,11 +28,12 @@ export function volaryProgram(): Command {
     coordinatorCommand(),
     psCommand(),
     workerCommand(),
+    dataCommand(),
     doctorCommand(),
     benchCommand(),
   ];
   for (const command of commands) program.addCommand(command);
-  for (const command of [program, ...commands]) {
+  for (const command of [program, ...commands, ...commands.flatMap((each) => each.commands)]) {
     command.exitOverride().configureOutput({
       outputError: (text, write) => write(`volary: ${usageText(text)}; see \`${fullName(command)} --help\`\n`),
     });
@@ -43,7 +45,7 @@ export function volaryProgram(): Command {
 const usageText = (text: string): string => oneLine(text.replace(/^error: /, "")).replace(/\.$/, "");
 
 const fullName = (command: Command): string =>
-  command.parent ? `${command.parent.name()} ${command.name()}` : command.name();
+  command.parent ? `${fullName(command.parent)} ${command.name()}` : command.name();
 
 function versionOfPackage(): string {
   const file = new URL("../package.json", import.meta.url);

@@ -12,6 +12,20 @@ export const LIMITS = {
   valuesPerFrameMax: 62_914_560,
 
   tablesPerJobMax: 4096,
+  /** Files of one data set, folders and globs spread out. */
+  dataFilesMax: 65_536,
+  /** Data sets over this many bytes on disk are streamed, block by block; smaller ones are held in memory. */
+  dataInMemoryBytesMax: 512 * 1024 * 1024,
+  /** Bad rows that are remembered with their places. */
+  badRowsKept: 20,
+  quantilesMax: 65_536,
+  /** Elements of a sequence field that a sample may have. */
+  sequenceLengthMax: 65_536,
+  /** Numbers a model may give for one sample, and floats of a label. */
+  outputsMax: 65_536,
+  metricsPerJobMax: 64,
+  /** Steps, epochs and validations that one piece of news tells of: a watcher that comes late misses older ones. */
+  stepNewsMax: 10_000,
   dimMax: 65_536,
   partitionsMax: 65_536,
   workersPerJobMax: 4096,
@@ -25,6 +39,12 @@ export const LIMITS = {
   waitingBytesMax: 1024 * 1024 * 1024,
   /** Bytes a peer may have unsent before it counts as a slow reader. */
   sendBufferBytesMax: 512 * 1024 * 1024,
+
+  /** Direct pushes of one client that may be unanswered, and clients that may push to one job. */
+  directPushesMax: 1024,
+  pushClientsMax: 4096,
+  /** Floats of one direct push, pull or set of a table client: 16 MB, or one row where that is longer. */
+  requestFloatsMax: 4_194_304,
 
   /** Rows an export reply carries at most, and floats: 16 MB, or one row where that is longer. */
   exportRowsMax: 65_536,
@@ -50,6 +70,8 @@ export const LIMITS = {
 
   /** How often the coordinator looks for silent members. */
   tickEveryMs: 250,
+  /** A watcher hears of steps no more often than this. */
+  newsEveryMs: 50,
   /** While the coordinator cannot save its state, it tries again this often, and this many messages wait for it. */
   saveRetryMs: 1_000,
   effectsWaitingMax: 100_000,

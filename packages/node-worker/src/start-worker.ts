@@ -1,12 +1,13 @@
 /** A worker process: device, data files, peers, and the session that training runs in. */
 import { hostname } from "node:os";
-import { openDataset, columnsOf, type ColumnTable } from "@volary/core/data";
+import { columnsOf, openDataset, openStreamedDataset, type ColumnTable, type Dataset } from "@volary/core/data";
 import { ClusterError } from "@volary/core/errors";
 import { fieldDemands, type JobManifest } from "@volary/core/job";
-import { TrainingModel } from "@volary/core/model";
+import { openModel } from "@volary/core/model";
+import { Plugins } from "@volary/core/plugin";
 import { WorkerSession } from "@volary/core/training";
 import { connectWithBackoff, type Dialer, type Link } from "@volary/core/wire";
-import { readColumns } from "./data/index.ts";
+import { openData, versionOfFiles } from "./data/index.ts";
 import { openDevice, type DeviceName } from "./device/index.ts";
 import { realClock } from "./clock.ts";
 import { dialer as wsDialer, listenForPeers } from "./peers.ts";
@@ -21,6 +22,8 @@ export interface WorkerOptions {
   device?: DeviceName;
   /** Folders that relative data files and npm packages are looked for in. */
   baseDirs?: readonly string[];
+  /** Training functions that jobs may name, and whatever layers their files registered; none by default. */
+  plugins?: Plugins;
   log?: (message: string) => void;
   /** Every link goes through it, dialed or accepted; tests of timing put delays here. */
   throughLink?: (link: Link) => Link;
@@ -73,7 +76,6 @@ export async function startWorker(o: WorkerOptions): Promise<RunningWorker> {
     await port.stop();
     throw error;
   }
-  const tables = columnCache(o.baseDirs ?? [process.cwd()]);
   const session = new WorkerSession({
     name,
     address: port.address,
@@ -81,9 +83,8 @@ export async function startWorker(o: WorkerOptions): Promise<RunningWorker> {
     coordinator: link,
     dialer,
     clock: realClock,
-    openDataset: async (manifest) =>
-      openDataset({ spec: manifest.data, table: await tables(manifest), demands: fieldDemands(manifest) }),
-    openModel: async (manifest) => TrainingModel.create(manifest.model, manifest.compile.loss),
+    openDataset: openDatasets({ baseDirs: o.baseDirs ?? [process.cwd()], log }),
+    openModel: (manifest) => openModel(manifest, o.plugins ?? Plugins.none),
     log,
   });
   current.session = session;
@@ -107,16 +108,24 @@ export async function startWorker(o: WorkerOptions): Promise<RunningWorker> {
   };
 }
 
-/** The columns of the last job's file, so that the next job over the same columns does not parse it again. */
-function columnCache(baseDirs: readonly string[]): (manifest: JobManifest) => Promise<ColumnTable> {
+/** Keeps the columns of the last job, so that the next job over the same columns does not parse its files again. */
+function openDatasets(o: {
+  baseDirs: readonly string[];
+  log: (message: string) => void;
+}): (manifest: JobManifest) => Promise<Dataset> {
   let last: { key: string; table: ColumnTable } | undefined;
-  return async ({ data }) => {
-    const columns = columnsOf(data);
-    const key = JSON.stringify([data.format, data.file, columns]);
+  return async (manifest) => {
+    const { data: spec, seed } = manifest;
+    const demands = fieldDemands(manifest);
+    const columns = columnsOf(spec);
+    const files = [...spec.files, ...(spec.test?.kind === "files" ? spec.test.files : [])];
+    const key = JSON.stringify([spec.format, spec.files, columns, await versionOfFiles(files, o.baseDirs)]);
     if (last?.key !== key) {
       last = undefined;
-      last = { key, table: await readColumns(data, { baseDirs, columns }) };
+      const opened = await openData(spec, { ...o, columns });
+      if (opened.kind === "stream") return openStreamedDataset({ spec, source: opened.source, demands, seed });
+      last = { key, table: opened.table };
     }
-    return last.table;
+    return openDataset({ spec, table: last.table, demands, seed });
   };
 }

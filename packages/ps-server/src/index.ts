@@ -1,5 +1,6 @@
 export { CoordinatorHost, type CoordinatorHostOptions } from "./coordinator/coordinator-host.ts";
-export { Coordinator, type CoordinatorEffect } from "./coordinator/coordinator.ts";
+export { Coordinator } from "./coordinator/coordinator.ts";
+export type { CoordinatorEffect } from "./coordinator/effects.ts";
 export { LeaseTable, type Lease } from "./coordinator/lease-table.ts";
 export { memoryStore, type CoordinatorStore } from "./coordinator/store.ts";
 export { startCoordinator, type CoordinatorOptions, type RunningCoordinator } from "./node/coordinator-server.ts";

@@ -8,6 +8,7 @@
  */
 import { ClusterError, ProtocolError, type ClusterErrorCode } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
+import type { Plugins } from "@volary/core/plugin";
 import type { Clock, Control, ControlOf, ControlType, Link } from "@volary/core/wire";
 import { PsNode, type LinkId, type PsEffect } from "./ps-node.ts";
 
@@ -15,6 +16,8 @@ export interface PsHostOptions {
   name: string;
   clock: Clock;
   log: (message: string) => void;
+  /** Server updates that its operator loaded; none by default. */
+  plugins?: Plugins | undefined;
   /** The node serves on; its owner may dial again and `join`. */
   onCoordinatorLost: (reason: string) => void;
 }
@@ -139,7 +142,7 @@ export class PsHost {
   #begin(coordinator: Link, node: number): void {
     const { rows } = this.#node?.usage() ?? { rows: 0 };
     if (rows > 0) this.#o.log(`joined anew as node ${node}: ${rows} rows of the node it was are dropped`);
-    this.#node = new PsNode({ node });
+    this.#node = new PsNode({ node, ...(this.#o.plugins ? { plugins: this.#o.plugins } : {}) });
     this.#links.set(COORDINATOR, coordinator);
     this.#heartbeat(coordinator);
   }

@@ -2,7 +2,9 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { ProtocolError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
+import { serverUpdate } from "@volary/core/optimizer";
 import type { PartitionMap, TableSpec } from "@volary/core/partition";
+import { pluginOf, Plugins } from "@volary/core/plugin";
 import { END_OF_EXPORT, frame, type Control, type ControlOf, type ControlType, type Frame } from "@volary/core/wire";
 import { PsNode, type PsEffect } from "./ps-node.ts";
 
@@ -554,4 +556,105 @@ it("a job that is closed leaves nothing behind", () => {
   expect(node.usage()).toMatchObject({ rows: 1 });
   say(COORDINATOR, { type: "close-job", job: JOB });
   expect(node.usage()).toEqual({ rows: 0, bytes: 0 });
+});
+
+describe("a direct push", () => {
+  const CLIENT = { term: 7, attempt: 3 };
+  const pushDirect = (
+    rows: Rows,
+    at: { sequence: number; settled?: number; gradient?: number },
+    fields: Partial<Frame> = {},
+  ) =>
+    send(OTHER, {
+      opcode: "pushDirect",
+      requestId: 100 + at.sequence,
+      ...CLIENT,
+      step: at.sequence,
+      cursor: at.settled ?? 0,
+      ...sections(rows),
+      values: valuesFor(rows, at.gradient ?? 1),
+      ...fields,
+    });
+
+  it("with one bad value applies nothing, in no partition, and names table and key", () => {
+    const rows = { 0: [1], 1: [2] };
+    pushDirect(rows, { sequence: 1 }, { values: Float32Array.of(1, 1, 1, Infinity) });
+    const { control } = controls(said(), "error")[0]!;
+    expect(control).toMatchObject({ code: "BAD_UPDATE", requestId: 101 });
+    expect(control.message).toMatch(/^Infinity for key 2 of table "items", component 1/);
+    expect(read(rows)).toEqual([0, 0, 0, 0]);
+    pushDirect(rows, { sequence: 1 }); // it was not applied, so its number is free
+    expect(read(rows)).toEqual([-1, -1, -1, -1]);
+  });
+
+  it("of a client's number that no client draws is refused", () => {
+    pushDirect({ 0: [1] }, { sequence: 1 }, { attempt: 1 << 21 });
+    expect(controls(said(), "error")).toMatchObject([{ control: { code: "BAD_UPDATE" } }]);
+  });
+
+  it("is applied at once and answered, without a step", () => {
+    pushDirect({ 0: [1, 2] }, { sequence: 1, gradient: 2 });
+    expect(frames(said())).toMatchObject([{ link: OTHER, frame: { opcode: "pushDirectReply", requestId: 101 } }]);
+    expect(read({ 0: [1, 2] })).toEqual([-2, -2, -2, -2]);
+  });
+
+  it("that is sent again is answered again and counts once; another client's counts too", () => {
+    for (let i = 0; i < 3; i++) pushDirect({ 0: [1], 1: [2] }, { sequence: 1 });
+    expect(frames(said())).toHaveLength(3);
+    pushDirect({ 0: [1] }, { sequence: 1 }, { term: 8 });
+    pushDirect({ 0: [1] }, { sequence: 2, settled: 1 });
+    expect(read({ 0: [1], 1: [2] })).toEqual([-3, -3, -1, -1]);
+    expect(node.counters).toMatchObject({ directPushes: 3, repeatedPushes: 2 });
+  });
+
+  it("with a stale segment is refused there alone, and can be sent again", () => {
+    const rows = { 0: [1], 1: [2] };
+    pushDirect(rows, { sequence: 1 }, sections(rows, { 1: 99 }));
+    expect(Array.from(frames(said())[0]!.frame.partitions)).toEqual([1]);
+    pushDirect(rows, { sequence: 1 });
+    expect(read(rows)).toEqual([-1, -1, -1, -1]);
+  });
+});
+
+it("a set with one bad value sets nothing, in no partition", () => {
+  const rows = { 0: [1], 1: [2] };
+  send(OTHER, { opcode: "set", requestId: 5, ...sections(rows), values: Float32Array.of(1, 1, NaN, 1) });
+  expect(controls(said(), "error")).toHaveLength(1);
+  expect(read(rows)).toEqual([0, 0, 0, 0]);
+});
+
+describe("a table with a server update", () => {
+  const double = serverUpdate({
+    name: "double",
+    update: ({ weights }) => weights.forEach((w, i) => (weights[i] = 2 * w)),
+  });
+  const table: TableSpec = {
+    ...TABLE,
+    initializer: { kind: "constant", value: 3 },
+    optimizer: { kind: "custom", update: "double", sha256: "a".repeat(64), options: {} },
+  };
+  const openJob: ControlOf<"open-job"> = {
+    type: "open-job",
+    job: 10,
+    seed: 1,
+    consistency: { mode: "bsp" },
+    tables: [table],
+  };
+
+  it("is refused where its plugin is not loaded", () => {
+    expect(() => say(COORDINATOR, openJob)).toThrow(
+      /server update "double" .* give it that file, as `volary ps --plugin FILE`/,
+    );
+    pull(OTHER, { step: 0, rows: { 0: [1] } });
+    expect(frames(said())).toHaveLength(1); // other jobs go on
+  });
+
+  it("applies it where it is", () => {
+    const plugins = new Plugins([pluginOf({ file: "x.ts", sha256: "a".repeat(64), module: { double } })]);
+    node = new PsNode({ node: 1, plugins });
+    say(COORDINATOR, { type: "map", map: MAP });
+    say(COORDINATOR, { ...openJob, job: JOB });
+    send(OTHER, { opcode: "pushDirect", term: 1, step: 1, ...sections({ 0: [5] }), values: valuesFor({ 0: [5] }, 1) });
+    expect(read({ 0: [5, 6] })).toEqual([6, 6, 3, 3]);
+  });
 });

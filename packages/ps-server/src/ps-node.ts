@@ -9,7 +9,9 @@
 import { consistencyOf, type Consistency } from "@volary/core/consistency";
 import { ClusterError, ProtocolError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
-import { Partition, type PartitionMap, type Segment, type TableSpec } from "@volary/core/partition";
+import { loadServerUpdate } from "@volary/core/optimizer";
+import { Partition, type PartitionMap, type PushIdentity, type Segment, type TableSpec } from "@volary/core/partition";
+import { Plugins } from "@volary/core/plugin";
 import { END_OF_EXPORT, frame, type Control, type ControlOf, type Frame } from "@volary/core/wire";
 import { WaitingFrames } from "./waiting-frames.ts";
 
@@ -23,6 +25,7 @@ export type PsEffect =
 export interface PsCounters {
   pulls: number;
   pushes: number;
+  directPushes: number;
   rowsPulled: number;
   rowsPushed: number;
   commits: number;
@@ -54,6 +57,7 @@ export class PsNode {
   readonly counters: PsCounters = {
     pulls: 0,
     pushes: 0,
+    directPushes: 0,
     rowsPulled: 0,
     rowsPushed: 0,
     commits: 0,
@@ -64,10 +68,13 @@ export class PsNode {
     refusedSteps: 0,
   };
   readonly #jobs = new Map<number, JobShard>();
+  readonly #plugins: Plugins;
   #map: PartitionMap | undefined;
 
-  constructor({ node }: { node: number }) {
+  /** @param o.plugins what the node's operator loaded; nothing by default */
+  constructor({ node, plugins = Plugins.none }: { node: number; plugins?: Plugins }) {
     this.node = node;
+    this.#plugins = plugins;
   }
 
   get map(): PartitionMap | undefined {
@@ -147,6 +154,9 @@ export class PsNode {
     if (this.#jobs.has(control.job)) return;
     const map = this.#map;
     if (!map) throw new ProtocolError("open-job came before the partition map");
+    for (const { optimizer } of control.tables) {
+      if (optimizer.kind === "custom") loadServerUpdate(optimizer, this.#plugins.serverUpdate(optimizer));
+    }
     this.#jobs.set(control.job, openShard(control, this.node, map));
   }
 
@@ -160,6 +170,9 @@ export class PsNode {
         break;
       case "set":
         this.#set(shard, link, f, out);
+        break;
+      case "pushDirect":
+        this.#pushDirect(shard, link, f, out);
         break;
       case "export":
         this.#export(shard, link, f, out);
@@ -324,11 +337,34 @@ export class PsNode {
   #set(shard: JobShard, link: LinkId, f: Frame, out: PsEffect[]): void {
     this.#checkValues(shard, f);
     const stale = this.#staleSegments(shard, f);
+    for (const { partition, segment } of segmentsOf(shard, f, stale)) partition.check(segment);
     for (const { partition, segment } of segmentsOf(shard, f, stale)) partition.set(segment);
     out.push({
       kind: "frame",
       link,
       frame: frame({ opcode: "setReply", requestId: f.requestId, job: f.job, ...this.#entriesOf(f, stale) }),
+    });
+  }
+
+  /** Applied at once, wholly or not at all, and answered when it is. */
+  #pushDirect(shard: JobShard, link: LinkId, f: Frame, out: PsEffect[]): void {
+    this.#checkValues(shard, f);
+    const identity = identityOf(f);
+    const stale = this.#staleSegments(shard, f);
+    for (const { partition, segment } of segmentsOf(shard, f, stale)) {
+      if (!partition.hasApplied(identity)) partition.check(segment);
+    }
+    let rows = 0;
+    for (const { partition, segment } of segmentsOf(shard, f, stale)) {
+      if (partition.pushDirect(identity, segment) === "applied") rows += keysOf(segment);
+    }
+    if (rows > 0) this.counters.directPushes++;
+    else this.counters.repeatedPushes++;
+    this.counters.rowsPushed += rows;
+    out.push({
+      kind: "frame",
+      link,
+      frame: frame({ opcode: "pushDirectReply", requestId: f.requestId, job: f.job, ...this.#entriesOf(f, stale) }),
     });
   }
 
@@ -470,6 +506,19 @@ function* segmentsOf(
     keysAt += keys;
     valuesAt += values;
   }
+}
+
+/** Who pushes what, of a direct push. */
+function identityOf({ term, attempt, step, cursor }: Frame): PushIdentity {
+  const client = attempt * 0x1_0000_0000 + term;
+  if (!Number.isSafeInteger(client)) throw new RangeError(`a client's number is below 2^53; this push has ${client}`);
+  return { client, sequence: step, settled: cursor };
+}
+
+function keysOf({ tables, counts, countsAt }: Segment): number {
+  let keys = 0;
+  for (let t = 0; t < tables.length; t++) keys += counts[countsAt + t]!;
+  return keys;
 }
 
 /** How many floats the served segments of `f` hold. */

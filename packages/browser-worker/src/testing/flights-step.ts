@@ -51,11 +51,11 @@ export async function openFlightsStep({
     nodes: NODES,
   });
   const samples = epochOrder({ rows: dataset.trainRows, seed: manifest.seed, epoch: 0 }).subarray(0, SAMPLES);
-  const model = await TrainingModel.create(manifest.model, manifest.compile.loss);
+  const model = await TrainingModel.create(manifest);
   model.setDense(denseWeights);
   return {
     take: async () => {
-      const rows = factory.read("train", samples);
+      const rows = await factory.read("train", samples, 0);
       for (const n of NODES.keys()) rows.takeReply(n, storedRows(manifest, rows.sections(n)));
       const { label } = rows.batch;
       const { rowGrads, denseGrads, lossSum } = await model.step({

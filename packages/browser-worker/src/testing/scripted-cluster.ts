@@ -188,8 +188,10 @@ class ScriptedPsNode {
 function denseStore(): { rows: DenseRows; client: TableClient } {
   const rows: DenseRows = new Map();
   const client: Pick<TableClient, "get" | "set"> = {
-    get: async ({ keys }) => joined(Array.from(keys, (key) => rows.get(key)!)),
-    set: async ({ keys, values }) => keys.forEach((key, i) => rows.set(key, chunk(values, i))),
+    get: async ({ keys }) => joined(Array.from(keys, (key) => rows.get(BigInt(key))!)),
+    set: async ({ keys, values }) => {
+      for (let i = 0; i < keys.length; i++) rows.set(BigInt(keys[i]!), chunk(values, i));
+    },
   };
   return { rows, client: client as TableClient };
 }

@@ -1,71 +1,85 @@
 /** A cluster for code: one on this machine's loopback, or one that runs somewhere; then train on it. */
 import { ClusterError } from "@volary/core/errors";
-import type { JobManifest } from "@volary/core/job";
-import type { JobDefinition } from "@volary/core/model";
+import type { ColumnTable } from "@volary/core/data";
+import type { JobDefinition, LayersModel, PreparedJob } from "@volary/core/model";
+import type { Plugins } from "@volary/core/plugin";
 import { writeDense } from "@volary/core/training";
-import type { ClusterStatus, JobStatus } from "@volary/core/wire";
+import type { ClusterStatus } from "@volary/core/wire";
 import { CoordinatorClient } from "./coordinator-client.ts";
 import { dialer, realClock } from "./dialer.ts";
 import { deathText, LocalCluster, type ClusterProcess, type Death, type LocalClusterOptions } from "./local-cluster.ts";
 import { openPsLinks, type PsLinks } from "./ps-links.ts";
+import type { FitData, SameFields } from "./fit-data.ts";
 import { Run } from "./run.ts";
+import { RunHistory } from "./run-history.ts";
+import { hostAsFiles, hostOverHttp } from "./table-host.ts";
+import { writeTableRows } from "./table-rows.ts";
+import { openTables, type PlainTableOptions, type Tables, type TablesOptions } from "./tables.ts";
+import type { FitOptions, TrainOptions } from "./train-options.ts";
+import { runToEnd } from "./watched-job.ts";
+import { WorkerDeaths } from "./worker-deaths.ts";
+import { loadPlugins, type PluginFile } from "../plugin-file.ts";
 import { withoutGreeting } from "../tfjs-greeting.ts";
 
 export interface ConnectOptions {
+  /**
+   * Plugin files whose functions jobs name. A local cluster's processes load them too; those of a cluster that runs
+   * elsewhere must have been started with the same files.
+   */
+  plugins?: readonly PluginFile[] | undefined;
+  /** Where data that this process reads is looked for, as for statistics of fields; its folder unless said otherwise. */
+  baseDir?: string | undefined;
   /** Told what a person should know but what is no failure; Node's warnings unless said otherwise. */
   onWarning?: ((message: string) => void) | undefined;
 }
 
-export type LocalOptions = Partial<Omit<LocalClusterOptions, "onDeath">> & ConnectOptions;
+export interface LocalOptions extends Partial<Omit<LocalClusterOptions, "onDeath">>, ConnectOptions {}
 
-export interface TrainOptions {
-  /** Every piece of news, many a second. */
-  onStatus?: ((status: JobStatus) => void) | undefined;
-  /** The whole cluster, about once a second while the job runs. */
-  onCluster?: ((status: ClusterStatus) => void) | undefined;
-  /** Stops the job. */
-  signal?: AbortSignal | undefined;
-  /** Workers the job waits for: as many as there are, unless said otherwise. */
-  workersMin?: number | undefined;
-}
-
-const CLUSTER_STATUS_EVERY_MS = 1_000;
 const CLIENT_NAME = `client-${process.pid}`;
 
 export class Cluster {
   readonly #client: CoordinatorClient;
   readonly #local: LocalCluster | undefined;
-  readonly #deaths: Deaths;
+  readonly #deaths: WorkerDeaths;
   readonly #warn: (message: string) => void;
+  readonly #plugins: Plugins;
+  /** Where data that is read here is looked for. */
+  readonly #baseDirs: readonly string[];
 
   private constructor(o: {
     client: CoordinatorClient;
+    plugins: Plugins;
     local?: LocalCluster;
-    deaths?: Deaths;
+    deaths?: WorkerDeaths;
+    baseDir: string;
     warn: (message: string) => void;
   }) {
     this.#client = o.client;
     this.#local = o.local;
-    this.#deaths = o.deaths ?? new Deaths();
+    this.#deaths = o.deaths ?? new WorkerDeaths();
+    this.#baseDirs = [o.baseDir];
     this.#warn = o.warn;
+    this.#plugins = o.plugins;
   }
 
   /**
    * Starts a coordinator, PS nodes and workers as processes on this machine's loopback.
    *
    * @throws {RangeError} impossible numbers
-   * @throws {UserError} a process did not start: which, and what it said
+   * @throws {UserError} a process did not start: which, and what it said; a plugin file cannot be loaded
    */
   static async local({ ps = 2, workers = 2, onWarning, ...options }: LocalOptions = {}): Promise<Cluster> {
     const warn = onWarning ?? emitWarning;
-    const deaths = new Deaths();
+    const plugins = await loadPlugins(options.plugins ?? []);
+    const deaths = new WorkerDeaths();
+    const { baseDir = process.cwd() } = options;
     const onDeath = (death: Death) => {
       warn(deathText(death));
       deaths.add(death);
     };
     const local = await LocalCluster.start({ ...options, ps, workers, onDeath });
     try {
-      return new Cluster({ client: await connectTo(local.address), local, deaths, warn });
+      return new Cluster({ client: await connectTo(local.address), plugins, local, deaths, baseDir, warn });
     } catch (error) {
       await local.stop();
       throw error;
@@ -78,8 +92,12 @@ export class Cluster {
    * @param address of its coordinator, ws://host:port or wss://host
    * @throws {ClusterError} COORDINATOR_UNAVAILABLE, PROTOCOL_VERSION, TIMEOUT
    */
-  static async connect(address: string, { onWarning = emitWarning }: ConnectOptions = {}): Promise<Cluster> {
-    return new Cluster({ client: await connectTo(address), warn: onWarning });
+  static async connect(
+    address: string,
+    { onWarning = emitWarning, plugins: files = [], baseDir = process.cwd() }: ConnectOptions = {},
+  ): Promise<Cluster> {
+    const plugins = await loadPlugins(files);
+    return new Cluster({ client: await connectTo(address), plugins, baseDir, warn: onWarning });
   }
 
   /** Of the coordinator. */
@@ -97,32 +115,70 @@ export class Cluster {
   }
 
   /**
+   * Opens tables by themselves, for algorithms that are no neural net: pull, push, set and get by key.
+   *
+   * @throws {TypeError | RangeError} a table that makes no sense: which, and the remedy
+   * @throws {ClusterError} PARTITION_UNAVAILABLE; BAD_JOB: a PS node has not loaded the plugin of an update
+   * @example
+   * const tables = await cluster.tables({ weights: { dim: 1, optimizer: ftrl({ l1: 1 }) } });
+   * const weights = await tables.weights.pull(keys);
+   * await tables.weights.push(keys, gradients);
+   */
+  tables<Name extends string>(
+    tables: Readonly<Record<Name, PlainTableOptions>>,
+    options: TablesOptions = {},
+  ): Promise<Tables<Name>> {
+    return openTables({ tables, options, client: this.#client, name: CLIENT_NAME, dialer, clock: realClock });
+  }
+
+  /**
    * Trains a job to its end and evaluates it on the held-out rows.
    *
    * @throws {ClusterError} JOB_FAILED, JOB_STOPPED (by `signal` too), NO_WORKERS, COORDINATOR_UNAVAILABLE, …
    * @throws {TypeError | RangeError} the job does not make sense: where, and the remedy
    */
   async train(definition: JobDefinition, options: TrainOptions = {}): Promise<Run> {
-    options.signal?.throwIfAborted();
-    const deadBefore = this.#deaths.workers;
-    const { workers } = await this.status();
-    const workersMin = options.workersMin ?? Math.max(1, workers.length);
-    // tfjs takes a second to load, and whoever looks at a cluster's status has no use for it.
-    const { manifestOf } = await import("@volary/core/model");
-    const { manifest, denseWeights, warnings } = await withoutGreeting(() => manifestOf(definition, { workersMin }));
-    warnings.forEach((warning) => this.#warn(`job "${manifest.name}": ${warning}`));
-    const { job, map } = await this.#client.submit(manifest);
-    let ps: PsLinks | undefined;
-    try {
-      ps = await openPsLinks({ job, map, name: CLIENT_NAME, dialer });
-      await writeDense(ps.tables, manifest.model.variables, denseWeights);
-      const status = await this.#runJob(job, manifest, { ...options, workersEver: deadBefore + workers.length });
-      return new Run({ manifest, status, client: this.#client, ps });
-    } catch (error) {
-      ps?.close();
-      this.#client.closeJob(job);
-      throw error;
-    }
+    return this.#train({
+      options,
+      prepare: async (workersMin) => {
+        // tfjs takes a second to load, and whoever looks at a cluster's status has no use for it.
+        const { manifestOf } = await import("@volary/core/model");
+        return { ...(await manifestOf(definition, { workersMin, plugins: this.#plugins })), close: async () => {} };
+      },
+    });
+  }
+
+  /**
+   * Trains a model, as `model.fit` of tfjs does, but on this cluster. The model itself is left as it is: the trained
+   * one is the run's.
+   *
+   * Embeddings may be Volary's or tfjs's own, whose rows become tables. Inputs take the fields, or arrays, of their
+   * names. A model that was compiled is trained with its optimizer, loss and metrics, unless `compile` says otherwise.
+   *
+   * @throws {ClusterError} JOB_FAILED, JOB_STOPPED (by `signal` too), NO_WORKERS, COORDINATOR_UNAVAILABLE, …
+   * @throws {TypeError | RangeError} model, data and options do not fit each other: where, and the remedy
+   * @example
+   * model.compile({ optimizer: "adam", loss: "binaryCrossentropy" });
+   * const run = await cluster.fit(model, { x: { user, item }, y: clicked }, { epochs: 5, batchSize: 4096 });
+   * const { values } = await run.predict({ user: [7n], item: [12n] });
+   */
+  async fit<const Fields extends string, const Held extends string = Fields>(
+    model: LayersModel,
+    data: FitData<Fields>,
+    options: FitOptions<Held> & SameFields<NoInfer<Fields>, Held> = {},
+  ): Promise<Run> {
+    return this.#train({
+      options,
+      model,
+      prepare: async (workersMin) => {
+        const { fitJob } = await import("./fit-job.ts");
+        const where = this.#local ? "local" : "remote";
+        const host = this.#local
+          ? hostAsFiles
+          : (tables: readonly ColumnTable[]) => hostOverHttp(tables, { coordinator: this.address });
+        return fitJob({ model, data, options, workersMin, plugins: this.#plugins, where, host });
+      },
+    });
   }
 
   /** Leaves the cluster; ends it if it is a local one. */
@@ -136,75 +192,48 @@ export class Cluster {
     this.#local?.kill();
   }
 
-  /**
-   * Runs a submitted job and resolves with its last status, if it is a good one.
-   *
-   * @param options.workersEver the workers there are, and the local ones that had died before
-   */
-  async #runJob(
-    job: number,
-    manifest: JobManifest,
-    options: TrainOptions & { workersEver: number },
-  ): Promise<JobStatus> {
-    const { onStatus, onCluster, signal, workersEver } = options;
-    const client = this.#client;
-    const stopPolling = onCluster ? pollStatus(client, onCluster) : () => {};
-    let phase: JobStatus["phase"] = "preparing";
-    let stopListening = () => {};
-    const watching = new Promise<JobStatus>((resolve, reject) => {
-      client.watch(job, {
-        onStatus: (status) => {
-          phase = status.phase;
-          onStatus?.(status);
-          if (isOver(status)) resolve(status);
-        },
-        onError: reject,
-      });
-      if (!this.#local) return;
-      // Nothing restarts a local worker: a job that still waits for it would wait forever.
-      stopListening = this.#deaths.listen((deadWorkers) => {
-        const left = workersEver - deadWorkers;
-        if (left >= manifest.workersMin || (phase !== "preparing" && phase !== "waiting")) return;
-        const message = `job "${manifest.name}" needs ${manifest.workersMin} workers to start and ${left} are left`;
-        reject(new ClusterError("NO_WORKERS", message));
-      });
-    });
-    const stopJob = () => client.stopJob(job);
-    signal?.addEventListener("abort", stopJob);
+  async #train(o: {
+    options: TrainOptions;
+    model?: LayersModel;
+    prepare: (workersMin: number) => Promise<PreparedJob & { close(): Promise<void> }>;
+  }): Promise<Run> {
+    o.options.signal?.throwIfAborted();
+    const deadBefore = this.#deaths.workers;
+    const { workers } = await this.status();
+    const prepared = await withoutGreeting(() => o.prepare(o.options.workersMin ?? Math.max(1, workers.length)));
+    let ps: PsLinks | undefined;
+    let job: number | undefined;
     try {
-      signal?.throwIfAborted();
-      client.runJob(job);
-      return mustBeDone(await watching, this.address);
-    } finally {
-      signal?.removeEventListener("abort", stopJob);
-      stopPolling();
-      stopListening();
-      client.unwatch(job);
+      const { fittedData } = await import("./fitted-data.ts");
+      const baseDirs = this.#baseDirs;
+      const manifest = { ...prepared.manifest, data: await fittedData(prepared.manifest.data, { baseDirs }) };
+      prepared.warnings.forEach((warning) => this.#warn(`job "${manifest.name}": ${warning}`));
+      o.options.onSummary?.(prepared.summary);
+      const submitted = await this.#client.submit(manifest);
+      job = submitted.job;
+      ps = await openPsLinks({ ...submitted, name: CLIENT_NAME, dialer });
+      await writeDense(ps.tables, manifest.model.variables, prepared.denseWeights);
+      await writeTableRows(ps.tables, manifest, prepared.tableRows);
+      const history = new RunHistory();
+      const ever = deadBefore + workers.length;
+      const status = await runToEnd({
+        job,
+        manifest,
+        client: this.#client,
+        options: o.options,
+        history,
+        model: o.model,
+        workers: this.#local ? { deaths: this.#deaths, ever } : undefined,
+      });
+      const plugins = this.#plugins;
+      const client = this.#client;
+      return new Run({ manifest, status, history, client, ps, plugins, baseDirs, onClose: () => prepared.close() });
+    } catch (error) {
+      ps?.close();
+      if (job !== undefined) this.#client.closeJob(job);
+      await prepared.close();
+      throw error;
     }
-  }
-}
-
-/** Counts the workers of a local cluster that died, for whoever listens. */
-class Deaths {
-  readonly #listeners = new Set<(deadWorkers: number) => void>();
-  #workers = 0;
-
-  /** How many have died so far. */
-  get workers(): number {
-    return this.#workers;
-  }
-
-  add({ role }: Death): void {
-    if (role !== "worker") return;
-    this.#workers++;
-    for (const listener of this.#listeners) listener(this.#workers);
-  }
-
-  /** Tells at once what has happened so far; the returned function ends the listening. */
-  listen(listener: (deadWorkers: number) => void): () => void {
-    this.#listeners.add(listener);
-    listener(this.#workers);
-    return () => this.#listeners.delete(listener);
   }
 }
 
@@ -219,36 +248,3 @@ async function connectTo(address: string): Promise<CoordinatorClient> {
 }
 
 const emitWarning = (message: string): void => process.emitWarning(message, "VolaryWarning");
-
-const isOver = ({ phase }: JobStatus): boolean => phase === "done" || phase === "failed" || phase === "stopped";
-
-function mustBeDone(status: JobStatus, address: string): JobStatus {
-  const { phase, name, job, message } = status;
-  if (phase === "done") return status;
-  const code = phase === "stopped" ? "JOB_STOPPED" : "JOB_FAILED";
-  const where = `job "${name}" (number ${job} at ${address})`;
-  throw new ClusterError(
-    code,
-    `${where} ${phase === "stopped" ? "was stopped" : "failed"}: ${message ?? "no reason given"}`,
-  );
-}
-
-/** Asks for the cluster's status over and over; the returned function ends that. */
-function pollStatus(client: CoordinatorClient, onCluster: (status: ClusterStatus) => void): () => void {
-  let isOn = true;
-  let cancel = () => {};
-  const ask = async (): Promise<void> => {
-    try {
-      const status = await client.status();
-      if (isOn) onCluster(status);
-    } catch {
-      // The job's watcher hears of a lost coordinator, too.
-    }
-    if (isOn) cancel = realClock.after(CLUSTER_STATUS_EVERY_MS, () => void ask());
-  };
-  void ask();
-  return () => {
-    isOn = false;
-    cancel();
-  };
-}

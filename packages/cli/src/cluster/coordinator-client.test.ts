@@ -1,3 +1,4 @@
+import type { JobManifest } from "@volary/core/job";
 import type { Clock, Control, Link, LinkEvents } from "@volary/core/wire";
 import { expect, test } from "vitest";
 import { CoordinatorClient } from "./coordinator-client.ts";
@@ -69,6 +70,16 @@ test("an error about a watched job goes to its watcher, whatever request waits",
   link.say({ type: "status", status: empty });
   expect(errors).toEqual(["UNKNOWN_JOB"]);
   expect(await status).toEqual(empty);
+});
+
+test("a job that a PS node cannot open rejects its submission, whose number the client never heard", async () => {
+  const { link, client } = open();
+  client.watch(5, { onStatus: () => {}, onError: () => {} });
+  const submitted = client.submit({} as JobManifest);
+  await settled();
+  link.say({ type: "error", code: "UNKNOWN_JOB", message: "about another job", job: 5 });
+  link.say({ type: "error", code: "BAD_JOB", message: "PS node ps-1: no plugin", job: 6 });
+  await expect(submitted).rejects.toMatchObject({ code: "BAD_JOB", message: "PS node ps-1: no plugin" });
 });
 
 test("a request that is not answered in time is rejected, and the next one asked", async () => {

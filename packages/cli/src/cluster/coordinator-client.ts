@@ -97,6 +97,11 @@ export class CoordinatorClient {
     this.#link.sendControl({ type: "run-job", job });
   }
 
+  /** Ends training after the step under way; the job is evaluated and done. */
+  finishJob(job: number, reason: string): void {
+    this.#link.sendControl({ type: "finish-job", job, reason });
+  }
+
   stopJob(job: number): void {
     this.#link.sendControl({ type: "stop-job", job });
   }
@@ -145,11 +150,15 @@ export class CoordinatorClient {
     // else: the late answer to a request that was given up
   }
 
-  /** An error is about the request that waits, or a job we watch. */
+  /**
+   * An error is about the request that waits, or a job we watch. A submission that is refused late has a job number
+   * that its client has not heard of.
+   */
   #onError({ code, message, job }: ControlOf<"error">): void {
     const error = new ClusterError(code as ClusterErrorCode, message);
     const waiting = this.#waiting;
-    if (waiting && waiting.job === job) {
+    const isRefusal = waiting?.type === "submitted" && job !== undefined && !this.#watchers.has(job);
+    if (waiting && (waiting.job === job || isRefusal)) {
       this.#waiting = undefined;
       waiting.reject(error);
     } else if (job !== undefined) {

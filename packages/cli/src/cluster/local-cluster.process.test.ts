@@ -93,7 +93,7 @@ test("Cluster.local() runs what was asked for, tells of a death, and stop() ends
 });
 
 test("a cluster whose worker cannot start says why", async () => {
-  const starting = Cluster.local({ ps: 1, workers: 1, device: "no-such-device" });
+  const starting = Cluster.local({ ps: 1, workers: 1, device: "no-such-device" as "cpu" });
   await expect(starting).rejects.toThrow(
     /^worker-1 ended \(exit code 2\) before it was ready: .*'no-such-device' is invalid/,
   );

@@ -4,6 +4,8 @@
  */
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { DeviceName } from "@volary/node-worker";
+import { pluginPath, type PluginFile } from "../plugin-file.ts";
 import { ChildRole, type ChildRoleOptions, type Ending, type LogEntry, type RoleName } from "./child-role.ts";
 
 export interface LocalClusterOptions {
@@ -12,11 +14,13 @@ export interface LocalClusterOptions {
   /** At least 1. */
   workers: number;
   /** Device of every worker: "auto" unless said otherwise. */
-  device?: string | undefined;
+  device?: DeviceName | "auto" | undefined;
   /** Where relative data paths and npm data packages are looked for; this process's folder unless said otherwise. */
   baseDir?: string | undefined;
   /** Seed of random delays of every message that a worker sends or gets; for tests. */
   delayMessages?: number | undefined;
+  /** Plugin files that every PS node and worker loads. */
+  plugins?: readonly PluginFile[] | undefined;
   /** Of the coordinator; a free one unless said otherwise. */
   port?: number | undefined;
   /** Every line that a process of the cluster prints. */
@@ -75,7 +79,7 @@ export class LocalCluster {
     try {
       signal?.throwIfAborted();
       const { address } = await spawn("coordinator", "coordinator", ["--host", HOST, "--port", String(port)]);
-      const to = ["--coordinator", address, "--host", HOST];
+      const to = ["--coordinator", address, "--host", HOST, ...pluginArgs(options)];
       const own = ["--device", options.device ?? "auto", "--base-dir", options.baseDir ?? process.cwd()];
       await Promise.all(names("ps", ps).map((name) => spawn("ps", name, [...to, "--name", name])));
       await Promise.all(
@@ -152,6 +156,9 @@ function childOptions(of: {
     log: options.log,
   };
 }
+
+const pluginArgs = ({ plugins = [] }: LocalClusterOptions): string[] =>
+  plugins.flatMap((file) => ["--plugin", pluginPath(file)]);
 
 /** A seed of its own for each worker. */
 const delaysOf = ({ delayMessages }: LocalClusterOptions, worker: number): string[] =>

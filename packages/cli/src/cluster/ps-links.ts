@@ -6,10 +6,16 @@
 import { Requests, TableClient } from "@volary/core/client";
 import { ClusterError } from "@volary/core/errors";
 import type { PartitionMap } from "@volary/core/partition";
+import { pullCommitted, type StepRows } from "@volary/core/training";
 import type { Dialer, Link } from "@volary/core/wire";
 
 export interface PsLinks {
   readonly tables: TableClient;
+  readonly map: PartitionMap;
+  /** Of the nodes that own rows. */
+  readonly nodes: readonly number[];
+  /** Fills a batch's rows, planned for `map` and `nodes`, with what is committed. */
+  pull(rows: StepRows): Promise<void>;
   close(): void;
 }
 
@@ -46,7 +52,14 @@ export async function openPsLinks(o: {
     close();
     throw failed.reason;
   }
-  return { tables: new TableClient({ job, map, requests, link: linkOf }), close };
+  const nodes = [...links.keys()].toSorted((a, b) => a - b);
+  return {
+    tables: new TableClient({ job, map, requests, link: linkOf }),
+    map,
+    nodes,
+    pull: (rows) => pullCommitted(rows, { job, nodes, requests, link: linkOf }),
+    close,
+  };
 }
 
 function listen(link: Link, requests: Requests, onGone: (reason: string) => void): void {

@@ -1,36 +1,74 @@
 /**
  * A job that has been trained and evaluated. Its rows lie on the PS nodes until it is closed, so that they can be
- * saved and looked at.
+ * saved, looked at and predicted with.
  */
 import type { ExportedRows } from "@volary/core/client";
+import type { Batch, DataSpec } from "@volary/core/data";
 import type { JobManifest } from "@volary/core/job";
 import { LIMITS } from "@volary/core/limits";
-import { readDense } from "@volary/core/training";
-import type { JobStatus } from "@volary/core/wire";
+import type { LayersModel } from "@volary/core/model";
+import type { Plugins } from "@volary/core/plugin";
+import { readDense, RowPlanner, type StepRows } from "@volary/core/training";
+import type { JobStatus, StepNews, ValidationNews } from "@volary/core/wire";
+import type { DeviceName } from "@volary/node-worker";
 import { setTimeout as delay } from "node:timers/promises";
+import type { ArrayData } from "../scoring/array-table.ts";
 import type { Commits, CoordinatorClient } from "./coordinator-client.ts";
 import type { PsLinks } from "./ps-links.ts";
+import type { History, RunHistory } from "./run-history.ts";
+import type { ColumnArrays } from "../scoring/scored-data.ts";
+import type { Predictions, TrainedRows } from "../scoring/scored-rows.ts";
 import { saveModel, type SavedSize } from "../saved-model/saved-model.ts";
+
+export interface ScoreOptions {
+  /** Of this process: the first that works, unless said otherwise. */
+  device?: DeviceName | undefined;
+}
+
+export interface RunOptions {
+  manifest: JobManifest;
+  status: JobStatus;
+  history: RunHistory;
+  client: CoordinatorClient;
+  ps: PsLinks;
+  plugins: Plugins;
+  baseDirs: readonly string[];
+  /** Takes away what was hosted for the job. */
+  onClose: () => Promise<void>;
+}
 
 export class Run {
   readonly job: number;
   readonly manifest: JobManifest;
   /** The coordinator's last word. */
   readonly status: JobStatus;
-  readonly #client: CoordinatorClient;
-  readonly #ps: PsLinks;
+  readonly #o: RunOptions;
 
-  constructor(o: { manifest: JobManifest; status: JobStatus; client: CoordinatorClient; ps: PsLinks }) {
+  constructor(o: RunOptions) {
     this.job = o.status.job;
     this.manifest = o.manifest;
     this.status = o.status;
-    this.#client = o.client;
-    this.#ps = o.ps;
+    this.#o = o;
   }
 
   /** Of the held-out rows; empty when there are none. */
   get metrics(): Record<string, number> {
     return this.status.metrics ?? {};
+  }
+
+  /** Loss and validation metrics of each epoch, as tfjs's `History`. */
+  get history(): History {
+    return this.#o.history.byEpoch;
+  }
+
+  /** The training loss of every step. */
+  get steps(): readonly StepNews[] {
+    return this.#o.history.steps;
+  }
+
+  /** Every evaluation of the held-out rows with the step after which it was; the last one is `metrics`. */
+  get validations(): readonly ValidationNews[] {
+    return this.#o.history.validations;
   }
 
   get trainSeconds(): number {
@@ -42,10 +80,61 @@ export class Run {
     return trainSeconds > 0 ? samples / trainSeconds : 0;
   }
 
+  /**
+   * The job's metrics and its loss: of the held-out rows, or of all rows of other data, which is read and scored in
+   * this process.
+   *
+   * @param data as what the job was trained on: files, or arrays by column
+   * @throws {ClusterError} BAD_DATA, PARTITION_UNAVAILABLE
+   */
+  async evaluate(data?: DataSpec | ArrayData, options: ScoreOptions = {}): Promise<Record<string, number>> {
+    if (data === undefined) return this.metrics;
+    const [{ evaluateRows }, { openForEvaluation }] = await Promise.all([
+      import("../scoring/scored-rows.ts"),
+      import("../scoring/scored-data.ts"),
+    ]);
+    const dataset = await openForEvaluation(this.manifest, data, this.#o);
+    try {
+      return await evaluateRows(await this.#trained(options), dataset);
+    } finally {
+      await dataset.close();
+    }
+  }
+
+  /**
+   * What the model says of rows, computed in this process from the rows of the PS nodes.
+   *
+   * @param data files, or arrays by column; labels are not needed
+   * @throws {ClusterError} BAD_DATA, PARTITION_UNAVAILABLE
+   * @example const { values } = await run.predict({ user: [7n, 8n], item: ["a", "b"] });
+   */
+  async predict(data: DataSpec | ColumnArrays, options: ScoreOptions = {}): Promise<Predictions> {
+    const [{ predictRows }, { openForPrediction }] = await Promise.all([
+      import("../scoring/scored-rows.ts"),
+      import("../scoring/scored-data.ts"),
+    ]);
+    const dataset = await openForPrediction(this.manifest, data, this.#o);
+    try {
+      return await predictRows(await this.#trained(options), dataset);
+    } finally {
+      await dataset.close();
+    }
+  }
+
+  /**
+   * The trained model as tfjs has it. The caller disposes it.
+   *
+   * @throws {TypeError} it has embedding tables, whose rows no tfjs model can hold
+   */
+  async model(): Promise<LayersModel> {
+    const { trainedModel } = await import("@volary/core/model");
+    return trainedModel(this.manifest, await this.denseWeights());
+  }
+
   /** Rows and bytes on the cluster's PS nodes, of all its jobs. Nodes report them twice a second, so it waits that long. */
   async usage(): Promise<{ rows: number; bytes: number }> {
     await delay(2 * LIMITS.heartbeatEveryMs);
-    const { nodes } = await this.#client.status();
+    const { nodes } = await this.#o.client.status();
     return {
       rows: nodes.reduce((sum, node) => sum + node.rows, 0),
       bytes: nodes.reduce((sum, node) => sum + node.bytes, 0),
@@ -54,7 +143,7 @@ export class Run {
 
   /** Which attempt each step was committed under, and the members of each term. */
   commits(): Promise<Commits> {
-    return this.#client.commits(this.job);
+    return this.#o.client.commits(this.job);
   }
 
   /**
@@ -65,14 +154,14 @@ export class Run {
    */
   rowsOf(table: string): AsyncGenerator<ExportedRows> {
     const spec = this.manifest.tables.find(({ name }) => name === table);
-    if (spec) return this.#ps.tables.export(spec);
+    if (spec) return this.#o.ps.tables.export(spec);
     const names = this.manifest.tables.map(({ name }) => `"${name}"`).join(", ");
     throw new RangeError(`job "${this.manifest.name}" has no table "${table}"; its tables are ${names || "none"}`);
   }
 
   /** The dense weights: float32, all variables in order; the caller owns it. */
   denseWeights(): Promise<Float32Array> {
-    return readDense(this.#ps.tables, this.manifest.model.variables);
+    return readDense(this.#o.ps.tables, this.manifest.model.variables);
   }
 
   /** Saves the model to a folder, over one that lies there. */
@@ -81,13 +170,25 @@ export class Run {
       manifest: this.manifest,
       metrics: this.metrics,
       dense: await this.denseWeights(),
-      rowsOf: (table) => this.#ps.tables.export(table),
+      rowsOf: (table) => this.#o.ps.tables.export(table),
     });
   }
 
-  /** Gives the job's rows up. */
+  /** Gives the job's rows up, and what was hosted for it. */
   close(): void {
-    this.#ps.close();
-    this.#client.closeJob(this.job);
+    this.#o.ps.close();
+    this.#o.client.closeJob(this.job);
+    this.#o.onClose().catch(() => {});
+  }
+
+  async #trained({ device }: ScoreOptions): Promise<TrainedRows> {
+    const { ps, plugins } = this.#o;
+    const planner = new RowPlanner({ manifest: this.manifest, map: ps.map, nodes: ps.nodes });
+    const rowsOf = async (batch: Batch): Promise<StepRows> => {
+      const rows = planner.rowsOf(batch);
+      await ps.pull(rows);
+      return rows;
+    };
+    return { manifest: this.manifest, plugins, dense: await this.denseWeights(), rowsOf, device };
   }
 }

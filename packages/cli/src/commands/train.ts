@@ -4,20 +4,25 @@ import type { DeviceName } from "@volary/node-worker";
 import { Command, Option } from "commander";
 import { Cluster } from "../cluster/cluster.ts";
 import { bytesText, grouped } from "../screen/figures.ts";
+import { realClock } from "../cluster/dialer.ts";
 import { interruptible } from "../cluster/interrupt.ts";
 import { fileLog, logText, type LogSink } from "../screen/log-sinks.ts";
-import { addressOf, countOf, deviceOption, example } from "../options.ts";
+import { addressOf, countOf, deviceOption, example, pluginOption } from "../options.ts";
+import { openRunRecorder } from "../report/run-recorder.ts";
 import { progressScreen, type ProgressScreen } from "../screen/progress-screen.ts";
 import type { Run } from "../cluster/run.ts";
 import { prepareFolder, type SavedSize } from "../saved-model/saved-model.ts";
-import { UserError } from "../user-error.ts";
+import { messageOf, UserError } from "../user-error.ts";
 
 interface Options {
   ps: number;
   workers: number;
   device: DeviceName | "auto";
   coordinator?: string;
+  plugin?: string[];
   save?: string;
+  report?: string;
+  tensorboard?: string;
   json?: true;
   verbose?: true;
 }
@@ -34,7 +39,10 @@ export function trainCommand(): Command {
         .argParser(addressOf)
         .conflicts(["ps", "workers", "device"]),
     )
+    .addOption(pluginOption("training functions, server updates or layers that the job names"))
     .option("--save <folder>", "where the model is saved (default: runs/ and the job's name)")
+    .option("--report <file>", "where the report of the run is written (default: report.html beside the model)")
+    .option("--tensorboard <folder>", "also write an event file for TensorBoard there")
     .option("--json", "end with one JSON object on stdout, and nothing else there")
     .option("--verbose", "show what every process says")
     .addHelpText("after", example("volary train job.ts --workers 4 --save models/late-flights"))
@@ -47,23 +55,41 @@ async function run(file: string, options: Options): Promise<void> {
   const folder = options.save ?? path.join("runs", folderName(job.name));
   await prepareFolder(folder);
   const screen = progressScreen();
+  const recorder = await openRunRecorder({
+    reportFile: options.report ?? path.join(folder, "report.html"),
+    tensorboard: options.tensorboard,
+    clock: realClock,
+    now: Date.now,
+    onWarning: (message) => screen.note(message),
+  });
   const log = await openLog({ folder, options, screen });
   let cluster: Cluster | undefined;
   try {
     await interruptible(
       async (signal) => {
         cluster = await openCluster({ file, options, log, screen, signal });
-        const { onStatus, onCluster } = screen;
-        const run = await cluster.train(job, { onStatus, onCluster, signal });
+        const run = await cluster.train(job, {
+          onStatus: (status) => (recorder.onStatus(status), screen.onStatus(status)),
+          onCluster: (status) => (recorder.onCluster(status), screen.onCluster(status)),
+          onSummary: (summary) => screen.note(summary),
+          signal,
+        });
         try {
           screen.end(run.status);
-          report(run, await run.save(folder), options);
+          const saved = await run.save(folder);
+          const reportFile = await recorder.finish({ manifest: run.manifest, folder });
+          report({ run, saved, reportFile, options });
         } finally {
           run.close();
         }
       },
       { kill: () => cluster?.kill() },
     );
+  } catch (error) {
+    screen.end();
+    const reportFile = await recorder.finish({ failure: messageOf(error) });
+    if (reportFile !== undefined) screen.note(reportLine(reportFile));
+    throw error;
   } finally {
     screen.end();
     await cluster?.stop();
@@ -78,12 +104,12 @@ function openCluster(o: {
   screen: ProgressScreen;
   signal: AbortSignal;
 }): Promise<Cluster> {
-  const { coordinator, ps, workers, device } = o.options;
+  const { coordinator, ps, workers, device, plugin: plugins } = o.options;
   const onWarning = (message: string) => o.screen.note(message);
-  if (coordinator !== undefined) return Cluster.connect(coordinator, { onWarning });
-  o.screen.note(`starting a cluster of ${ps} PS and ${workers} workers on this machine`);
   const baseDir = path.dirname(path.resolve(o.file));
-  return Cluster.local({ ps, workers, device, baseDir, onWarning, log: o.log?.write, signal: o.signal });
+  if (coordinator !== undefined) return Cluster.connect(coordinator, { onWarning, plugins, baseDir });
+  o.screen.note(`starting a cluster of ${ps} PS and ${workers} workers on this machine`);
+  return Cluster.local({ ps, workers, device, baseDir, plugins, onWarning, log: o.log?.write, signal: o.signal });
 }
 
 /** A cluster of our own has much to say: to the terminal, or to a file beside the model. */
@@ -93,17 +119,21 @@ async function openLog(o: { folder: string; options: Options; screen: ProgressSc
   return fileLog(path.join(o.folder, "cluster.log"));
 }
 
-function report(run: Run, saved: SavedSize, { json }: Options): void {
+function report(o: { run: Run; saved: SavedSize; reportFile: string | undefined; options: Options }): void {
+  const { run, saved, reportFile, options } = o;
   const { metrics, trainSeconds, samplesPerSecond } = run;
   const { folder, rows, bytes } = saved;
-  if (json) {
+  if (options.json) {
     const { name, phase, samples, testRows } = run.status;
     const figures = { job: name, phase, metrics, testRows, samples, trainSeconds, samplesPerSecond };
-    console.log(JSON.stringify({ ...figures, saved: { folder, rows, bytes } }));
-  } else {
-    console.error(`  saved     ${folder} (${grouped(rows)} rows, ${bytesText(bytes)})`);
+    console.log(JSON.stringify({ ...figures, saved: { folder, rows, bytes }, report: reportFile }));
+    return;
   }
+  console.error(`  saved     ${folder} (${grouped(rows)} rows, ${bytesText(bytes)})`);
+  if (reportFile !== undefined) console.error(reportLine(reportFile));
 }
+
+const reportLine = (file: string): string => `  report    ${file}`;
 
 /** A job's name as that of a folder. */
 function folderName(job: string): string {

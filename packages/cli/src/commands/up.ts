@@ -4,7 +4,7 @@ import type { LogEntry } from "../cluster/child-role.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import { interruptible, untilAborted } from "../cluster/interrupt.ts";
 import { logText } from "../screen/log-sinks.ts";
-import { baseDirOption, countOf, deviceOption, example, PORT, portOf } from "../options.ts";
+import { baseDirOption, countOf, deviceOption, example, pluginOption, PORT, portOf } from "../options.ts";
 import type { DeviceName } from "@volary/node-worker";
 
 interface Options {
@@ -13,6 +13,7 @@ interface Options {
   port: number;
   device: DeviceName | "auto";
   baseDir?: string;
+  plugin?: string[];
   json?: true;
   verbose?: true;
 }
@@ -25,19 +26,20 @@ export function upCommand(): Command {
     .option("--port <port>", "port of the coordinator; 0 takes a free one", portOf, PORT)
     .addOption(deviceOption())
     .addOption(baseDirOption())
+    .addOption(pluginOption("server updates, training functions or layers"))
     .option("--json", "print its address and processes as one JSON object")
     .option("--verbose", "show what every process says")
     .addHelpText("after", example("volary up --workers 4", "volary train job.ts --coordinator ws://127.0.0.1:7171"))
     .action(run);
 }
 
-async function run({ ps, workers, port, device, baseDir, json, verbose }: Options): Promise<void> {
+async function run({ ps, workers, port, device, baseDir, plugin, json, verbose }: Options): Promise<void> {
   let cluster: Cluster | undefined;
   await interruptible(
     async (signal) => {
       const log = verbose ? (entry: LogEntry) => console.error(logText(entry)) : undefined;
       const onWarning = (message: string) => console.error(message);
-      cluster = await Cluster.local({ ps, workers, port, device, baseDir, log, signal, onWarning });
+      cluster = await Cluster.local({ ps, workers, port, device, baseDir, plugins: plugin, log, signal, onWarning });
       const { address, processes } = cluster;
       if (json) console.log(JSON.stringify({ address, processes }));
       else

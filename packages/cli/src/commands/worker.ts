@@ -11,10 +11,12 @@ import {
   example,
   hostOption,
   machineOption,
+  pluginOption,
   portOf,
 } from "../options.ts";
 import { realClock } from "../cluster/dialer.ts";
 import { runRole, type RoleLog } from "../cluster/role-process.ts";
+import { loadPlugins } from "../plugin-file.ts";
 
 interface Options {
   coordinator: string;
@@ -23,6 +25,7 @@ interface Options {
   name?: string;
   device: DeviceName | "auto";
   baseDir?: string;
+  plugin?: string[];
   delayMessages?: number;
   machine?: true;
 }
@@ -36,6 +39,7 @@ export function workerCommand(): Command {
     .option("--name <name>", "name in the cluster (default: the host's name and the process's number)")
     .addOption(deviceOption())
     .addOption(baseDirOption())
+    .addOption(pluginOption("training functions or layers"))
     .addOption(delayOption())
     .addOption(machineOption())
     .addHelpText("after", example("volary worker --coordinator ws://10.0.0.1:7171 --host 10.0.0.3 --device cuda"))
@@ -50,6 +54,7 @@ async function run(options: Options): Promise<void> {
     name = `${hostname()}-${process.pid}`,
     device,
     baseDir,
+    plugin = [],
     delayMessages,
     machine,
   } = options;
@@ -66,6 +71,7 @@ async function run(options: Options): Promise<void> {
         name,
         baseDirs: [...(baseDir === undefined ? [] : [baseDir]), process.cwd()],
         log,
+        plugins: await loadPlugins(plugin),
         ...(device === "auto" ? {} : { device }),
         ...(delayMessages === undefined ? {} : { throughLink: await delays(delayMessages, log) }),
       });

@@ -1,21 +1,23 @@
 /**
- * The rows of a saved model by key, and predictions with them. A key whose row was never trained has its initial
- * value, as on a PS.
+ * The rows of a saved model by key, and predictions with them. The saved rows answer for a PS that has one partition,
+ * so batches are gathered by the code that training uses. A key whose row was never trained has its initial value.
  */
 import type { Batch } from "@volary/core/data";
-import type { EmbeddingUse } from "@volary/core/job";
-import { initializerOf, KeyIndex, type Initializer } from "@volary/core/partition";
-import type { GradientModel } from "@volary/core/training";
+import type { JobManifest } from "@volary/core/job";
+import { initializerOf, KeyIndex, type Initializer, type PartitionMap } from "@volary/core/partition";
+import { RowPlanner, type GradientModel, type StepRows } from "@volary/core/training";
 import type { SavedModel } from "./saved-model.ts";
 
 /** One table of a saved model, ready to be read. */
 interface TableRows {
+  readonly dim: number;
   readonly index: KeyIndex;
   readonly rows: Float32Array;
   readonly initializer: Initializer;
 }
 
-export type RowLookup = ReadonlyMap<string, TableRows>;
+/** By the table's number. */
+export type RowLookup = ReadonlyMap<number, TableRows>;
 
 export function rowLookup({ manifest, tables }: SavedModel): RowLookup {
   return new Map(
@@ -25,7 +27,7 @@ export function rowLookup({ manifest, tables }: SavedModel): RowLookup {
       const index = new KeyIndex();
       for (let i = 0; i < words.length; i += 2) index.insert(words[i]!, words[i + 1]!);
       const initializer = initializerOf(table.initializer, { seed: manifest.seed, table: table.id });
-      return [table.name, { index, rows, initializer }];
+      return [table.id, { dim: table.dim, index, rows, initializer }];
     }),
   );
 }
@@ -34,7 +36,7 @@ export function rowLookup({ manifest, tables }: SavedModel): RowLookup {
  * Predicts the samples of a batch.
  *
  * @param model the tower, with the saved dense weights
- * @returns float32, shape [B]
+ * @returns float32, shape [B, O]
  */
 export async function predictRows(o: {
   saved: SavedModel;
@@ -42,40 +44,45 @@ export async function predictRows(o: {
   model: GradientModel;
   batch: Batch;
 }): Promise<Float32Array> {
-  const { embeddings, numbers } = o.saved.manifest.model;
-  const { samples } = o.batch;
-  return o.model.predict({
-    samples,
-    rows: packRows({ embeddings, lookup: o.lookup, batch: o.batch }),
-    numbers: packNumbers({ fields: numbers.map(({ field }) => field), batch: o.batch }),
-  });
+  const rows = savedRows({ manifest: o.saved.manifest, lookup: o.lookup, batch: o.batch });
+  const { numbers, masks } = rows;
+  return o.model.predict({ samples: o.batch.samples, rows: rows.gather(), numbers, masks });
 }
 
-/** The rows of every sample side by side: float32, shape [B, E], E = Σ dims of the uses. */
-export function packRows(o: { embeddings: readonly EmbeddingUse[]; lookup: RowLookup; batch: Batch }): Float32Array {
-  const { embeddings, lookup, batch } = o;
-  const width = embeddings.reduce((sum, { dim }) => sum + dim, 0);
-  const packed_BE = new Float32Array(batch.samples * width);
-  let column = 0;
-  for (const { field, table, dim } of embeddings) {
-    const { index, rows, initializer } = lookup.get(table)!;
-    const keys = batch.keys.get(field)!;
-    for (let b = 0, at = column; b < batch.samples; b++, at += width) {
-      const row = index.find(keys[2 * b]!, keys[2 * b + 1]!);
-      if (row >= 0) packed_BE.set(rows.subarray(row * dim, (row + 1) * dim), at);
-      else initializer(keys[2 * b]!, keys[2 * b + 1]!, packed_BE, at, dim);
+/** The rows of a batch, as if a PS had sent them. */
+export function savedRows(o: {
+  manifest: Pick<JobManifest, "model" | "tables">;
+  lookup: RowLookup;
+  batch: Batch;
+}): StepRows {
+  const rows = new RowPlanner({ manifest: o.manifest, map: ONE_PARTITION, nodes: [THE_NODE] }).rowsOf(o.batch);
+  const { tables, counts, keys } = rows.sections(0);
+  rows.takeReply(0, valuesOf({ tables, counts, keys, lookup: o.lookup }));
+  return rows;
+}
+
+const THE_NODE = 0;
+const ONE_PARTITION: PartitionMap = {
+  version: 1,
+  partitionsLog2: 0,
+  function: { kind: "hash" },
+  nodes: [],
+  entries: [{ generation: 1, chain: [THE_NODE] }],
+};
+
+/** The rows of a frame's keys, in its order: of one partition, table after table. */
+function valuesOf(o: { tables: Uint32Array; counts: Uint32Array; keys: Uint32Array; lookup: RowLookup }): Float32Array {
+  const parts = Array.from(o.counts, (count, t) => ({ count, table: o.lookup.get(o.tables[t]!)! }));
+  const values = new Float32Array(parts.reduce((floats, { count, table }) => floats + count * table.dim, 0));
+  let word = 0;
+  let at = 0;
+  for (const { count, table } of parts) {
+    const { dim, index, rows, initializer } = table;
+    for (const end = word + 2 * count; word < end; word += 2, at += dim) {
+      const row = index.find(o.keys[word]!, o.keys[word + 1]!);
+      if (row >= 0) values.set(rows.subarray(row * dim, (row + 1) * dim), at);
+      else initializer(o.keys[word]!, o.keys[word + 1]!, values, at, dim);
     }
-    column += dim;
   }
-  return packed_BE;
-}
-
-/** float32, shape [B, N] */
-function packNumbers({ fields, batch }: { fields: readonly string[]; batch: Batch }): Float32Array {
-  const packed_BN = new Float32Array(batch.samples * fields.length);
-  fields.forEach((field, n) => {
-    const values = batch.numbers.get(field)!;
-    for (let b = 0; b < batch.samples; b++) packed_BN[b * fields.length + n] = values[b]!;
-  });
-  return packed_BN;
+  return values;
 }

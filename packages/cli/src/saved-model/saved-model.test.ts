@@ -19,19 +19,21 @@ const manifest: JobManifest = {
   seed: 7,
   model: {
     topology: {},
-    embeddings: [{ input: "rows", field: "route", table: "route", dim: 2 }],
+    embeddings: [{ input: "rows", field: "route", table: "route", dim: 2, usage: { kind: "one" } }],
     numbers: [],
     variables: [{ name: "dense/kernel", shape: [2, 1], trainable: true }],
+    outputs: 1,
   },
   tables: [table(1, "route", 2), table(2, "../odd name", 1)],
   data: {
-    format: "parquet",
-    file: { kind: "file", path: "a.parquet" },
+    format: { kind: "parquet" },
+    files: [{ kind: "file", path: "a.parquet" }],
+    badRowsMax: 0,
     fields: { route: { kind: "column", column: "route" } },
     label: { kind: "column", column: "late" },
   },
   compile: { optimizer: { kind: "sgd", learningRate: 0.1 }, loss: "binaryCrossentropy", metrics: ["auc"] },
-  fit: { epochs: 1, batchSize: 8, consistency: { mode: "bsp" } },
+  fit: { epochs: 1, batchSize: 8, consistency: { mode: "bsp" }, shuffle: true, validate: "end" },
   workersMin: 1,
 };
 

@@ -9,6 +9,7 @@ const training = (step: number): JobStatus => ({
   step,
   steps: 100,
   epochs: 1,
+  epoch: 0,
   samples: step * 10,
   loss: 0.5,
   workers: 1,
@@ -16,6 +17,8 @@ const training = (step: number): JobStatus => ({
   evaluated: 0,
   testRows: 0,
   metrics: null,
+  validation: null,
+  badRows: { count: 0, first: [] },
   trainSeconds: step,
 });
 

@@ -19,6 +19,7 @@ const preparing: JobStatus = {
   step: 0,
   steps: 0,
   epochs: 1,
+  epoch: 0,
   samples: 0,
   loss: null,
   workers: 0,
@@ -26,6 +27,8 @@ const preparing: JobStatus = {
   evaluated: 0,
   testRows: 0,
   metrics: null,
+  validation: null,
+  badRows: { count: 0, first: [] },
   trainSeconds: 0,
 };
 
@@ -80,8 +83,47 @@ test("progressLines() never wraps, however narrow the terminal", () => {
   }
 });
 
+const validated: JobStatus = {
+  ...training(330),
+  validation: { step: 300, epoch: 0, metrics: { loss: 0.4, auc: 0.8123 } },
+};
+
+test("progressLines() shows the newest evaluation with its step", () => {
+  expect(shown(withJob(after(329), validated, 33_000), { columns: 120 })[1]).toMatch(
+    /^ {2}loss 0\.1628 {2}[▁-█]{24} {2}val_auc 0\.8123 at step 300 {2}41\.0 k samples\/s {2}0:33 elapsed, 0:33 left$/,
+  );
+});
+
+test("a narrower terminal keeps the loss, then the evaluation, then the time that is left", () => {
+  const state = withJob(after(329), validated, 33_000);
+  const line = (columns: number) =>
+    shown(state, { columns })[1]!
+      .replaceAll(/ {2}[▁-█]+/g, "")
+      .trim();
+  expect(line(100)).toBe("loss 0.1628  val_auc 0.8123 at step 300  41.0 k samples/s  0:33 elapsed, 0:33 left");
+  expect(line(80)).toBe("loss 0.1628  val_auc 0.8123 at step 300  41.0 k samples/s  0:33 left");
+  expect(line(64)).toBe("loss 0.1628  val_auc 0.8123  41.0 k samples/s  0:33 left");
+  expect(line(48)).toBe("loss 0.1628  val_auc 0.8123  0:33 left");
+  expect(line(32)).toBe("loss 0.1628  val_auc 0.8123");
+  expect(line(16)).toBe("loss 0.1628");
+  for (let columns = 2; columns < 130; columns++) {
+    for (const one of shown(state, { columns })) expect(one.length).toBeLessThan(columns);
+  }
+});
+
+test("a name cannot command the terminal, and a wide one does not wrap", () => {
+  const hostile = { ...training(330), name: "a\u001b[2J\nb" };
+  expect(shown(withJob(newProgress, hostile, 0))[0]).toMatch(/^a\ufffd\[2J b {2}█/);
+  expect(progressLogLine(withJob(newProgress, hostile, 0), { nowMs: 0 })).not.toMatch(/[\u001b\n]/); // oxlint-disable-line no-control-regex
+  const wide = { ...training(330), name: "航空便の遅れ" };
+  for (const columns of [12, 30, 60, 80]) {
+    const [line = ""] = shown(withJob(newProgress, wide, 0), { columns });
+    expect(line.length + line.replaceAll(/[^\u3000-\u9fff]/g, "").length).toBeLessThan(columns);
+  }
+});
+
 test("progressLines() says which epoch it is in", () => {
-  const state = withJob(newProgress, { ...training(400), epochs: 3 }, 0);
+  const state = withJob(newProgress, { ...training(400), epochs: 3, epoch: 1 }, 0);
   expect(shown(state)[0]).toContain("epoch 2 of 3, step 400 of 660");
 });
 
@@ -103,6 +145,11 @@ test("progressLines() shows how far the evaluation is", () => {
   );
 });
 
+test("an evaluation between steps keeps the figures of training on the screen", () => {
+  const state = withJob(after(330), { ...training(330), phase: "evaluating", evaluated: 10, testRows: 300 }, 33_100);
+  expect(shown(state)[1]).toMatch(/^ {2}loss 0\.1628 .* 0:33 elapsed, 0:33 left$/);
+});
+
 test("progressLogLine() is one line", () => {
   expect(progressLogLine(after(330), { nowMs: 33_000 })).toBe(
     "flight-delays: step 330 of 660 (50 %), loss 0.1628, 41.0 k samples/s, 0:33 elapsed, 0:33 left, " +
@@ -110,11 +157,25 @@ test("progressLogLine() is one line", () => {
   );
 });
 
+test("progressLogLine() tells of the newest evaluation", () => {
+  expect(progressLogLine(withJob(after(329), validated, 33_000), { nowMs: 33_000 })).toContain(
+    "loss 0.1628, val_auc 0.8123 at step 300, 41.0 k samples/s",
+  );
+});
+
+test("a pause for evaluation does not slow the speed", () => {
+  let state = after(100);
+  state = withJob(state, { ...training(100), phase: "evaluating" }, 10_000);
+  state = withJob(state, { ...training(100), phase: "evaluating" }, 40_000);
+  expect(speedOf(withJob(state, training(101), 40_100))).toBeCloseTo(40_960, 0);
+});
+
 test("speedOf() is that of the last seconds, not of the whole run", () => {
   let state = withJob(newProgress, training(0), 0);
-  state = withJob(state, training(1), 60_000);
-  for (let step = 2; step <= 101; step++) state = withJob(state, training(step), 60_000 + step * 100);
-  expect(speedOf(state)).toBeCloseTo(40_960, -3);
+  for (let step = 1; step <= 101; step++) {
+    state = withJob(state, { ...training(step), trainSeconds: 60 + step / 10 }, 60_000 + step * 100);
+  }
+  expect(speedOf(state)).toBeCloseTo(40_960, 0);
 });
 
 test("a state stays small, however long the job", () => {
@@ -143,6 +204,24 @@ test("resultLines() gives every held-out metric, or says that there is none", ()
     "  held out  auc 0.8176   logloss 0.4150   on 300,000 rows",
   ]);
   expect(lineText(resultLines({ ...done, metrics: {} })[1]!, { colour: false })).toContain("nothing was evaluated");
+});
+
+test("resultLines() says why a job ended early and what was left out", () => {
+  const done: JobStatus = {
+    ...training(330),
+    phase: "done",
+    message: "auc has not improved for 3 evaluations",
+    metrics: { auc: 0.8 },
+    badRows: { count: 2, first: ["train.csv:7: no number in column age"] },
+  };
+  expect(
+    resultLines(done)
+      .slice(1, 3)
+      .map((line) => lineText(line, { colour: false })),
+  ).toEqual([
+    "  auc has not improved for 3 evaluations",
+    "  2 bad rows left out, as train.csv:7: no number in column age",
+  ]);
 });
 
 test("lineText() puts styles only where there is colour", () => {

@@ -4,6 +4,7 @@
  */
 import type { ClusterStatus, JobStatus } from "@volary/core/wire";
 import { bytesText, clockText, grouped, plural, short, sparkline } from "./figures.ts";
+import { cutText, plainText, widthOf } from "./terminal-text.ts";
 
 export interface ProgressState {
   readonly job: JobStatus | undefined;
@@ -14,12 +15,13 @@ export interface ProgressState {
   readonly losses: readonly number[];
   /** Every how many steps a loss is kept. */
   readonly lossEvery: number;
-  /** Recent (time, samples), for the speed right now. */
+  /** Recent (training time, samples), for the speed right now. */
   readonly marks: readonly Mark[];
 }
 
 interface Mark {
-  readonly atMs: number;
+  /** Seconds of training, without the pauses for evaluation. */
+  readonly trainSeconds: number;
   readonly samples: number;
 }
 
@@ -31,9 +33,11 @@ export type Line = readonly Span[];
 const LOSSES_MAX = 64;
 const SPARKS_MAX = 24;
 const BAR_MAX = 32;
-/** The speed is that of the last few seconds. */
-const SPEED_WINDOW_MS = 5_000;
-const MARK_EVERY_MS = 250;
+/** A shorter line of sparks says nothing. */
+const SPARKS_LEAST = 6;
+/** The speed is that of the last few seconds of training. */
+const SPEED_SECONDS = 5;
+const MARK_SECONDS = 0.25;
 
 export const newProgress: ProgressState = {
   job: undefined,
@@ -53,19 +57,19 @@ export function withJob(state: ProgressState, job: JobStatus, nowMs: number): Pr
     job,
     sinceMs,
     ...lossesWith(same, job),
-    marks: marksWith(same.marks, { atMs: nowMs, samples: job.samples }),
+    marks: marksWith(same.marks, job),
   };
 }
 
 /** Takes in what the coordinator said of the cluster. */
 export const withCluster = (state: ProgressState, cluster: ClusterStatus): ProgressState => ({ ...state, cluster });
 
-/** Samples per second over the last few seconds. */
+/** Samples per second over the last few seconds of training. */
 export function speedOf({ marks }: ProgressState): number {
   const first = marks[0];
   const last = marks.at(-1);
-  if (!first || !last || last.atMs <= first.atMs) return 0;
-  return ((last.samples - first.samples) * 1000) / (last.atMs - first.atMs);
+  if (!first || !last || last.trainSeconds <= first.trainSeconds) return 0;
+  return (last.samples - first.samples) / (last.trainSeconds - first.trainSeconds);
 }
 
 /** The block of lines that a terminal shows and redraws. */
@@ -73,7 +77,8 @@ export function progressLines(state: ProgressState, { columns, nowMs }: { column
   const { job } = state;
   if (!job) return [];
   const lines = [headline(job, phaseText(state, job, nowMs), columns)];
-  if (job.phase === "training" && job.step > 0) lines.push(trainingLine(state, job));
+  if ((job.phase === "training" || job.phase === "evaluating") && job.step > 0)
+    lines.push(trainingLine(state, job, columns));
   const cluster = clusterLine(state, job);
   if (cluster) lines.push(cluster);
   return lines.map((line) => cut(line, columns));
@@ -83,10 +88,13 @@ export function progressLines(state: ProgressState, { columns, nowMs }: { column
 export function progressLogLine(state: ProgressState, { nowMs }: { nowMs: number }): string {
   const { job } = state;
   if (!job) return "";
-  const parts = [`${job.name}: ${phaseText(state, job, nowMs)}`];
+  const parts = [`${plainText(job.name)}: ${phaseText(state, job, nowMs)}`];
   if (job.phase === "training" && job.step > 0) {
     const speed = speedOf(state);
-    parts.push(`loss ${lossText(job.loss)}`, `${short(speed)} samples/s`, timesText(job, speed));
+    parts.push(`loss ${lossText(job.loss)}`);
+    const held = validationOf(job);
+    if (held) parts.push(`${held.text} at step ${grouped(held.step)}`);
+    parts.push(`${short(speed)} samples/s`, timesText(job, speed));
   }
   const cluster = clusterLine(state, job);
   if (cluster) parts.push(textOf(cluster).trim());
@@ -95,17 +103,26 @@ export function progressLogLine(state: ProgressState, { nowMs }: { nowMs: number
 
 /** What stays when the job is done. */
 export function resultLines(job: JobStatus): Line[] {
-  const { name, samples, trainSeconds, metrics, testRows } = job;
+  const { samples, trainSeconds, metrics, testRows, badRows, message } = job;
   const speed = trainSeconds > 0 ? samples / trainSeconds : 0;
   const trained: Line = [
-    [name, "bold"],
+    [plainText(job.name), "bold"],
     [`  trained on ${short(samples)} samples in ${clockText(trainSeconds)} (${short(speed)} samples/s)`],
   ];
+  const notes: Line[] = [
+    ...(message === undefined ? [] : [plainText(message)]),
+    ...(badRows.count === 0
+      ? []
+      : [
+          `${plural(badRows.count, "bad row")} left out${badRows.first[0] ? `, as ${plainText(badRows.first[0])}` : ""}`,
+        ]),
+  ].map((text) => [[`  ${text}`, "dim"]]);
   const held = Object.entries(metrics ?? {});
-  if (held.length === 0) return [trained, [["  no rows were held out, so nothing was evaluated", "dim"]]];
+  if (held.length === 0) return [trained, ...notes, [["  no rows were held out, so nothing was evaluated", "dim"]]];
   const figures = held.map(([metric, value]) => `${metric} ${value.toFixed(4)}`).join("   ");
   return [
     trained,
+    ...notes,
     [
       ["  held out  ", "dim"],
       [figures, "green"],
@@ -130,10 +147,11 @@ const ANSI: Record<Style, string> = {
 function headline(job: JobStatus, text: string, columns: number): Line {
   const share = job.phase === "evaluating" ? ratio(job.evaluated, job.testRows) : ratio(job.step, job.steps);
   const hasBar = job.phase === "training" || job.phase === "evaluating";
-  const room = Math.min(BAR_MAX, columns - job.name.length - text.length - 5);
-  if (!hasBar || room < 8) return [[job.name, "bold"], [`  ${text}`]];
+  const name = plainText(job.name);
+  const room = Math.min(BAR_MAX, columns - widthOf(name) - text.length - 5);
+  if (!hasBar || room < 8) return [[name, "bold"], [`  ${text}`]];
   const full = Math.round(share * room);
-  return [[job.name, "bold"], ["  "], ["█".repeat(full), "cyan"], ["░".repeat(room - full), "dim"], [`  ${text}`]];
+  return [[name, "bold"], ["  "], ["█".repeat(full), "cyan"], ["░".repeat(room - full), "dim"], [`  ${text}`]];
 }
 
 function phaseText({ cluster, sinceMs }: ProgressState, job: JobStatus, nowMs: number): string {
@@ -151,33 +169,55 @@ function phaseText({ cluster, sinceMs }: ProgressState, job: JobStatus, nowMs: n
       return "done";
     case "failed":
     case "stopped":
-      return `${job.phase}${job.message === undefined ? "" : `: ${job.message}`}`;
+      return `${job.phase}${job.message === undefined ? "" : `: ${plainText(job.message)}`}`;
     default:
       return job.phase satisfies never;
   }
 }
 
-function epochText({ epochs, step, steps }: JobStatus): string {
-  if (epochs === 1 || steps === 0) return "";
-  const epoch = Math.min(epochs, Math.floor((Math.max(0, step - 1) * epochs) / steps) + 1);
-  return `epoch ${epoch} of ${epochs}, `;
-}
+const epochText = ({ epochs, epoch }: JobStatus): string => (epochs === 1 ? "" : `epoch ${epoch + 1} of ${epochs}, `);
 
-function trainingLine(state: ProgressState, job: JobStatus): Line {
+/** The fullest of some versions that fits; what room it leaves is for the sparks. */
+function trainingLine(state: ProgressState, job: JobStatus, columns: number): Line {
   const speed = speedOf(state);
+  const held = validationOf(job);
+  const metric = held ? [held.text] : [];
+  const metricAt = held ? [`${held.text} at step ${grouped(held.step)}`] : [];
+  const speedText = `${short(speed)} samples/s`;
+  const left = leftText(job, speed);
+  const versions = [
+    [...metricAt, speedText, timesText(job, speed)],
+    [...metricAt, speedText, ...left],
+    [...metric, speedText, ...left],
+    [...metric, ...left],
+    metric,
+  ].map((parts) => parts.map((part) => `  ${part}`).join(""));
+  const loss = lossText(job.loss);
+  const room = columns - 1 - `  loss ${loss}`.length;
+  const text = versions.find(({ length }) => length <= room) ?? "";
+  const sparks = Math.min(SPARKS_MAX, room - text.length - 2);
   return [
     ["  loss "],
-    [lossText(job.loss), "bold"],
-    ["  "],
-    [sparkline(thin(state.losses, SPARKS_MAX)), "cyan"],
-    [`  ${short(speed)} samples/s  ${timesText(job, speed)}`],
+    [loss, "bold"],
+    ...(sparks < SPARKS_LEAST ? [] : ([["  "], [sparkline(thin(state.losses, sparks)), "cyan"]] satisfies Line)),
+    [text],
   ];
 }
 
-function timesText(job: JobStatus, speed: number): string {
+/** The first metric of the newest evaluation, as "val_auc 0.8123"; the loss only where there is nothing else. */
+function validationOf({ validation }: JobStatus): { text: string; step: number } | undefined {
+  const metrics = Object.entries(validation?.metrics ?? {});
+  const first = metrics.find(([name]) => name !== "loss") ?? metrics[0];
+  return first && validation ? { text: `val_${first[0]} ${first[1].toFixed(4)}`, step: validation.step } : undefined;
+}
+
+const timesText = (job: JobStatus, speed: number): string =>
+  [`${clockText(job.trainSeconds)} elapsed`, ...leftText(job, speed)].join(", ");
+
+/** As "0:33 left", without later evaluations; nothing before there is a speed. */
+function leftText(job: JobStatus, speed: number): string[] {
   const perStep = job.step > 0 ? job.samples / job.step : 0;
-  const left = speed > 0 ? ((job.steps - job.step) * perStep) / speed : NaN;
-  return `${clockText(job.trainSeconds)} elapsed${Number.isFinite(left) ? `, ${clockText(left)} left` : ""}`;
+  return speed > 0 ? [`${clockText(((job.steps - job.step) * perStep) / speed)} left`] : [];
 }
 
 function clusterLine({ cluster }: ProgressState, job: JobStatus): Line | undefined {
@@ -207,12 +247,12 @@ function lossesWith(state: ProgressState, job: JobStatus): Pick<ProgressState, "
   return { losses: more.filter((_, i) => i % 2 === 0), lossEvery: lossEvery * 2 };
 }
 
-function marksWith(marks: readonly Mark[], mark: Mark): readonly Mark[] {
+function marksWith(marks: readonly Mark[], { trainSeconds, samples }: JobStatus): readonly Mark[] {
   const before = marks.at(-2);
   // The newest mark is replaced until it is old enough to stay.
-  const kept = before && mark.atMs - before.atMs < MARK_EVERY_MS ? marks.slice(0, -1) : marks;
-  const recent = kept.filter(({ atMs }, i) => mark.atMs - atMs <= SPEED_WINDOW_MS || i === kept.length - 1);
-  return [...recent, mark];
+  const kept = before && trainSeconds - before.trainSeconds < MARK_SECONDS ? marks.slice(0, -1) : marks;
+  const recent = kept.filter((mark, i) => trainSeconds - mark.trainSeconds <= SPEED_SECONDS || i === kept.length - 1);
+  return [...recent, { trainSeconds, samples }];
 }
 
 /** At most `countMax` means of neighbours. */
@@ -228,8 +268,8 @@ function thin(values: readonly number[], countMax: number): number[] {
 function cut(line: Line, columns: number): Line {
   let room = columns - 1;
   return line.flatMap(([text, style]): Line => {
-    const shown = text.length <= room ? text : `${text.slice(0, Math.max(0, room - 1))}${room > 0 ? "…" : ""}`;
-    room -= shown.length;
+    const shown = cutText(text, room);
+    room -= widthOf(shown);
     return shown === "" ? [] : [style === undefined ? [shown] : [shown, style]];
   });
 }

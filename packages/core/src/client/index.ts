@@ -1,3 +1,5 @@
+export { PlainTable } from "./plain-table.ts";
 export { Requests } from "./requests.ts";
 export { retry } from "./retry.ts";
-export { TableClient, type ExportedRows } from "./table-client.ts";
+export { TableClient, type ExportedRows, type TableClientOptions } from "./table-client.ts";
+export type { Keys } from "./table-keys.ts";

@@ -1,11 +1,15 @@
 /**
- * Whole rows by key, for what is no training step: set, get and export of a job's tables. The path of a step,
- * with its fused frames and early pulls, is in `training/`.
+ * Rows by key, for what is no training step: pull, push, set and export of a job's tables. The path of a step, with
+ * its fused frames and early pulls, is in `training/`.
  */
-import { ClusterError } from "../errors.ts";
-import { partitionFunction, type PartitionMap, type TableSpec } from "../partition/index.ts";
-import { END_OF_EXPORT, frame, type Frame, type Link } from "../wire/index.ts";
+import { assert, ClusterError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import { allFinite, type PartitionMap, type TableSpec } from "../partition/index.ts";
+import { END_OF_EXPORT, frame, type Clock, type Frame, type Link } from "../wire/index.ts";
+import { PushSequence } from "./push-sequence.ts";
 import type { Requests } from "./requests.ts";
+import { retry } from "./retry.ts";
+import { groupKeys, wordsOf, type Keys, type NodeKeys } from "./table-keys.ts";
 
 export interface ExportedRows {
   /** 64-bit keys, shape [K]. */
@@ -14,119 +18,136 @@ export interface ExportedRows {
   values: Float32Array;
 }
 
-export class TableClient {
-  readonly #job: number;
-  readonly #map: PartitionMap;
-  readonly #requests: Requests;
-  readonly #link: (node: number) => Link;
+export interface TableClientOptions {
+  job: number;
+  map: PartitionMap;
+  requests: Requests;
+  /** The newest link to a node. */
+  link: (node: number) => Link;
+  /** With it, what fails for a passing reason is tried again, by `client/retry.ts`. Every request is idempotent. */
+  clock?: Clock | undefined;
+  /** In [0, 1): draws the number that a client's pushes are known by. A client without it cannot push. */
+  random?: (() => number) | undefined;
+}
 
-  constructor(o: { job: number; map: PartitionMap; requests: Requests; link: (node: number) => Link }) {
-    this.#job = o.job;
-    this.#map = o.map;
-    this.#requests = o.requests;
-    this.#link = o.link;
+export class TableClient {
+  readonly #o: TableClientOptions;
+  readonly #pushes: PushSequence | undefined;
+
+  constructor(o: TableClientOptions) {
+    this.#o = o;
+    this.#pushes = o.random && new PushSequence({ random: o.random });
   }
 
   /**
-   * Overwrites whole rows.
+   * Overwrites whole rows, which are then as if new with these weights.
    *
-   * @param keys 64-bit, unique, shape [K], any order
-   * @param values float32, shape [K, dim]
+   * @param o.keys any order; of a key that is there twice the last row counts
+   * @param o.values float32, shape [K, dim]
    * @throws {ClusterError} PARTITION_UNAVAILABLE, STALE_GENERATION (retryable)
    */
-  async set({ table, keys, values }: { table: TableSpec; keys: BigUint64Array; values: Float32Array }): Promise<void> {
-    const { dim } = table;
-    if (values.length !== keys.length * dim)
-      throw new RangeError(
-        `${keys.length} keys of table ${table.name} need ${keys.length * dim} values, got ${values.length}`,
-      );
-    await Promise.all(
-      this.#byNode(keys).map(async ({ node, order, ...sections }) => {
-        const grouped = new Float32Array(order.length * dim);
-        order.forEach((key, i) => grouped.set(values.subarray(key * dim, (key + 1) * dim), i * dim));
-        const reply = await this.#requests.ask(
-          this.#link(node),
-          frame({ opcode: "set", job: this.#job, tables: Uint32Array.of(table.id), ...sections, values: grouped }),
-        );
-        refuseStale(reply);
-      }),
-    );
+  async set({ table, keys, values }: { table: TableSpec; keys: Keys; values: Float32Array }): Promise<void> {
+    const words = wordsOf(keys);
+    checkFloats({ what: "values", table, words, values });
+    const { unique, numbers, frames } = this.#group(table, words);
+    const rows = new Float32Array(unique * table.dim);
+    numbers.forEach((number, i) => copyRow(rows, number, values, i, table.dim));
+    await Promise.all(frames.map((to) => this.#ask(to, { opcode: "set", ...sectionsOf(table, to, rows) })));
   }
 
   /**
    * Reads rows as they are committed; a row that was never pushed reads as its initial value.
    *
-   * @param keys 64-bit, unique, shape [K], any order
+   * @param o.keys any order; a key that is there twice is answered twice
    * @returns float32, shape [K, dim], in key order; the caller owns it
    * @throws {ClusterError} PARTITION_UNAVAILABLE, STALE_GENERATION (retryable)
    */
-  async get({ table, keys }: { table: TableSpec; keys: BigUint64Array }): Promise<Float32Array> {
+  async get({ table, keys }: { table: TableSpec; keys: Keys }): Promise<Float32Array> {
     const { dim } = table;
-    const out = new Float32Array(keys.length * dim);
+    const { unique, numbers, frames } = this.#group(table, wordsOf(keys));
+    const rows = new Float32Array(unique * dim);
     await Promise.all(
-      this.#byNode(keys).map(async ({ node, order, ...sections }) => {
-        const reply = await this.#requests.ask(
-          this.#link(node),
-          frame({ opcode: "pull", job: this.#job, tables: Uint32Array.of(table.id), ...sections }),
-        );
-        refuseStale(reply);
-        order.forEach((key, i) => out.set(reply.values.subarray(i * dim, (i + 1) * dim), key * dim));
+      frames.map(async (to) => {
+        const { values } = await this.#ask(to, { opcode: "pull", ...sectionsOf(table, to) });
+        to.order.forEach((number, i) => copyRow(rows, number, values, i, dim));
       }),
     );
+    if (unique === numbers.length) return rows; // they are numbered in the order given
+    const out = new Float32Array(numbers.length * dim);
+    numbers.forEach((number, i) => copyRow(out, i, rows, number, dim));
     return out;
+  }
+
+  /**
+   * Pushes gradients, which the table's optimizer or server update applies at once; resolves when all are applied.
+   * Each is applied once, however often links break. Of a push to several PS nodes, or of more than
+   * {@link LIMITS.requestFloatsMax} floats, each node's part is applied wholly or not at all.
+   *
+   * @param o.gradients float32, shape [K, dim]; those of equal keys are combined in their order: summed, or for a
+   *   table that keeps the maximum or the last value, that. Not for a table that counts: each occurrence is one
+   * @throws {RangeError} a gradient that is not finite, naming its key: nothing is applied then
+   * @throws {ClusterError} PARTITION_UNAVAILABLE, STALE_GENERATION (retryable): parts may have been applied, or may not
+   */
+  async push({ table, keys, gradients }: { table: TableSpec; keys: Keys; gradients?: Float32Array }): Promise<void> {
+    const words = wordsOf(keys);
+    const pushed = table.optimizer.kind === "count" ? ones(words.length / 2, table) : gradients;
+    if (!pushed) throw new TypeError(`push to table "${table.name}": give gradients, ${table.dim} for each key`);
+    checkFloats({ what: "gradients", table, words, values: pushed });
+    const { unique, numbers, frames } = this.#group(table, words);
+    const rows = combined({ table, unique, numbers, gradients: pushed });
+    await Promise.all(frames.map((to) => this.#pushFrame(to, sectionsOf(table, to, rows))));
   }
 
   /** Streams every row of a table, a bounded chunk at a time. */
   async *export(table: TableSpec): AsyncGenerator<ExportedRows> {
-    for (let partition = 0; partition < this.#map.entries.length; partition++) {
-      const entry = this.#map.entries[partition]!;
+    const { job, map } = this.#o;
+    for (const [partition, { chain, generation }] of map.entries.entries()) {
       for (let cursor = 0; cursor !== END_OF_EXPORT;) {
-        const request = frame({
+        const reply = await this.#send(chain[0]!, () => ({
           opcode: "export",
-          job: this.#job,
+          job,
           table: table.id,
           cursor,
           partitions: Uint32Array.of(partition),
-          generations: Uint32Array.of(entry.generation),
-        });
-        const reply = await this.#requests.ask(this.#link(entry.chain[0]!), request);
+          generations: Uint32Array.of(generation),
+        }));
         cursor = reply.cursor;
         if (reply.keys.length > 0) yield { keys: bigKeys(reply.keys), values: reply.values };
       }
     }
   }
 
-  /** Keys by owning node, partition by partition, ascending within: the order of a frame. `order` are key numbers. */
-  #byNode(
-    keys: BigUint64Array,
-  ): ({ node: number; order: number[] } & Pick<Frame, "partitions" | "generations" | "counts" | "keys">)[] {
-    const partitionOf = partitionFunction(this.#map.function, this.#map.entries.length);
-    const words = new Uint32Array(keys.buffer, keys.byteOffset, keys.length * 2);
-    const byPartition = new Map<number, number[]>();
-    for (let i = 0; i < keys.length; i++) {
-      const partition = partitionOf(words[2 * i]!, words[2 * i + 1]!);
-      const members = byPartition.get(partition);
-      if (members) members.push(i);
-      else byPartition.set(partition, [i]);
+  #group(table: TableSpec, words: Uint32Array) {
+    return groupKeys(words, this.#o.map, Math.max(1, Math.floor(LIMITS.requestFloatsMax / table.dim)));
+  }
+
+  async #pushFrame(to: NodeKeys, sections: Partial<Frame>): Promise<void> {
+    const pushes = this.#pushes;
+    assert(pushes, "a client that pushes has a number");
+    const sequence = await pushes.next();
+    try {
+      const reply = await this.#send(to.node, () => {
+        const { client, settled } = pushes.identity(sequence);
+        const name = { term: client % 2 ** 32, attempt: Math.floor(client / 2 ** 32), step: sequence, cursor: settled };
+        return { opcode: "pushDirect", job: this.#o.job, ...sections, ...name };
+      });
+      refuseStale(reply);
+    } finally {
+      pushes.settle(sequence);
     }
-    const byNode = new Map<number, number[]>();
-    for (const partition of [...byPartition.keys()].sort((a, b) => a - b)) {
-      const node = this.#map.entries[partition]!.chain[0]!;
-      const partitions = byNode.get(node);
-      if (partitions) partitions.push(partition);
-      else byNode.set(node, [partition]);
-    }
-    return [...byNode].map(([node, partitions]) => {
-      const order = partitions.flatMap((p) => byPartition.get(p)!.sort((a, b) => (keys[a]! < keys[b]! ? -1 : 1)));
-      return {
-        node,
-        order,
-        partitions: Uint32Array.from(partitions),
-        generations: Uint32Array.from(partitions, (p) => this.#map.entries[p]!.generation),
-        counts: Uint32Array.from(partitions, (p) => byPartition.get(p)!.length),
-        keys: new Uint32Array(BigUint64Array.from(order, (i) => keys[i]!).buffer),
-      };
-    });
+  }
+
+  async #ask(to: NodeKeys, fields: Partial<Frame> & Pick<Frame, "opcode">): Promise<Frame> {
+    const reply = await this.#send(to.node, () => ({ job: this.#o.job, ...fields }));
+    refuseStale(reply);
+    return reply;
+  }
+
+  /** @param request made anew for each attempt */
+  #send(node: number, request: () => Partial<Frame> & Pick<Frame, "opcode">): Promise<Frame> {
+    const { clock, requests, link } = this.#o;
+    const attempt = () => requests.ask(link(node), frame(request()));
+    return clock ? retry({ clock, attempt }) : attempt();
   }
 }
 
@@ -136,8 +157,71 @@ export function bigKeys(words: Uint32Array): BigUint64Array {
   return new BigUint64Array(copy.buffer);
 }
 
+/** The sections of a frame, with the rows of its keys if it carries any. */
+function sectionsOf(table: TableSpec, to: NodeKeys, rows?: Float32Array): Partial<Frame> {
+  const { partitions, generations, counts, keys, order } = to;
+  const sections = { tables: Uint32Array.of(table.id), partitions, generations, counts, keys };
+  if (!rows) return sections;
+  const values = new Float32Array(order.length * table.dim);
+  order.forEach((number, i) => copyRow(values, i, rows, number, table.dim));
+  return { ...sections, values };
+}
+
+/** Gradients by unique key, those of equal keys combined in the order given. */
+function combined(of: {
+  table: TableSpec;
+  unique: number;
+  numbers: Uint32Array;
+  gradients: Float32Array;
+}): Float32Array {
+  const { table, unique, numbers, gradients } = of;
+  const { dim, optimizer } = table;
+  if (unique === numbers.length) return gradients;
+  const rows = new Float32Array(unique * dim);
+  let seen = 0;
+  for (let i = 0; i < numbers.length; i++) {
+    const number = numbers[i]!;
+    if (number === seen) {
+      seen++;
+      copyRow(rows, number, gradients, i, dim);
+    } else if (optimizer.kind === "set") copyRow(rows, number, gradients, i, dim);
+    else if (optimizer.kind === "max") {
+      for (let d = 0; d < dim; d++) rows[number * dim + d] = Math.max(rows[number * dim + d]!, gradients[i * dim + d]!);
+    } else {
+      for (let d = 0; d < dim; d++) rows[number * dim + d] = rows[number * dim + d]! + gradients[i * dim + d]!;
+    }
+  }
+  return rows;
+}
+
+function ones(keys: number, { dim }: TableSpec): Float32Array {
+  return new Float32Array(keys * dim).fill(1);
+}
+
+function copyRow(to: Float32Array, toRow: number, from: Float32Array, fromRow: number, dim: number): void {
+  for (let d = 0; d < dim; d++) to[toRow * dim + d] = from[fromRow * dim + d]!;
+}
+
+function checkFloats(of: { what: string; table: TableSpec; words: Uint32Array; values: Float32Array }): void {
+  const { what, table, words, values } = of;
+  const { name, dim } = table;
+  const keys = words.length / 2;
+  if (values.length !== keys * dim) {
+    throw new RangeError(
+      `${keys} keys of table "${name}" need ${keys * dim} ${what}, ${dim} each; got ${values.length}`,
+    );
+  }
+  if (allFinite(values, 0, values.length)) return;
+  const at = values.findIndex((value) => !Number.isFinite(value));
+  const k = Math.floor(at / dim);
+  const key = bigKeys(words.subarray(2 * k, 2 * k + 2))[0];
+  throw new RangeError(
+    `${values[at]} for key ${key} of table "${name}", component ${at % dim}: ${what} must be finite`,
+  );
+}
+
 function refuseStale(reply: Frame): void {
-  if (reply.partitions.length === 0) return;
+  if (reply.partitions.length === 0 || reply.opcode === "exportReply") return;
   throw new ClusterError(
     "STALE_GENERATION",
     `partitions ${[...reply.partitions].slice(0, 5).join(", ")} have moved; ask the coordinator for the new map`,

@@ -5,7 +5,8 @@
 import { z } from "zod";
 
 export const consistencySpecSchema = z.discriminatedUnion("mode", [z.strictObject({ mode: z.literal("bsp") })]);
-export type ConsistencySpec = z.infer<typeof consistencySpecSchema>;
+/** A consistency mode, as `bsp()` makes it. Plain data: it travels in a job. */
+export interface ConsistencySpec extends z.infer<typeof consistencySpecSchema> {}
 
 export interface Consistency {
   /** Where dense gradients are combined. */

@@ -1,14 +1,11 @@
 /**
- * Columns as a key reader wants them: one small code per row and one 64-bit value per code where the values are
- * few, else one 64-bit value per row. Both are made once, when the data set is opened, so that reading a batch is
- * a gather from small arrays.
+ * Cells as a key reader wants them: one small code per row and one 64-bit value per code where the values are few, else
+ * one 64-bit value per row. Both are made once for a table, so that reading a batch is a gather from small arrays. A
+ * table of a few thousand rows is itself a batch, and gets no table of values longer than it.
  */
-import { ClusterError } from "../errors.ts";
+import { leafPlace, valueInWords, wordsOf, type CellContext, type Cells } from "./cells.ts";
 import type { FieldSpec } from "./data-spec.ts";
-import type { Column, ColumnTable } from "./dataset.ts";
-import { DATE_PART_SIZES, datePartsOf } from "./instant.ts";
 import { hashStrings, type Salt } from "./murmur3.ts";
-import { didYouMean, quoted } from "./nearest-name.ts";
 
 export type ColumnCodes =
   /** Row r has the value `values[codes[r]]`. Strings are salted, integers are themselves whatever the salt. */
@@ -16,114 +13,88 @@ export type ColumnCodes =
   /** Row r has the value `pairs[r]`, a u32 pair. */
   | { kind: "wide"; pairs: Uint32Array };
 
-/** A field made of one column. */
-export type ColumnField = Extract<FieldSpec, { kind: "column" | "datePart" | "bucket" }>;
-
-/** Integers that span fewer values than this are coded. */
+/** Integers that span fewer values than this are coded, and no more than there are rows, or this. */
 const CODES_MAX = 65_536;
+const CODES_MIN = 256;
 
-/**
- * @param place what the message names, as `field "hour": column "date"`
- * @throws {ClusterError} BAD_DATA: the column's sort or one of its values makes no key
- */
-export function codesOf({ spec, column, place }: { spec: ColumnField; column: Column; place: string }): ColumnCodes {
-  switch (spec.kind) {
-    case "column":
-      return codesOfColumn(column, place);
-    case "datePart": {
-      const codes = datePartsOf(timestampsOf(column, place), spec.part);
-      return codedFrom(codes, 0, DATE_PART_SIZES[spec.part]);
-    }
-    case "bucket":
-      return codesOfIntegers(bucketsOf({ column, width: spec.width, place }));
-    default:
-      return spec satisfies never;
-  }
-}
-
-/** @throws {ClusterError} BAD_DATA: no such column; the message names those there are */
-export function columnOf(table: ColumnTable, name: string, wantedBy: string): Column {
-  const column = table.columns.get(name);
-  if (column !== undefined) return column;
-  const names = [...table.columns.keys()];
-  throw new ClusterError(
-    "BAD_DATA",
-    `${wantedBy}: no column "${name}" in the data, which has ${quoted(names)}.${didYouMean(name, names)}`,
-  );
-}
-
-/** The column's microseconds since 1970. */
-export function timestampsOf(column: Column, place: string): BigInt64Array {
-  if (column.kind === "int64") return column.values;
-  throw new ClusterError(
-    "BAD_DATA",
-    `${place} holds ${sortOf(column)}; expected timestamps (int64 microseconds since 1970): store it as a timestamp`,
-  );
-}
-
-/** floor(value / width) of every row. */
-export function bucketsOf({ column, width, place }: { column: Column; width: number; place: string }): BigInt64Array {
-  if (column.kind === "string") {
-    throw new ClusterError(
-      "BAD_DATA",
-      `${place} holds strings; bucket() needs numbers: use hash() or column() for strings`,
-    );
-  }
-  const { values } = column;
-  const buckets = new BigInt64Array(values.length);
-  const words = wordsOf(buckets);
-  for (let row = 0; row < values.length; row++) {
-    const value = values[row]!;
-    if (typeof value === "bigint" && Number.isInteger(width) && !isSafe(value)) {
-      buckets[row] = floorDivide(value, BigInt(width));
-      continue;
-    }
-    const bucket = Math.floor(Number(value) / width);
-    if (!Number.isSafeInteger(bucket))
-      throw notAnInteger({ place, row, value, wanted: `a number to divide by ${width}` });
-    words[2 * row] = bucket;
-    words[2 * row + 1] = Math.floor(bucket / 0x1_0000_0000);
-  }
-  return buckets;
-}
-
-/** What a column holds, in words for messages. */
-export function sortOf(column: Column): string {
-  switch (column.kind) {
+/** Rows without a key, or with a number that is none, are marked; their code is any. */
+export function codesOf(cells: Cells, spec: FieldSpec, context: CellContext): ColumnCodes {
+  switch (cells.kind) {
     case "string":
-      return "strings";
+      markEmpty(cells, spec, context);
+      return codesOfStrings(cells);
+    case "small":
+      markMissing(cells.missing, spec, context);
+      return codedFrom(cells.codes, 0, cells.size);
     case "int64":
-      return "64-bit integers";
+      markMissing(cells.missing, spec, context);
+      return codesOfIntegers(cells.values);
     case "number":
-      return "numbers";
+      return codesOfIntegers(integersOf(cells.values, spec, context));
     default:
-      return column satisfies never;
+      return cells satisfies never;
   }
 }
 
-function codesOfColumn(column: Column, place: string): ColumnCodes {
-  switch (column.kind) {
-    case "string": {
-      const { codes, dictionary } = column;
-      return { kind: "coded", codes, size: dictionary.length, values: (salt) => hashStrings(salt, dictionary) };
+function markMissing(missing: Uint8Array | undefined, spec: FieldSpec, context: CellContext): void {
+  if (missing === undefined) return;
+  for (let row = 0; row < missing.length; row++) if (missing[row] === 1) markBad(row, spec, context);
+}
+
+function markEmpty(
+  { codes, dictionary }: Extract<Cells, { kind: "string" }>,
+  spec: FieldSpec,
+  context: CellContext,
+): void {
+  if (!dictionary.includes("")) return;
+  for (let row = 0; row < codes.length; row++) if (dictionary[codes[row]!] === "") markBad(row, spec, context);
+}
+
+function markBad(row: number, spec: FieldSpec, context: CellContext): void {
+  context.faults.mark(row, () => `${leafPlace(spec, context)} is ${valueInWords(spec, context, row)}; expected a key`);
+}
+
+function codesOfStrings({ codes, dictionary }: Extract<Cells, { kind: "string" }>): ColumnCodes {
+  if (dictionary.length <= Math.max(codes.length, CODES_MIN)) {
+    return { kind: "coded", codes, size: dictionary.length, values: (salt) => hashStrings(salt, dictionary) };
+  }
+  // A few rows of a large dictionary: only what they use is hashed.
+  const newCode = new Map<number, number>();
+  const used: string[] = [];
+  const own = new Uint32Array(codes.length);
+  for (let row = 0; row < codes.length; row++) {
+    let code = newCode.get(codes[row]!);
+    if (code === undefined) {
+      code = used.push(dictionary[codes[row]!]!) - 1;
+      newCode.set(codes[row]!, code);
     }
-    case "int64":
-      return codesOfIntegers(column.values);
-    case "number":
-      return codesOfIntegers(integersOf(column.values, place));
-    default:
-      return column satisfies never;
+    own[row] = code;
   }
+  return { kind: "coded", codes: own, size: used.length, values: (salt) => hashStrings(salt, used) };
 }
 
-function integersOf(values: Float64Array, place: string): BigInt64Array {
+function integersOf(values: Float64Array, spec: FieldSpec, context: CellContext): BigInt64Array {
   const integers = new BigInt64Array(values.length);
   const words = wordsOf(integers);
   for (let row = 0; row < values.length; row++) {
     const value = values[row]!;
-    if (!Number.isSafeInteger(value)) throw notAnInteger({ place, row, value, wanted: "an integer key" });
-    words[2 * row] = value;
-    words[2 * row + 1] = Math.floor(value / 0x1_0000_0000);
+    if (Number.isSafeInteger(value)) {
+      words[2 * row] = value;
+      words[2 * row + 1] = Math.floor(value / 0x1_0000_0000);
+    } else if (Number.isInteger(value)) {
+      context.faults.mark(
+        row,
+        () =>
+          `${leafPlace(spec, context)} is ${value}, beyond ±2^53, where a number loses the last digits of a key: ` +
+          `declare the column int64, or give it as bigints`,
+      );
+    } else {
+      const remedy = Number.isNaN(value) ? "" : " (whole, within ±2^53): use bucket(), quantiles() or standardise()";
+      context.faults.mark(
+        row,
+        () => `${leafPlace(spec, context)} is ${valueInWords(spec, context, row)}; expected an integer key${remedy}`,
+      );
+    }
   }
   return integers;
 }
@@ -138,7 +109,8 @@ function codesOfIntegers(integers: BigInt64Array): ColumnCodes {
     if (value < least) least = value;
     if (value > greatest) greatest = value;
   }
-  const isSmall = Number.isSafeInteger(least) && Number.isSafeInteger(greatest) && greatest - least < CODES_MAX;
+  const codesMax = Math.min(CODES_MAX, Math.max(CODES_MIN, integers.length));
+  const isSmall = Number.isSafeInteger(least) && Number.isSafeInteger(greatest) && greatest - least < codesMax;
   if (!isSmall) return { kind: "wide", pairs: words };
 
   const size = greatest - least + 1;
@@ -149,33 +121,11 @@ function codesOfIntegers(integers: BigInt64Array): ColumnCodes {
   return codedFrom(codes, least, size);
 }
 
-function codedFrom(codes: Uint8Array | Uint16Array, least: number, size: number): ColumnCodes {
+function codedFrom(codes: Uint8Array | Uint16Array | Uint32Array, least: number, size: number): ColumnCodes {
   const pairs = new Uint32Array(2 * size);
   for (let code = 0; code < size; code++) {
     pairs[2 * code] = least + code;
     pairs[2 * code + 1] = Math.floor((least + code) / 0x1_0000_0000);
   }
   return { kind: "coded", codes, size, values: () => pairs };
-}
-
-/** The u32 pairs of int64s, low word first: every platform with WebGPU, WebGL or Node is little-endian. */
-function wordsOf(integers: BigInt64Array): Uint32Array {
-  return new Uint32Array(integers.buffer, integers.byteOffset, 2 * integers.length);
-}
-
-function isSafe(value: bigint): boolean {
-  return Number.isSafeInteger(Number(value));
-}
-
-function floorDivide(value: bigint, by: bigint): bigint {
-  const quotient = value / by;
-  return value < 0n && quotient * by !== value ? quotient - 1n : quotient;
-}
-
-function notAnInteger(fault: { place: string; row: number; value: number | bigint; wanted: string }): ClusterError {
-  const { place, row, value, wanted } = fault;
-  return new ClusterError(
-    "BAD_DATA",
-    `${place}, row ${row} is ${value}; expected ${wanted} (whole, within ±2^53): clean the row, or use bucket() or standardise()`,
-  );
 }

@@ -7,9 +7,15 @@ export type FieldStatistics =
 
 /** One entry per field, keys first; the label comes last, as `field: "label"`. min, max and mean leave NaN out. */
 export function fieldStatistics(batch: Batch): FieldStatistics[] {
+  const keyLists = Array.from(batch.keyLists, ([field, { keys }]) => [field, keys] as const);
+  const numberLists = Array.from(batch.numberLists, ([field, { values }]) => [field, values] as const);
   return [
-    ...Array.from(batch.keys, ([field, keys]) => ({ field, as: "keys" as const, distinctKeys: distinctKeys(keys) })),
-    ...Array.from(batch.numbers, ([field, numbers]) => ({ field, ...spreadOf(numbers) })),
+    ...[...batch.keys, ...keyLists].map(([field, keys]) => ({
+      field,
+      as: "keys" as const,
+      distinctKeys: distinctKeys(keys),
+    })),
+    ...[...batch.numbers, ...numberLists].map(([field, numbers]) => ({ field, ...spreadOf(numbers) })),
     { field: "label", ...spreadOf(batch.label) },
   ];
 }

@@ -1,231 +1,185 @@
 /**
- * Fields of a data set, compiled against its columns: from row numbers to keys or numbers.
- *
- * What a key is, exactly, so that any reader in any language makes the same ones:
- * - a string: the first 64 bits of MurmurHash3_x86_128 over (the salt's 16 bytes, its UTF-8);
- * - an integer column, a date part, a bucket: the integer itself, int64 two's complement;
- * - a hash or cross: the first 64 bits of MurmurHash3_x86_128 over (the salt's 16 bytes, the 8 little-endian bytes
- *   of each part), where the parts inside are made with the empty salt.
- *
- * The salt is the hash of the field's name, so strings, hashes and crosses of two fields may share one embedding
- * table without meeting. Integers carry no salt: hour 3 and day 3 are one row of a shared table, unless the fields
- * are `hash("…")`.
+ * Fields of a data set, compiled against its columns: from row numbers to keys (`key-nodes.ts` says what a key is), to
+ * numbers, and to lists of either.
  */
-import { codesOf, columnOf, type ColumnField } from "./column-codes.ts";
+import type { CellContext } from "./cells.ts";
+import { ClusterError } from "../errors.ts";
 import type { FieldSpec } from "./data-spec.ts";
-import type { ColumnTable } from "./dataset.ts";
-import { numberReaderOf, type NumberReader } from "./field-numbers.ts";
-import { hashPairs, saltOf, type Salt } from "./murmur3.ts";
-import { RECORD_CODES_MAX, RowRecordsBuilder } from "./row-records.ts";
+import type { ColumnTable, KeyLists, NumberLists } from "./dataset.ts";
+import { elementsAt, listsOf, type FieldLists } from "./field-lists.ts";
+import { floatsOf, gatherFloats } from "./field-numbers.ts";
+import { keyReaderOf, nodeOf, type KeyBatch, type KeyNode, type KeyReader } from "./key-nodes.ts";
+import { saltOf } from "./murmur3.ts";
+import { elementFaults, type FaultSink } from "./row-faults.ts";
+import { RowRecordsBuilder } from "./row-records.ts";
 
-/** The rows of one batch, and what its fields have in common: read once, dropped with the batch. */
-export interface RowBatch {
-  readonly rows: Uint32Array;
-  readonly records: Uint16Array;
-  readonly recordWidth: number;
-  readonly codes: Map<KeyNode, Uint32Array>;
-  readonly pairs: Map<KeyNode, Uint32Array>;
+/** The rows of one batch, and what its fields have in common. */
+export interface RowBatch extends KeyBatch {
+  readonly lists: Map<ElementFields, ElementBatch>;
 }
 
-/** Keys of a batch as u32 pairs, length 2B; the caller owns them. */
-export type KeyReader = (batch: RowBatch) => Uint32Array;
+/** What a field gives for a batch; the caller owns the arrays. */
+export type Reader<Values> = (batch: RowBatch) => Values;
 
-/** Compiles fields against one table; columns and parts that fields share are prepared once. */
-export interface FieldCompiler {
+/**
+ * Compiles fields against one table; columns and parts that fields share are prepared once. Rows that cannot be used
+ * are marked while fields are compiled; reading them gives values of no use.
+ *
+ * Every method throws {ClusterError} BAD_DATA where a column is missing or of a wrong sort. `place` is what messages
+ * begin with, as `field "age"`.
+ */
+export class FieldCompiler {
+  readonly #table: ColumnTable;
+  readonly #faults: FaultSink;
+  readonly #nodes = new Map<string, KeyNode>();
+  readonly #recordsBuilder = new RowRecordsBuilder();
+  readonly #elements = new Map<string, ElementFields>();
+
+  constructor(table: ColumnTable, faults: FaultSink) {
+    this.#table = table;
+    this.#faults = faults;
+  }
+
   /** Prepares the rows of one batch for the readers. */
-  batch(rows: Uint32Array): RowBatch;
-  /** @throws {ClusterError} BAD_DATA; {TypeError} a field of numbers demanded as keys */
-  keys(field: string, spec: FieldSpec): KeyReader;
-  /** @throws {ClusterError} BAD_DATA; {TypeError} a hash or cross demanded as numbers */
-  numbers(field: string, spec: FieldSpec): NumberReader;
-}
-
-export function fieldCompiler(table: ColumnTable): FieldCompiler {
-  const nodes = new Map<string, KeyNode>();
-  const recordsBuilder = new RowRecordsBuilder();
-  return {
-    batch(rows) {
-      const records = recordsBuilder.records();
-      return { rows, records: records.gather(rows), recordWidth: records.width, codes: new Map(), pairs: new Map() };
-    },
-    keys(field, spec) {
-      const node = nodeOf({ field, spec, table, nodes, recordsBuilder });
-      return keyReaderOf(node, saltOf(field));
-    },
-    numbers: (field, spec) => numberReaderOf({ field, spec, table }),
-  };
-}
-
-/** A field, or a part of one, ready to read. Nodes made from equal specs are one object. */
-export type KeyNode =
-  /** Few values: a code per row, and a table of values per salt. */
-  | { kind: "coded"; size: number; codes: (batch: RowBatch) => Uint32Array; values: (salt: Salt) => Uint32Array }
-  /** Many values: computed for each row. */
-  | { kind: "wide"; pairs: (batch: RowBatch, salt: Salt) => Uint32Array };
-type CodedNode = Extract<KeyNode, { kind: "coded" }>;
-
-/** Crosses with fewer combinations than this are hashed once per combination: 65,536 pairs fill half an L2 cache. */
-const COMBINATIONS_MAX = 65_536;
-
-const NO_SALT = saltOf("");
-
-interface NodeRequest {
-  field: string;
-  spec: FieldSpec;
-  table: ColumnTable;
-  nodes: Map<string, KeyNode>;
-  recordsBuilder: RowRecordsBuilder;
-}
-
-function nodeOf(request: NodeRequest): KeyNode {
-  const identity = JSON.stringify(request.spec);
-  let node = request.nodes.get(identity);
-  if (node === undefined) {
-    node = newNode(request);
-    request.nodes.set(identity, node);
+  batch(rows: Uint32Array): RowBatch {
+    const records = this.#recordsBuilder.records();
+    return {
+      rows,
+      records: records.gather(rows),
+      recordWidth: records.width,
+      codes: new Map(),
+      pairs: new Map(),
+      lists: new Map(),
+    };
   }
-  return node;
-}
 
-function newNode(request: NodeRequest): KeyNode {
-  const { spec, field } = request;
-  switch (spec.kind) {
-    case "column":
-    case "datePart":
-    case "bucket":
-      return columnNode({ ...request, spec });
-    case "hash":
-      return crossNode([nodeOf({ ...request, spec: spec.of })]);
-    case "cross":
-      return crossNode(spec.of.map((part) => nodeOf({ ...request, spec: part })));
-    case "standardise":
-      throw new TypeError(
-        `field "${field}": standardise("${spec.column}") gives numbers, and keys are wanted here: ` +
-          `use bucket("${spec.column}", width) for an embedding, or input({ dtype: "float32" }) without one`,
+  /** @param field whose name is the salt of strings and hashes */
+  keys({ field, place, spec }: FieldRequest): KeyReader {
+    const context = this.#context(place);
+    return keyReaderOf(
+      nodeOf({ spec, context, nodes: this.#nodes, recordsBuilder: this.#recordsBuilder }),
+      saltOf(field),
+    );
+  }
+
+  /** Of a field with one key a row, lists of one. */
+  keyLists({ field, place, spec }: FieldRequest): Reader<KeyLists> {
+    const lists = listsOf({ place, spec, table: this.#table, copies: 1 });
+    if (lists === undefined) {
+      const read = this.keys({ field, place, spec });
+      return (batch) => ({ offsets: ofOne(batch.rows.length), keys: read(batch) });
+    }
+    const elements = this.#elementsOf(lists);
+    const read = elements.compiler.keys({ field, place, spec: lists.spec });
+    return (batch) => {
+      const { offsets, elements: inner } = elementBatch(batch, elements);
+      return { offsets: offsets.slice(), keys: read(inner) };
+    };
+  }
+
+  /**
+   * @param width numbers a row, one for each element of a list
+   * @returns a reader of float32, shape [B, width]
+   */
+  numbers({ place, spec, width }: Omit<FieldRequest, "field"> & { width: number }): Reader<Float32Array> {
+    const lists = listsOf({ place, spec, table: this.#table, copies: width });
+    if (lists !== undefined) {
+      const floats = this.#rowsOfWidth({ lists, place, width });
+      return ({ rows }) => gatherFloats(floats, rows, width);
+    }
+    if (width !== 1) {
+      throw new ClusterError(
+        "BAD_DATA",
+        `${place} gives one number a sample, and the model wants ${width}: give its input the shape [1], or make it of a column of lists`,
       );
-    default:
-      return spec satisfies never;
+    }
+    const floats = floatsOf(spec, this.#context(place));
+    return ({ rows }) => gatherFloats(floats, rows, 1);
+  }
+
+  /** Of a field with one number a row, lists of one. */
+  numberLists({ place, spec }: Omit<FieldRequest, "field">): Reader<NumberLists> {
+    const lists = listsOf({ place, spec, table: this.#table, copies: 1 });
+    if (lists === undefined) {
+      const read = this.numbers({ place, spec, width: 1 });
+      return (batch) => ({ offsets: ofOne(batch.rows.length), values: read(batch) });
+    }
+    const elements = this.#elementsOf(lists);
+    const floats = floatsOf(lists.spec, elements.compiler.#context(place));
+    return (batch) => {
+      const { offsets, elements: inner } = elementBatch(batch, elements);
+      return { offsets: offsets.slice(), values: gatherFloats(floats, inner.rows, 1) };
+    };
+  }
+
+  /** Rows side by side, those of another length marked and 0. */
+  #rowsOfWidth({ lists, place, width }: { lists: FieldLists; place: string; width: number }): Float32Array {
+    const { rows } = this.#table;
+    const { offsets } = lists;
+    const elements = this.#elementsOf(lists);
+    const floats = floatsOf(lists.spec, elements.compiler.#context(place));
+    let isEven = true;
+    for (let row = 0; row < rows; row++) {
+      const length = offsets[row + 1]! - offsets[row]!;
+      if (length === width) continue;
+      isEven = false;
+      this.#faults.mark(
+        row,
+        () => `${place} is a list of ${length} numbers; expected ${width}, as its input's shape says`,
+      );
+    }
+    if (isEven) return floats;
+    const packed = new Float32Array(rows * width);
+    for (let row = 0; row < rows; row++) {
+      const [from, to] = [offsets[row]!, offsets[row + 1]!];
+      if (to - from === width) packed.set(floats.subarray(from, to), row * width);
+    }
+    return packed;
+  }
+
+  #elementsOf(lists: FieldLists): ElementFields {
+    const known = this.#elements.get(lists.identity);
+    if (known !== undefined) return known;
+    const compiler = new FieldCompiler(lists.elements, elementFaults(this.#faults, lists.offsets));
+    const made = { offsets: lists.offsets, compiler };
+    this.#elements.set(lists.identity, made);
+    return made;
+  }
+
+  #context(place: string): CellContext {
+    return { place, table: this.#table, faults: this.#faults };
   }
 }
 
-function columnNode({ field, spec, table, recordsBuilder }: NodeRequest & { spec: ColumnField }): KeyNode {
-  const column = columnOf(table, spec.column, `field "${field}"`);
-  const source = codesOf({ spec, column, place: `field "${field}": column "${spec.column}"` });
-  if (source.kind === "wide") return { kind: "wide", pairs: (batch) => gatherPairs(source.pairs, batch.rows) };
-  const { size, values } = source;
-  if (size > RECORD_CODES_MAX)
-    return { kind: "coded", size, values, codes: (batch) => gatherCodes(source.codes, batch.rows) };
-  const place = recordsBuilder.add(source.codes);
-  return { kind: "coded", size, values, codes: (batch) => codesAt(batch, place) };
+export interface FieldRequest {
+  field: string;
+  place: string;
+  spec: FieldSpec;
 }
 
-function crossNode(parts: readonly KeyNode[]): KeyNode {
-  const coded = parts.filter((part): part is CodedNode => part.kind === "coded");
-  const combinations = coded.reduce((product, part) => product * part.size, 1);
-  const fits = parts.length === 1 || combinations <= COMBINATIONS_MAX;
-  if (coded.length === parts.length && fits) return combinationNode(coded, combinations);
-
-  return {
-    kind: "wide",
-    pairs(batch, salt) {
-      const out = new Uint32Array(2 * batch.rows.length);
-      const values = parts.map((part) => partPairs(part, batch));
-      hashPairs(salt, values, batch.rows.length, out);
-      return out;
-    },
-  };
+/** Fields over the elements of one column of lists. */
+interface ElementFields {
+  readonly offsets: Uint32Array;
+  readonly compiler: FieldCompiler;
 }
 
-/** The combination of codes (c₁ … cₙ) has the code c₁ + size₁ · (c₂ + size₂ · …). */
-function combinationNode(parts: readonly CodedNode[], size: number): CodedNode {
-  return {
-    kind: "coded",
-    size,
-    codes(batch) {
-      const last = parts.length - 1;
-      const codes = codesIn(batch, parts[last]!).slice();
-      for (let p = last - 1; p >= 0; p--) appendCodes(codes, codesIn(batch, parts[p]!), parts[p]!.size);
-      return codes;
-    },
-    values(salt) {
-      let stride = 1;
-      const values = parts.map((part) => {
-        const spread = spreadPairs({ pairs: part.values(NO_SALT), size: part.size, stride, length: size });
-        stride *= part.size;
-        return spread;
-      });
-      const out = new Uint32Array(2 * size);
-      hashPairs(salt, values, size, out);
-      return out;
-    },
-  };
+interface ElementBatch {
+  readonly offsets: Uint32Array;
+  readonly elements: RowBatch;
 }
 
-function keyReaderOf(node: KeyNode, salt: Salt): KeyReader {
-  if (node.kind === "wide") return (batch) => node.pairs(batch, salt);
-  const values = node.values(salt);
-  return (batch) => gatherPairs(values, codesIn(batch, node));
-}
-
-/** The values of a node inside a cross, made once a batch. */
-function partPairs(node: KeyNode, batch: RowBatch): Uint32Array {
-  let pairs = batch.pairs.get(node);
-  if (pairs === undefined) {
-    pairs = node.kind === "wide" ? node.pairs(batch, NO_SALT) : gatherPairs(unsaltedValues(node), codesIn(batch, node));
-    batch.pairs.set(node, pairs);
+function elementBatch(batch: RowBatch, fields: ElementFields): ElementBatch {
+  let made = batch.lists.get(fields);
+  if (made === undefined) {
+    const { offsets, elements } = elementsAt(fields.offsets, batch.rows);
+    made = { offsets, elements: fields.compiler.batch(elements) };
+    batch.lists.set(fields, made);
   }
-  return pairs;
+  return made;
 }
 
-const unsalted = new WeakMap<CodedNode, Uint32Array>();
-
-function unsaltedValues(node: CodedNode): Uint32Array {
-  let values = unsalted.get(node);
-  if (values === undefined) {
-    values = node.values(NO_SALT);
-    unsalted.set(node, values);
-  }
-  return values;
-}
-
-function codesIn(batch: RowBatch, node: CodedNode): Uint32Array {
-  let codes = batch.codes.get(node);
-  if (codes === undefined) {
-    codes = node.codes(batch);
-    batch.codes.set(node, codes);
-  }
-  return codes;
-}
-
-function codesAt({ rows, records, recordWidth }: RowBatch, place: number): Uint32Array {
-  const out = new Uint32Array(rows.length);
-  for (let i = 0, at = place; i < out.length; i++, at += recordWidth) out[i] = records[at]!;
-  return out;
-}
-
-function gatherCodes(codes: Uint8Array | Uint16Array | Uint32Array, rows: Uint32Array): Uint32Array {
-  const out = new Uint32Array(rows.length);
-  for (let i = 0; i < rows.length; i++) out[i] = codes[rows[i]!]!;
-  return out;
-}
-
-function gatherPairs(pairs: Uint32Array, at: Uint32Array): Uint32Array {
-  const out = new Uint32Array(2 * at.length);
-  for (let i = 0; i < at.length; i++) {
-    const from = 2 * at[i]!;
-    out[2 * i] = pairs[from]!;
-    out[2 * i + 1] = pairs[from + 1]!;
-  }
-  return out;
-}
-
-function appendCodes(codes: Uint32Array, low: Uint32Array, size: number): void {
-  for (let i = 0; i < codes.length; i++) codes[i] = Math.imul(codes[i]!, size) + low[i]!;
-}
-
-/** The value a part has in each of `length` combinations: each value `stride` times, over and over. */
-function spreadPairs(of: { pairs: Uint32Array; size: number; stride: number; length: number }): Uint32Array {
-  const at = new Uint32Array(of.length);
-  for (let i = 0; i < of.length; i++) at[i] = Math.floor(i / of.stride) % of.size;
-  return gatherPairs(of.pairs, at);
+function ofOne(samples: number): Uint32Array {
+  const offsets = new Uint32Array(samples + 1);
+  for (let b = 1; b <= samples; b++) offsets[b] = b;
+  return offsets;
 }

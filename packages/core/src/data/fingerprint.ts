@@ -27,8 +27,15 @@ function absorbColumn(state: Uint32Array, column: Column): void {
       absorbCoded(state, column.codes, hashStrings(saltOf(""), column.dictionary));
       return;
     case "int64":
+      if (column.missing?.includes(1) === true) murmur128(state.slice(), column.missing, 0, state);
+      absorbPairs(state, new Uint32Array(column.values.buffer, column.values.byteOffset, 2 * column.values.length));
+      return;
     case "number":
       absorbPairs(state, new Uint32Array(column.values.buffer, column.values.byteOffset, 2 * column.values.length));
+      return;
+    case "list":
+      absorb(state, column.offsets.length, column.offsets.at(-1) ?? 0, 0, 0);
+      absorbColumn(state, column.elements);
       return;
     default:
       column satisfies never;

@@ -1,36 +1,92 @@
 export {
-  atLeast,
   bucket,
+  clip,
   column,
   cross,
   dayOfMonth,
   dayOfWeek,
-  file,
   hash,
   hourOf,
+  logOf,
   minuteOfDay,
   monthOf,
-  npmFile,
-  parquet,
-  since,
+  negatives,
+  quantiles,
   slotOf,
+  split,
   standardise,
-  type DataOptions,
+  withDefault,
+  type ColumnsIn,
+  type Field,
   type FieldLike,
-} from "./builders.ts";
+  type Gives,
+  type GivesOf,
+  type ReadsColumns,
+} from "./field-builders.ts";
+export { file, http, npmFile, s3, type FileLike, type FilesLike } from "./file-builders.ts";
+export { checkFieldDemand, columnsOf } from "./field-demand.ts";
+export { fitFields, needsFitting } from "./fit-fields.ts";
+export {
+  atLeast,
+  classes,
+  columns,
+  constantLabel,
+  equals,
+  fraction,
+  heldOutFiles,
+  since,
+  where,
+  type HeldOut,
+  type Label,
+} from "./label-builders.ts";
+export {
+  csv,
+  jsonl,
+  libsvm,
+  npy,
+  parquet,
+  tsv,
+  type CheckedField,
+  type CsvOptions,
+  type DataOptions,
+  type DataSource,
+  type DataSourceOf,
+  type FieldsOf,
+  type LibsvmColumn,
+  type TsvOptions,
+  type TypedOptions,
+} from "./source-builders.ts";
+export { openStreamedDataset, type OpenStreamedDatasetOptions } from "./streamed-dataset.ts";
+export { decodeTable, encodeTable } from "./table-file.ts";
+export { tableOf, type ColumnArray, type ListArray } from "./table-of.ts";
 export {
   dataSpecSchema,
   fieldSpecSchema,
   fileSpecSchema,
+  type ColumnType,
   type DataSpec,
   type DatePart,
   type FieldSpec,
   type FileSpec,
+  type FormatSpec,
   type LabelSpec,
   type SplitSpec,
 } from "./data-spec.ts";
-export type { Batch, Column, ColumnTable, Dataset, FieldDemand, Split } from "./dataset.ts";
+export type {
+  BadRow,
+  Batch,
+  Column,
+  ColumnTable,
+  Dataset,
+  FieldDemand,
+  KeyLists,
+  MemoryDataset,
+  NumberLists,
+  RowSource,
+  Split,
+} from "./dataset.ts";
 export { fieldStatistics, type FieldStatistics } from "./field-statistics.ts";
 export { didYouMean, nearestName } from "./nearest-name.ts";
-export { columnsOf, openDataset, type OpenDatasetOptions } from "./open-dataset.ts";
-export { epochOrder, type EpochOrderOptions } from "./order.ts";
+export { openDataset, type OpenDatasetOptions } from "./open-dataset.ts";
+export { EpochOrder, epochOrder, type EpochOrderOptions } from "./order.ts";
+export { weighingSamples } from "./weighing-samples.ts";

@@ -72,3 +72,20 @@ describe("hashPairs()", () => {
     );
   });
 });
+
+it("hashStrings() gives the key of each string's UTF-8, whatever its length and script", () => {
+  const salt = saltOf("city");
+  fc.assert(
+    fc.property(
+      fc.array(fc.string({ unit: fc.constantFrom("z", "a", "é", "🦩", "\ud800"), maxLength: 400 })),
+      (strings) => {
+        const pairs = hashStrings(salt, strings);
+        for (const [i, text] of strings.entries()) {
+          const digest = new Uint32Array(4);
+          murmur128(salt, new TextEncoder().encode(text), SALT_BYTES, digest);
+          expect(pairs.slice(2 * i, 2 * i + 2)).toEqual(digest.slice(0, 2));
+        }
+      },
+    ),
+  );
+});

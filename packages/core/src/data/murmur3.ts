@@ -31,12 +31,36 @@ export function hashStrings(salt: Salt, strings: readonly string[]): Uint32Array
   const encoder = new TextEncoder();
   const pairs = new Uint32Array(2 * strings.length);
   const digest = new Uint32Array(4);
+  let bytes = new Uint8Array(256);
   for (let i = 0; i < strings.length; i++) {
-    murmur128(salt, encoder.encode(strings[i]), SALT_BYTES, digest);
+    const text = strings[i]!;
+    // A UTF-16 unit takes at most three bytes of UTF-8.
+    if (3 * text.length > bytes.length) bytes = new Uint8Array(3 * text.length);
+    const length = writeAscii(text, bytes) ? text.length : encoder.encodeInto(text, bytes).written;
+    digest.set(salt);
+    const whole = length & ~15;
+    for (let at = 0; at < whole; at += 16) {
+      absorb(digest, wordAt(bytes, at), wordAt(bytes, at + 4), wordAt(bytes, at + 8), wordAt(bytes, at + 12));
+    }
+    finishWith({ state: digest, bytes, from: whole, to: length, lengthBytes: SALT_BYTES + length });
     pairs[2 * i] = digest[0]!;
     pairs[2 * i + 1] = digest[1]!;
   }
   return pairs;
+}
+
+/** Most strings are short and ASCII, which a loop writes faster than an encoder. */
+function writeAscii(text: string, bytes: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit > 127) return false;
+    bytes[i] = unit;
+  }
+  return true;
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
 }
 
 /**
@@ -127,10 +151,23 @@ export function absorb(state: Uint32Array, k1: number, k2: number, k3: number, k
 
 /** Mixes in the tail (under 16 bytes) and the length, and finishes the state into a digest, in place. */
 export function finish(state: Uint32Array, tail: Uint8Array, lengthBytes: number): void {
-  let h1 = state[0]! ^ Math.imul(rotl(Math.imul(tailWord(tail, 0), C1), 15), C2) ^ lengthBytes;
-  let h2 = state[1]! ^ Math.imul(rotl(Math.imul(tailWord(tail, 4), C2), 16), C3) ^ lengthBytes;
-  let h3 = state[2]! ^ Math.imul(rotl(Math.imul(tailWord(tail, 8), C3), 17), C4) ^ lengthBytes;
-  let h4 = state[3]! ^ Math.imul(rotl(Math.imul(tailWord(tail, 12), C4), 18), C1) ^ lengthBytes;
+  finishWith({ state, bytes: tail, from: 0, to: tail.length, lengthBytes });
+}
+
+interface Finish {
+  state: Uint32Array;
+  /** The tail is [from, to) of them. */
+  bytes: Uint8Array;
+  from: number;
+  to: number;
+  lengthBytes: number;
+}
+
+function finishWith({ state, bytes, from, to, lengthBytes }: Finish): void {
+  let h1 = state[0]! ^ Math.imul(rotl(Math.imul(tailWord(bytes, from, to), C1), 15), C2) ^ lengthBytes;
+  let h2 = state[1]! ^ Math.imul(rotl(Math.imul(tailWord(bytes, from + 4, to), C2), 16), C3) ^ lengthBytes;
+  let h3 = state[2]! ^ Math.imul(rotl(Math.imul(tailWord(bytes, from + 8, to), C3), 17), C4) ^ lengthBytes;
+  let h4 = state[3]! ^ Math.imul(rotl(Math.imul(tailWord(bytes, from + 12, to), C4), 18), C1) ^ lengthBytes;
   h1 = (h1 + h2 + h3 + h4) | 0;
   h2 = mix((h2 + h1) | 0);
   h3 = mix((h3 + h1) | 0);
@@ -142,9 +179,10 @@ export function finish(state: Uint32Array, tail: Uint8Array, lengthBytes: number
   state[3] = h4 + h1;
 }
 
-function tailWord(tail: Uint8Array, at: number): number {
+/** The word at `at`, of which the bytes from `to` on are 0. */
+function tailWord(bytes: Uint8Array, at: number, to: number): number {
   let word = 0;
-  for (let i = Math.min(tail.length, at + 4) - 1; i >= at; i--) word = (word << 8) | tail[i]!;
+  for (let i = Math.min(to, at + 4) - 1; i >= at; i--) word = (word << 8) | bytes[i]!;
   return word;
 }
 

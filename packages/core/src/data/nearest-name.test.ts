@@ -6,6 +6,8 @@ describe("nearestName()", () => {
     ["orgin", "origin"],
     ["Origin", "origin"],
     ["destinaton", "destination"],
+    ["dealy", "delay"],
+    ["dyela", undefined],
     ["xyz", undefined],
     ["", undefined],
   ])("takes %j for %j", (typed, meant) => {

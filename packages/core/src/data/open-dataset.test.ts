@@ -1,28 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { atLeast, column, cross, file, hourOf, parquet, since, standardise } from "./builders.ts";
 import type { Column, ColumnTable } from "./dataset.ts";
+import { column, cross, hourOf, quantiles, standardise, withDefault } from "./field-builders.ts";
+import { columnsOf } from "./field-demand.ts";
+import { file } from "./file-builders.ts";
 import { microsOf } from "./instant.ts";
-import { columnsOf, openDataset } from "./open-dataset.ts";
-
-const strings = (values: string[]): Column => {
-  const dictionary = [...new Set(values)];
-  return { kind: "string", codes: Uint32Array.from(values, (value) => dictionary.indexOf(value)), dictionary };
-};
-const int64 = (values: (bigint | number)[]): Column => ({ kind: "int64", values: BigInt64Array.from(values, BigInt) });
-
-const columns: Record<string, Column> = {
-  origin: strings(["ATL", "SEA", "ATL", "SFO", "SEA"]),
-  destination: strings(["SEA", "ATL", "SEA", "ATL", "ATL"]),
-  distance: int64([100, 200, 100, 400, 200]),
-  delay: int64([0, 15, 14, 60, -3]),
-  date: int64(["2001-06-01T10:00", "2001-06-03T11:00", "2001-06-02T12:00", "2001-06-04", "2001-06-02"].map(microsOf)),
-};
-const tableWith = (changes: Record<string, Column | undefined> = {}): ColumnTable => ({
-  rows: 5,
-  columns: new Map(
-    Object.entries({ ...columns, ...changes }).filter((entry): entry is [string, Column] => entry[1] !== undefined),
-  ),
-});
+import { atLeast, since } from "./label-builders.ts";
+import { openDataset } from "./open-dataset.ts";
+import { parquet } from "./source-builders.ts";
+import { columns, int64, strings, tableWith } from "./test-flights.ts";
 
 const spec = parquet(file("flights.parquet"), {
   fields: {
@@ -37,8 +22,8 @@ const spec = parquet(file("flights.parquet"), {
 const demands = [
   { name: "origin", as: "keys" },
   { name: "route", as: "keys" },
-  { name: "hour", as: "numbers" },
-  { name: "distance", as: "numbers" },
+  { name: "hour", as: "numbers", width: 1 },
+  { name: "distance", as: "numbers", width: 1 },
 ] as const;
 
 const badData = (message: string): unknown => expect.objectContaining({ code: "BAD_DATA", message });
@@ -57,13 +42,27 @@ describe("openDataset() refuses", () => {
     ],
     [
       "one field twice",
-      { spec, table: tableWith(), demands: [...demands, { name: "hour", as: "numbers" }] },
+      { spec, table: tableWith(), demands: [...demands, { name: "hour", as: "numbers", width: 1 }] },
       'field "hour" is demanded twice as numbers; name it once',
     ],
     [
       "keys as numbers",
-      { spec, table: tableWith(), demands: [{ name: "route", as: "numbers" }] },
+      { spec, table: tableWith(), demands: [{ name: "route", as: "numbers", width: 1 }] },
       'field "route": cross() gives keys, and numbers are wanted here: give its input an embedding',
+    ],
+    [
+      "numbers as keys",
+      { spec, table: tableWith(), demands: [{ name: "distance", as: "keys" }] },
+      'field "distance": standardise() gives numbers, and keys are wanted here: use bucket() or quantiles() for an embedding, or input({ dtype: "float32" }) without one',
+    ],
+    [
+      "numbers that are to be fitted",
+      {
+        spec: parquet(file("f"), { fields: { a: standardise("distance"), b: quantiles("distance", 4) } }),
+        table: tableWith(),
+        demands: [{ name: "a", as: "numbers", width: 1 }],
+      },
+      'field "a": standardise() has no mean and stddev yet: submit the job through a cluster, which fits them to the training rows, or give { mean, stddev }',
     ],
   ])("%s, as the author's mistake", (_, options, message) => {
     expect(() => openDataset(options)).toThrow(new TypeError(message));
@@ -83,27 +82,27 @@ describe("openDataset() refuses", () => {
     [
       "a label that is no number",
       { delay: strings(["late", "on time", "late", "late", "late"]) },
-      'label: column "delay" holds strings (row 0 is "late"); expected numbers: store the column as numbers, or use it as keys, input({ dtype: "string" }) with an embedding',
+      'label: column "delay" holds strings (the first is "late"); expected numbers: store the column as numbers, or use it as keys, input({ dtype: "string" }) with an embedding',
     ],
     [
-      "a label that is NaN",
+      "a label that is missing",
       { delay: { kind: "number", values: Float64Array.of(0, 1, 2, Number.NaN, 4) } },
-      'label: column "delay", row 3 is NaN; expected a finite number: drop the row or fill the missing value',
+      '1 of 5 rows cannot be used, and badRowsMax is 0. row 3: label: column "delay" is missing (NaN); expected a finite number. Correct them, fill missing values with withDefault(…), or leave such rows out with badRowsMax: 1',
     ],
     [
-      "NaN in a column of numbers",
-      { distance: { kind: "number", values: Float64Array.of(0, Number.NaN, 2, 3, 4) } },
-      'field "distance": column "distance", row 1 is NaN; expected a finite number: drop the row or fill the missing value',
+      "missing numbers",
+      { distance: { kind: "number", values: Float64Array.of(0, Number.NaN, 2, 3, Number.NaN) } },
+      '2 of 5 rows cannot be used, and badRowsMax is 0. row 1: field "distance": column "distance" is missing (NaN); expected a finite number. row 4: field "distance": column "distance" is missing (NaN); expected a finite number. Correct them, fill missing values with withDefault(…), or leave such rows out with badRowsMax: 2',
     ],
     [
       "a string column as numbers",
       { distance: strings(["1", "2", "3", "4", "5"]) },
-      'field "distance": column "distance" holds strings (row 0 is "1"); expected numbers: store the column as numbers, or use it as keys, input({ dtype: "string" }) with an embedding',
+      'field "distance": column "distance" holds strings (the first is "1"); expected numbers: standardise() needs them; use hash() or column() for strings',
     ],
     [
       "dates that are no timestamps",
       { date: strings(["a", "b", "c", "d", "e"]) },
-      'field "hour": column "date" holds strings; expected timestamps (int64 microseconds since 1970): store it as a timestamp',
+      'field "hour": column "date" holds strings; expected timestamps (int64 microseconds since 1970): store it as a timestamp, or declare it so with types',
     ],
     [
       "an empty test split",
@@ -197,19 +196,128 @@ describe("the fingerprint", () => {
     expect(print(tableWith())).toMatch(/^[0-9a-f]{32}$/);
   });
 
-  it("changes with any value, and with the order of rows", () => {
+  it("changes with any value, one that is missing too, and with the order of rows", () => {
+    const delay = columns["delay"] as Extract<Column, { kind: "int64" }>;
+    const holed: Column = { ...delay, missing: Uint8Array.of(1, 0, 0, 0, 0) };
     const prints = [
       print(tableWith()),
       print(tableWith({ origin: strings(["ATL", "SEA", "ATL", "SFO", "SFO"]) })),
       print(tableWith({ distance: int64([100, 200, 100, 400, 201]) })),
       print(tableWith({ delay: int64([15, 0, 14, 60, -3]) })),
+      openDataset({ spec: { ...spec, badRowsMax: 1 }, table: tableWith({ delay: holed }), demands }).fingerprint,
     ];
-    expect(new Set(prints).size).toBe(4);
+    expect(new Set(prints).size).toBe(5);
   });
 });
 
 describe("columnsOf()", () => {
   it("names each column once, those of nested fields, label and split included", () => {
     expect(columnsOf(spec)).toEqual(["date", "delay", "destination", "distance", "origin"]);
+  });
+});
+
+describe("bad rows", () => {
+  const numbers = (...values: number[]): Column => ({ kind: "number", values: Float64Array.from(values) });
+  const lenient = { ...spec, badRowsMax: 2 };
+
+  it("keep their numbers, weigh nothing and give zeros", () => {
+    const table = tableWith({ distance: numbers(100, Number.NaN, 100, 400, 200) });
+    const read = { row: 2, place: "flights.csv:9", fault: "2 cells; expected 5" };
+    const dataset = openDataset({ spec: lenient, table: { ...table, badRows: [read] }, demands });
+    expect(dataset.badRows()).toEqual({
+      count: 2,
+      first: [
+        {
+          row: 1,
+          place: "row 1",
+          fault: 'field "distance": column "distance" is missing (NaN); expected a finite number',
+        },
+        read,
+      ],
+    });
+    expect([dataset.trainRows, dataset.testRows]).toEqual([3, 2]);
+    const train = dataset.read("train", Uint32Array.of(2, 1, 0));
+    expect(train.weight).toEqual(Float32Array.of(1, 0, 1));
+    expect(train.numbers.get("distance")).toEqual(Float32Array.of(0, 0, -1));
+    expect([...train.keys.get("origin")!.subarray(2, 4)]).toEqual([0, 0]);
+    expect([...train.keys.get("origin")!.subarray(0, 2)]).not.toEqual([0, 0]);
+    const test = dataset.read("test", Uint32Array.of(0, 1));
+    expect(test.weight).toEqual(Float32Array.of(0, 1));
+    expect(test.label).toEqual(Float32Array.of(0, 1));
+    expect(dataset.read("train", Uint32Array.of(0)).weight).toBeUndefined();
+  });
+
+  it("end the job where they are more than may be, with the first places and the remedies", () => {
+    const badRows = [4, 0, 3].map((row) => ({ row, place: `flights.csv:${row + 2}`, fault: "2 cells; expected 5" }));
+    expect(() => openDataset({ spec: lenient, table: { ...tableWith(), badRows }, demands })).toThrow(
+      badData(
+        "3 of 5 rows cannot be used, and badRowsMax is 2. flights.csv:2: 2 cells; expected 5. flights.csv:5: 2 cells; expected 5. flights.csv:6: 2 cells; expected 5. Correct them, fill missing values with withDefault(…), or leave such rows out with badRowsMax: 3",
+      ),
+    );
+  });
+
+  it("are none where a default stands for what is missing", () => {
+    const holes = tableWith({
+      origin: strings(["ATL", "", "ATL", "SFO", ""]),
+      distance: numbers(1, 2, Number.NaN, 4, 5),
+    });
+    const filled = parquet(file("f"), {
+      fields: { origin: withDefault("origin", "none"), distance: withDefault("distance", 7) },
+      label: "delay",
+    });
+    const dataset = openDataset({
+      spec: filled,
+      table: holes,
+      demands: [
+        { name: "origin", as: "keys" },
+        { name: "distance", as: "numbers", width: 1 },
+      ],
+    });
+    const batch = dataset.read("train", Uint32Array.of(0, 1, 2, 3, 4));
+    expect(batch.weight).toBeUndefined();
+    expect([...batch.numbers.get("distance")!]).toEqual([1, 2, 7, 4, 5]);
+    const origin = new BigUint64Array(batch.keys.get("origin")!.buffer);
+    expect(origin[1]).toBe(origin[4]);
+    expect(new Set(origin).size).toBe(3);
+  });
+
+  it("have dates that are missing: they train, and weigh nothing", () => {
+    const date: Column = {
+      ...(columns["date"] as Extract<Column, { kind: "int64" }>),
+      missing: Uint8Array.of(0, 0, 0, 1, 0),
+    };
+    const late = { ...lenient, test: since("date", "2001-06-02T12:00") };
+    const dataset = openDataset({ spec: late, table: tableWith({ date }), demands: [{ name: "origin", as: "keys" }] });
+    expect([dataset.trainRows, dataset.testRows]).toEqual([3, 2]);
+    expect(dataset.read("train", Uint32Array.of(0, 1, 2)).weight).toEqual(Float32Array.of(1, 0, 1));
+  });
+});
+
+describe("weight and group", () => {
+  const weighted = parquet(file("f"), {
+    fields: { origin: "origin" },
+    label: "delay",
+    weight: "distance",
+    group: "origin",
+  });
+
+  it("come with every batch", () => {
+    const batch = openDataset({ spec: weighted, table: tableWith(), demands: [] }).read(
+      "train",
+      Uint32Array.of(3, 0, 2),
+    );
+    expect(batch.weight).toEqual(Float32Array.of(400, 100, 100));
+    const group = new BigUint64Array(batch.group!.buffer);
+    expect(group[1]).toBe(group[2]);
+    expect(group[0]).not.toBe(group[1]);
+  });
+
+  it("are bad where they are negative or missing", () => {
+    const changes = { distance: int64([1, 2, -3, 4, 5]), origin: strings(["a", "", "a", "a", "a"]) };
+    expect(() => openDataset({ spec: weighted, table: tableWith(changes), demands: [] })).toThrow(
+      badData(
+        '2 of 5 rows cannot be used, and badRowsMax is 0. row 1: group: column "origin" is missing; expected a key. row 2: weight is -3; expected 0 or more. Correct them, fill missing values with withDefault(…), or leave such rows out with badRowsMax: 2',
+      ),
+    );
   });
 });

@@ -1,31 +1,49 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { epochOrder } from "./order.ts";
+import { EpochOrder, epochOrder, type EpochOrderOptions } from "./order.ts";
 
 const someOptions = fc.record({
   rows: fc.integer({ min: 0, max: 700 }),
   seed: fc.integer({ min: 0, max: 0xffff_ffff }),
   epoch: fc.integer({ min: 0, max: 1000 }),
-  blockRows: fc.integer({ min: 1, max: 60 }),
-  windowBlocks: fc.integer({ min: 1, max: 20 }),
+  blocks: fc.record({ blockRows: fc.integer({ min: 1, max: 60 }), windowBlocks: fc.integer({ min: 1, max: 20 }) }),
 });
 
-describe("epochOrder()", () => {
+const orderOf = (options: EpochOrderOptions): Uint32Array => new EpochOrder(options).slice(0, options.rows);
+
+describe("EpochOrder", () => {
   it("refuses numbers out of their bounds", () => {
     const good = { rows: 10, seed: 1, epoch: 0 };
-    expect(() => epochOrder({ ...good, rows: -1 })).toThrow(
-      new RangeError("epochOrder: rows must be a whole number from 0 to 4294967295, got -1"),
+    const refuse = (wrong: Partial<EpochOrderOptions>, message: string): void => {
+      expect(() => new EpochOrder({ ...good, ...wrong })).toThrow(new RangeError(`EpochOrder: ${message}`));
+    };
+    refuse({ rows: -1 }, "rows must be a whole number from 0 to 4294967295, got -1");
+    refuse({ seed: 2 ** 32 }, "seed must be a whole number from 0 to 4294967295, got 4294967296");
+    refuse({ epoch: 0.5 }, "epoch must be a whole number from 0 to 4294967295, got 0.5");
+    refuse(
+      { blocks: { blockRows: 0, windowBlocks: 1 } },
+      "blockRows must be a whole number from 1 to 4294967295, got 0",
     );
-    expect(() => epochOrder({ ...good, seed: 2 ** 32 })).toThrow("seed must be a whole number");
-    expect(() => epochOrder({ ...good, epoch: 0.5 })).toThrow("epoch must be a whole number");
-    expect(() => epochOrder({ ...good, blockRows: 0 })).toThrow("blockRows must be a whole number from 1");
-    expect(() => epochOrder({ ...good, windowBlocks: Number.NaN })).toThrow("windowBlocks must be a whole number");
+    refuse(
+      { blocks: { blockRows: 1, windowBlocks: Number.NaN } },
+      "windowBlocks must be a whole number from 1 to 4294967295, got NaN",
+    );
+    const order = new EpochOrder(good);
+    for (const [from, to] of [
+      [-1, 2],
+      [3, 2],
+      [0, 11],
+      [0.5, 1],
+    ] as const)
+      expect(() => order.slice(from, to)).toThrow(
+        new RangeError(`EpochOrder: slice(${from}, ${to}) is no range within its 10 rows`),
+      );
   });
 
   it("holds every row exactly once", () => {
     fc.assert(
       fc.property(someOptions, (options) => {
-        const order = epochOrder(options);
+        const order = orderOf(options);
         expect(Array.from(order.toSorted())).toEqual(Array.from({ length: options.rows }, (_, row) => row));
       }),
     );
@@ -34,14 +52,63 @@ describe("epochOrder()", () => {
   it("is a pure function of its options", () => {
     fc.assert(
       fc.property(someOptions, (options) => {
-        expect(epochOrder(options)).toEqual(epochOrder(options));
+        expect(orderOf(options)).toEqual(orderOf(options));
       }),
     );
     // Part of every job's meaning: a change here changes what every seed trains.
     expect([...epochOrder({ rows: 10, seed: 1, epoch: 0 })]).toEqual([2, 9, 3, 6, 4, 0, 7, 8, 1, 5]);
-    expect([...epochOrder({ rows: 10, seed: 1, epoch: 0, blockRows: 2, windowBlocks: 2 })]).toEqual([
-      3, 9, 8, 2, 6, 1, 7, 0, 5, 4,
+    expect([...orderOf({ rows: 10, seed: 1, epoch: 0, blocks: { blockRows: 2, windowBlocks: 2 } })]).toEqual([
+      2, 3, 9, 8, 0, 6, 1, 7, 5, 4,
     ]);
+  });
+
+  it("gives any slice of itself, in any order", () => {
+    const someSlices = fc.array(fc.tuple(fc.nat(), fc.nat()), { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(someOptions, fc.boolean(), someSlices, ({ blocks, ...rest }, inBlocks, slices) => {
+        const options = inBlocks ? { ...rest, blocks } : rest;
+        const whole = orderOf(options);
+        const order = new EpochOrder(options);
+        for (const picks of slices) {
+          const [from, to] = picks.map((pick) => pick % (options.rows + 1)).toSorted((a, b) => a - b) as [
+            number,
+            number,
+          ];
+          expect(order.slice(from, to)).toEqual(whole.slice(from, to));
+        }
+      }),
+    );
+  });
+
+  it("mixes all with all where one window holds all blocks, or no blocks are given", () => {
+    const options = { rows: 100, seed: 3, epoch: 2 };
+    const whole = epochOrder(options);
+    expect(orderOf({ ...options, blocks: { blockRows: 30, windowBlocks: 4 } })).toEqual(whole);
+    expect(orderOf({ ...options, blocks: { blockRows: 30, windowBlocks: 3 } })).not.toEqual(whole);
+  });
+
+  it("leaves rows as they are where they are not to be shuffled", () => {
+    const order = new EpochOrder({
+      rows: 5,
+      seed: 1,
+      epoch: 0,
+      shuffle: false,
+      blocks: { blockRows: 2, windowBlocks: 1 },
+    });
+    expect(order.slice(1, 5)).toEqual(Uint32Array.of(1, 2, 3, 4));
+  });
+
+  it("gives each window a shuffle of its own", () => {
+    const order = orderOf({ rows: 4000, seed: 1, epoch: 0, blocks: { blockRows: 100, windowBlocks: 1 } });
+    const shuffles = new Set(
+      Array.from({ length: 40 }, (_, w) =>
+        order
+          .slice(100 * w, 100 * (w + 1))
+          .map((row) => row % 100)
+          .join(),
+      ),
+    );
+    expect(shuffles.size).toBe(40);
   });
 
   it("differs between epochs and between seeds", () => {
@@ -52,8 +119,9 @@ describe("epochOrder()", () => {
   it("mixes rows only within a window of whole blocks", () => {
     fc.assert(
       fc.property(someOptions, (options) => {
-        const order = epochOrder(options);
-        const { rows, blockRows, windowBlocks } = options;
+        const order = orderOf(options);
+        const { rows } = options;
+        const { blockRows, windowBlocks } = options.blocks;
         const blocks = Math.ceil(rows / blockRows);
         const windowOfBlock = new Map<number, number>();
         let at = 0;

@@ -1,78 +1,151 @@
 /**
- * The order of one epoch: blocks of rows permuted, then the rows within a window of blocks. It is a pure function
- * of (seed, epoch), so every worker derives it and no order ever travels.
- *
- * The generator is xoshiro128++ (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2021,
- * https://prng.di.unimi.it/xoshiro128plusplus.c), its state filled by MurmurHash3's finaliser; bounds are unbiased
- * (Lemire, "Fast random integer generation in an interval", 2019).
+ * The order of one epoch: all rows mixed with all, or, where they do not fit in memory, blocks of rows permuted and
+ * then the rows within a window of blocks. It is a pure function of (seed, epoch), so every worker derives it and no
+ * order ever travels.
  */
+import { generatorOf, mix, shuffle } from "./xoshiro.ts";
 
 export interface EpochOrderOptions {
   rows: number;
   /** u32. */
   seed: number;
+  /** From 0. */
   epoch: number;
-  /** Rows that lie together on disk, and are read together. */
-  blockRows?: number;
-  /** Blocks whose rows are mixed with each other. All by default: right for sets up to 512 MB. */
-  windowBlocks?: number;
+  /**
+   * Rows that lie together, and are read together, and how many such blocks have their rows mixed with each other.
+   * Undefined: all rows with all.
+   */
+  blocks?: { blockRows: number; windowBlocks: number } | undefined;
+  /** Are rows mixed at all? They are by default. */
+  shuffle?: boolean;
 }
+
+/** Windows that are kept: a step's samples may begin in one and end in the next. */
+const WINDOWS_KEPT = 2;
 
 /**
- * @returns row numbers, each below `rows` exactly once, shape [rows]
- * @throws {RangeError} an option out of its bounds
+ * The order of one epoch, computed where it is asked for. With blocks it holds at most two windows of rows beside the
+ * permutation of the blocks; without, all rows, from the first slice on.
  */
-export function epochOrder(options: EpochOrderOptions): Uint32Array {
-  const { rows, seed, epoch, blockRows = 4096, windowBlocks = 0xffff_ffff } = options;
-  checkWhole({ name: "rows", value: rows, min: 0, max: 0xffff_ffff });
-  checkWhole({ name: "seed", value: seed, min: 0, max: 0xffff_ffff });
-  checkWhole({ name: "epoch", value: epoch, min: 0, max: 0xffff_ffff });
-  checkWhole({ name: "blockRows", value: blockRows, min: 1, max: 0xffff_ffff });
-  checkWhole({ name: "windowBlocks", value: windowBlocks, min: 1, max: 0xffff_ffff });
+export class EpochOrder {
+  readonly rows: number;
+  readonly #windows: Windows | undefined;
+  readonly #kept = new Map<number, Uint32Array>();
 
-  const random = generatorOf(seed, epoch);
-  const blocks = ascending(Math.ceil(rows / blockRows));
-  if (windowBlocks >= blocks.length) {
-    const order = ascending(rows);
-    shuffle(order, 0, rows, random);
-    return order;
+  /** @throws {RangeError} an option out of its bounds */
+  constructor(options: EpochOrderOptions) {
+    const { rows, seed, epoch, blocks, shuffle: isMixed = true } = options;
+    checkWhole({ name: "rows", value: rows, min: 0, max: 0xffff_ffff });
+    checkWhole({ name: "seed", value: seed, min: 0, max: 0xffff_ffff });
+    checkWhole({ name: "epoch", value: epoch, min: 0, max: 0xffff_ffff });
+    if (blocks !== undefined) {
+      checkWhole({ name: "blockRows", value: blocks.blockRows, min: 1, max: 0xffff_ffff });
+      checkWhole({ name: "windowBlocks", value: blocks.windowBlocks, min: 1, max: 0xffff_ffff });
+    }
+    this.rows = rows;
+    if (isMixed) this.#windows = windowsOf({ rows, seed, epoch, ...(blocks ?? WHOLE_SET) });
   }
-  shuffle(blocks, 0, blocks.length, random);
-  return shuffleWindows({ rows, blockRows, windowBlocks, blocks, random });
+
+  /**
+   * @returns the row numbers at [from, to) of the order; the caller owns them
+   * @throws {RangeError} not within 0 … rows
+   */
+  slice(from: number, to: number): Uint32Array {
+    if (!Number.isInteger(from) || !Number.isInteger(to) || from < 0 || from > to || to > this.rows)
+      throw new RangeError(`EpochOrder: slice(${from}, ${to}) is no range within its ${this.rows} rows`);
+    const out = new Uint32Array(to - from);
+    if (this.#windows === undefined) {
+      for (let i = 0; i < out.length; i++) out[i] = from + i;
+      return out;
+    }
+    const { starts } = this.#windows;
+    for (let w = windowAt(starts, from); w < starts.length && starts[w]! < to; w++) {
+      const window = this.#window(w);
+      const first = Math.max(0, from - starts[w]!);
+      const end = Math.min(window.length, to - starts[w]!);
+      out.set(window.subarray(first, end), starts[w]! + first - from);
+    }
+    return out;
+  }
+
+  #window(w: number): Uint32Array {
+    let window = this.#kept.get(w);
+    if (window !== undefined) return window;
+    window = shuffledWindow(this.#windows!, w);
+    this.#kept.set(w, window);
+    for (const old of this.#kept.keys()) {
+      if (this.#kept.size <= WINDOWS_KEPT) break;
+      this.#kept.delete(old);
+    }
+    return window;
+  }
 }
+
+/** The whole order of an epoch whose rows are all mixed with all, shape [rows]. */
+export function epochOrder({ rows, seed, epoch }: Omit<EpochOrderOptions, "blocks" | "shuffle">): Uint32Array {
+  return new EpochOrder({ rows, seed, epoch }).slice(0, rows);
+}
+
+const WHOLE_SET = { blockRows: 0xffff_ffff, windowBlocks: 1 };
 
 interface Windows {
   rows: number;
+  seed: number;
+  epoch: number;
   blockRows: number;
   windowBlocks: number;
+  /** Block numbers in the order they are read. */
   blocks: Uint32Array;
-  random: Generator128;
+  /** Place in the order where each window begins. */
+  starts: Float64Array;
 }
 
-function shuffleWindows({ rows, blockRows, windowBlocks, blocks, random }: Windows): Uint32Array {
-  const order = new Uint32Array(rows);
+type WindowOptions = Pick<Windows, "rows" | "seed" | "epoch" | "blockRows" | "windowBlocks">;
+
+function windowsOf(o: WindowOptions): Windows {
+  const { rows, blockRows, windowBlocks } = o;
+  const blocks = ascending(Math.ceil(rows / blockRows));
+  if (windowBlocks < blocks.length) shuffle(blocks, 0, blocks.length, generatorOf(o.seed, o.epoch));
+  const starts = new Float64Array(Math.ceil(blocks.length / windowBlocks));
   let at = 0;
-  let windowStart = 0;
   for (let b = 0; b < blocks.length; b++) {
-    const first = blocks[b]! * blockRows;
-    const end = Math.min(rows, first + blockRows);
-    for (let row = first; row < end; row++) order[at++] = row;
-    if ((b + 1) % windowBlocks !== 0 && b + 1 < blocks.length) continue;
-    shuffle(order, windowStart, at, random);
-    windowStart = at;
+    if (b % windowBlocks === 0) starts[b / windowBlocks] = at;
+    at += Math.min(blockRows, rows - blocks[b]! * blockRows);
+  }
+  return { ...o, blocks, starts };
+}
+
+function shuffledWindow({ rows, seed, epoch, blockRows, windowBlocks, blocks }: Windows, w: number): Uint32Array {
+  const own = blocks.subarray(w * windowBlocks, (w + 1) * windowBlocks);
+  const isWhole = own.length === blocks.length;
+  // A window alone holds every row in its place; more than one draws its rows with a generator of its own.
+  const order = isWhole ? ascending(rows) : rowsOf(own, blockRows, rows);
+  shuffle(order, 0, order.length, isWhole ? generatorOf(seed, epoch) : generatorOf(mix(seed + mix(w + 1)), epoch));
+  return order;
+}
+
+function rowsOf(blocks: Uint32Array, blockRows: number, rows: number): Uint32Array {
+  let length = 0;
+  for (const block of blocks) length += Math.min(blockRows, rows - block * blockRows);
+  const order = new Uint32Array(length);
+  let at = 0;
+  for (const block of blocks) {
+    const end = Math.min(rows, (block + 1) * blockRows);
+    for (let row = block * blockRows; row < end; row++) order[at++] = row;
   }
   return order;
 }
 
-/** Fisher–Yates on order[from, to). */
-function shuffle(order: Uint32Array, from: number, to: number, random: Generator128): void {
-  for (let size = to - from; size > 1; size--) {
-    const pick = from + below(random, size);
-    const last = from + size - 1;
-    const held = order[last]!;
-    order[last] = order[pick]!;
-    order[pick] = held;
+/** The last window that begins at or before `at`. */
+function windowAt(starts: Float64Array, at: number): number {
+  let low = 0;
+  let high = starts.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1;
+    if (starts[middle]! <= at) low = middle;
+    else high = middle - 1;
   }
+  return low;
 }
 
 function ascending(length: number): Uint32Array {
@@ -81,54 +154,8 @@ function ascending(length: number): Uint32Array {
   return order;
 }
 
-/** The four words of xoshiro128++, never all zero. */
-type Generator128 = Uint32Array;
-
-function generatorOf(seed: number, epoch: number): Generator128 {
-  const state = new Uint32Array(4);
-  for (let i = 0; i < 4; i++) state[i] = mix(mix(seed + Math.imul(i + 1, 0x9e3779b9)) + epoch);
-  state[3]! |= 1;
-  return state;
-}
-
-function mix(word: number): number {
-  let h = word | 0;
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return h ^ (h >>> 16);
-}
-
-function next(state: Generator128): number {
-  const sum = (state[0]! + state[3]!) | 0;
-  const word = ((sum << 7) | (sum >>> 25)) + state[0]!;
-  const shifted = state[1]! << 9;
-  state[2]! ^= state[0]!;
-  state[3]! ^= state[1]!;
-  state[1]! ^= state[2]!;
-  state[0]! ^= state[3]!;
-  state[2]! ^= shifted;
-  state[3] = (state[3]! << 11) | (state[3]! >>> 21);
-  return word >>> 0;
-}
-
-/** A number in [0, bound): the high word of word × bound, drawn again where the low word shows bias. */
-function below(random: Generator128, bound: number): number {
-  let word = next(random);
-  let low = Math.imul(word, bound) >>> 0;
-  if (low < bound) {
-    const biased = (0x1_0000_0000 - bound) % bound;
-    while (low < biased) {
-      word = next(random);
-      low = Math.imul(word, bound) >>> 0;
-    }
-  }
-  // word × bound takes up to 64 bits, a double holds 53: multiply by halves.
-  const lowHalf = word * (bound & 0xffff);
-  return Math.floor((word * (bound >>> 16) + Math.floor(lowHalf / 0x1_0000)) / 0x1_0000);
-}
-
 function checkWhole({ name, value, min, max }: { name: string; value: number; min: number; max: number }): void {
   if (!Number.isInteger(value) || value < min || value > max) {
-    throw new RangeError(`epochOrder: ${name} must be a whole number from ${min} to ${max}, got ${value}`);
+    throw new RangeError(`EpochOrder: ${name} must be a whole number from ${min} to ${max}, got ${value}`);
   }
 }

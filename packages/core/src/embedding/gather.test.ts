@@ -2,7 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ProtocolError } from "../errors.ts";
 import { gatherRows, packedWidth, sumRowGradients } from "./gather.ts";
-import { UniqueKeys, type KeyPlan, type RowUse } from "./unique-keys.ts";
+import type { KeyPlan } from "./key-plan.ts";
+import type { RowUse } from "./row-use.ts";
+import { UniqueKeys } from "./unique-keys.ts";
 
 const NODES = 3;
 const placement = { partitionOf: (lo: number, hi: number) => (lo + hi) % 5, nodeOf: [2, 0, 1, 2, 0], nodes: NODES };
@@ -25,7 +27,7 @@ const someCase: fc.Arbitrary<Case> = fc
   );
 
 function planOf({ uses, keys }: Case): KeyPlan {
-  const words = keys.map((list) => Uint32Array.from(list.flatMap((key) => [key, 0])));
+  const words = keys.map((list) => ({ keys: Uint32Array.from(list.flatMap((key) => [key, 0])) }));
   return new UniqueKeys(uses).collect({ keys: words, samples: keys[0]!.length, placement });
 }
 

@@ -1,21 +1,23 @@
 /**
  * Between rows as they travel (each unique key's once, node by node, in key order) and rows as the model takes them
- * (packed: every sample's rows side by side, [B, E], E = Σ dims of the uses).
+ * (packed: every sample's rows side by side, [B, E], E = Σ widths of the uses). Lists are combined to one row, or laid
+ * out as a padded sequence, on the way: the device sees dense rows only.
  *
  * Sums are taken sample by sample in float32, always in that order, so a slot's gradients never depend on timing.
  */
 import { ProtocolError } from "../errors.ts";
-import type { KeyPlan } from "./unique-keys.ts";
+import type { KeyPlan } from "./key-plan.ts";
 
 /** Floats of a sample's packed row. */
-export function packedWidth(plan: Pick<KeyPlan, "dims">): number {
+export function packedWidth(plan: Pick<KeyPlan, "widths">): number {
   let width = 0;
-  for (const dim of plan.dims) width += dim;
+  for (const floats of plan.widths) width += floats;
   return width;
 }
 
 /**
- * Copies the rows of every occurrence into `packed`, shape [B, E], which the caller owns.
+ * Copies the rows of every occurrence into `packed`, shape [B, E], which the caller owns. A list without keys, and
+ * the places of a sequence after its last key, get zeros.
  *
  * @param replies values of each node's pull reply, in key order
  * @throws {ProtocolError} a reply of another length than its keys call for
@@ -30,18 +32,22 @@ export function gatherRows({
   packed: Float32Array;
 }): void {
   checkPacked(plan, packed);
-  gather(flatRows(plan, replies), plan.offsets_BF, plan.dims, packed);
+  const rows = flatRows(plan, replies);
+  if (plan.lists === undefined) gather(rows, plan.offsets, plan.dims, packed);
+  else gatherLists(rows, plan, plan.lists, packed);
 }
 
 /**
- * Sums packed row gradients, shape [B, E], by unique key.
+ * Sums packed row gradients, shape [B, E], by unique key. A key of a pooled list gets its coefficient's share of the
+ * gradient; those of padded places are dropped.
  *
  * @returns values of each node's push, in key order: views of one new array
  */
 export function sumRowGradients({ plan, packed }: { plan: KeyPlan; packed: Float32Array }): Float32Array[] {
   checkPacked(plan, packed);
   const sums = new Float32Array(plan.rowFloats);
-  scatter(packed, plan.offsets_BF, plan.dims, sums);
+  if (plan.lists === undefined) scatter(packed, plan.offsets, plan.dims, sums);
+  else scatterLists(packed, plan, plan.lists, sums);
   return plan.nodes.map(({ from, to }) => sums.subarray(from, to));
 }
 
@@ -68,12 +74,12 @@ function checkPacked(plan: KeyPlan, packed: Float32Array): void {
 
 // -- the loops -----------------------------------------------------------------------------------------------
 
-function gather(rows: Float32Array, offsets_BF: Uint32Array, dims: Uint32Array, packed: Float32Array): void {
+function gather(rows: Float32Array, offsets: Uint32Array, dims: Uint32Array, packed: Float32Array): void {
   const F = dims.length;
   let at = 0;
-  for (let i = 0; i < offsets_BF.length; i += F) {
+  for (let i = 0; i < offsets.length; i += F) {
     for (let f = 0; f < F; f++) {
-      const from = offsets_BF[i + f]!;
+      const from = offsets[i + f]!;
       const dim = dims[f]!;
       for (let d = 0; d < dim; d++) packed[at + d] = rows[from + d]!;
       at += dim;
@@ -81,15 +87,72 @@ function gather(rows: Float32Array, offsets_BF: Uint32Array, dims: Uint32Array, 
   }
 }
 
-function scatter(packed: Float32Array, offsets_BF: Uint32Array, dims: Uint32Array, sums: Float32Array): void {
+function scatter(packed: Float32Array, offsets: Uint32Array, dims: Uint32Array, sums: Float32Array): void {
   const F = dims.length;
   let at = 0;
-  for (let i = 0; i < offsets_BF.length; i += F) {
+  for (let i = 0; i < offsets.length; i += F) {
     for (let f = 0; f < F; f++) {
-      const to = offsets_BF[i + f]!;
+      const to = offsets[i + f]!;
       const dim = dims[f]!;
       for (let d = 0; d < dim; d++) sums[to + d]! += packed[at + d]!;
       at += dim;
+    }
+  }
+}
+
+function gatherLists(
+  rows: Float32Array,
+  { dims, widths, pooled, offsets, coefficients }: KeyPlan,
+  lists: Uint32Array,
+  packed: Float32Array,
+): void {
+  const F = dims.length;
+  packed.fill(0);
+  let at = 0;
+  for (let i = 0; i + 1 < lists.length; i += F) {
+    for (let f = 0; f < F; f++) {
+      const dim = dims[f]!;
+      const end = lists[i + f + 1]!;
+      if (pooled[f] === 1) {
+        for (let k = lists[i + f]!; k < end; k++) {
+          const from = offsets[k]!;
+          const share = coefficients === undefined ? 1 : coefficients[k]!;
+          for (let d = 0; d < dim; d++) packed[at + d]! += share * rows[from + d]!;
+        }
+      } else {
+        let place = at;
+        for (let k = lists[i + f]!; k < end; k++) {
+          const from = offsets[k]!;
+          for (let d = 0; d < dim; d++) packed[place + d] = rows[from + d]!;
+          place += dim;
+        }
+      }
+      at += widths[f]!;
+    }
+  }
+}
+
+function scatterLists(
+  packed: Float32Array,
+  { dims, widths, pooled, offsets, coefficients }: KeyPlan,
+  lists: Uint32Array,
+  sums: Float32Array,
+): void {
+  const F = dims.length;
+  let at = 0;
+  for (let i = 0; i + 1 < lists.length; i += F) {
+    for (let f = 0; f < F; f++) {
+      const dim = dims[f]!;
+      const end = lists[i + f + 1]!;
+      const step = pooled[f] === 1 ? 0 : dim;
+      let place = at;
+      for (let k = lists[i + f]!; k < end; k++) {
+        const to = offsets[k]!;
+        const share = step > 0 || coefficients === undefined ? 1 : coefficients[k]!;
+        for (let d = 0; d < dim; d++) sums[to + d]! += share * packed[place + d]!;
+        place += step;
+      }
+      at += widths[f]!;
     }
   }
 }

@@ -1,2 +1,4 @@
 export { gatherRows, packedWidth, sumRowGradients } from "./gather.ts";
-export { UniqueKeys, type KeyPlacement, type KeyPlan, type NodeKeys, type RowUse } from "./unique-keys.ts";
+export type { KeyPlacement, KeyPlan, NodeKeys } from "./key-plan.ts";
+export type { RowUsage, RowUse, UseKeys } from "./row-use.ts";
+export { UniqueKeys } from "./unique-keys.ts";

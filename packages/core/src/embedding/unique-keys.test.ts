@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { UniqueKeys, type KeyPlacement, type RowUse } from "./unique-keys.ts";
+import type { KeyPlacement } from "./key-plan.ts";
+import type { RowUse, UseKeys } from "./row-use.ts";
+import { UniqueKeys } from "./unique-keys.ts";
 
 const partitionsOf =
   (P: number): KeyPlacement["partitionOf"] =>
@@ -67,7 +69,7 @@ function oracle({ uses, keys, nodeOf }: Case) {
 
 function collect({ uses, keys, nodeOf, nodes }: Case, unique = new UniqueKeys(uses)) {
   const placement = { partitionOf: partitionsOf(nodeOf.length), nodeOf, nodes };
-  return unique.collect({ keys: keys.map(wordsOf), samples: keys[0]!.length, placement });
+  return unique.collect({ keys: keys.map((list) => ({ keys: wordsOf(list) })), samples: keys[0]!.length, placement });
 }
 
 describe("UniqueKeys", () => {
@@ -113,7 +115,7 @@ describe("UniqueKeys", () => {
         const F = c.uses.length;
         for (const [f, { table }] of c.uses.entries()) {
           for (const [b, key] of c.keys[f]!.entries())
-            expect(plan.offsets_BF[b * F + f]).toBe(offsets.get(`${table}/${key}`));
+            expect(plan.offsets[b * F + f]).toBe(offsets.get(`${table}/${key}`));
         }
       }),
     );
@@ -143,12 +145,33 @@ describe("UniqueKeys", () => {
   it("refuses keys of another length, naming the use", () => {
     const unique = new UniqueKeys([{ table: 1, dim: 1 }]);
     const placement = { partitionOf: () => 0, nodeOf: [0], nodes: 1 };
-    expect(() => unique.collect({ keys: [new Uint32Array(3)], samples: 2, placement })).toThrow(
+    expect(() => unique.collect({ keys: [{ keys: new Uint32Array(3) }], samples: 2, placement })).toThrow(
       new RangeError("keys of use 0 have 3 words; 2 samples need 4"),
     );
     expect(() => unique.collect({ keys: [], samples: 2, placement })).toThrow(
       new RangeError("got keys of 0 uses; the model has 1"),
     );
+  });
+
+  it("refuses lists for one key, one key for lists, and offsets that do not fit their keys", () => {
+    const placement = { partitionOf: () => 0, nodeOf: [0], nodes: 1 };
+    const collectWith = (usage: RowUse["usage"], use: UseKeys) => () =>
+      new UniqueKeys([{ table: 1, dim: 1, usage }]).collect({ keys: [use], samples: 2, placement });
+    const keys = new Uint32Array(6);
+    const list = { kind: "sequence", length: 2, mask: "none" } as const;
+    expect(collectWith(undefined, { keys, offsets: Uint32Array.of(0, 1, 3) })).toThrow(
+      new RangeError("keys of use 0 are lists; it takes one key a sample"),
+    );
+    expect(collectWith(list, { keys })).toThrow(new RangeError("keys of use 0 come without offsets; it takes lists"));
+    for (const offsets of [
+      [0, 1, 2],
+      [1, 2, 3],
+      [0, 3],
+    ]) {
+      expect(collectWith(list, { keys, offsets: Uint32Array.from(offsets) })).toThrow(
+        /keys of use 0 have 6 words and \d offsets, the last \d; 2 samples need 3 offsets from 0 to half the words/,
+      );
+    }
   });
 
   it("refuses one table with two widths", () => {
@@ -164,7 +187,7 @@ describe("UniqueKeys", () => {
   it("refuses a placement that points nowhere", () => {
     const unique = new UniqueKeys([{ table: 1, dim: 1 }]);
     const collectWith = (placement: KeyPlacement) => () =>
-      unique.collect({ keys: [new Uint32Array(2)], samples: 1, placement });
+      unique.collect({ keys: [{ keys: new Uint32Array(2) }], samples: 1, placement });
     expect(collectWith({ partitionOf: () => 2, nodeOf: [0, 0], nodes: 1 })).toThrow(
       new RangeError("partitionOf gave 2; there are 2 partitions"),
     );

@@ -5,54 +5,13 @@
  * A step asks for 24 × 2048 keys and more, so this is typed arrays throughout: open addressing finds the unique
  * keys (a Map takes seven times as long), a stable radix sort orders them.
  *
- * Shapes: F uses, B samples, T tables, U unique keys, P partitions, S segments. A key is two u32 words, low first.
+ * Shapes: F uses, B samples, T tables, U unique keys, P partitions, S segments, n occurrences of keys, M masked
+ * places. A key is two u32 words, low first.
  */
 import { assert } from "../errors.ts";
-
-/** One use of a table by the model: which table a key field reads, and how wide its rows are. */
-export interface RowUse {
-  /** The table's number on the wire. */
-  readonly table: number;
-  readonly dim: number;
-}
-
-/** Which partition owns a key, and which node serves a partition. */
-export interface KeyPlacement {
-  /** @returns a number below `nodeOf.length` */
-  partitionOf(lo: number, hi: number): number;
-  /** Partition → node, shape [P]; nodes count from 0. */
-  readonly nodeOf: ArrayLike<number>;
-  readonly nodes: number;
-}
-
-/** The sections of one node's pull frame, and of its push. */
-export interface NodeKeys {
-  /** Partitions with at least one key, ascending, shape [S]. */
-  readonly partitions: Uint32Array;
-  /** Keys of a segment in a table, shape [S, T]. */
-  readonly counts: Uint32Array;
-  /** Segment by segment, table by table, ascending within; length 2 × keys. */
-  readonly keys: Uint32Array;
-  /** The node's rows are floats [from, to) of the flat row buffer. */
-  readonly from: number;
-  readonly to: number;
-}
-
-/** Where the rows of a batch are: what {@link UniqueKeys} found out, and what gather and scatter go by. */
-export interface KeyPlan {
-  readonly samples: number;
-  /** Width of each use's row, shape [F]; side by side they are a sample's packed row. */
-  readonly dims: Uint32Array;
-  /** Tables of every frame, ascending, shape [T]. */
-  readonly tables: Uint32Array;
-  /** One per node, those without keys too. */
-  readonly nodes: readonly NodeKeys[];
-  readonly uniqueKeys: number;
-  /** Floats of the rows of all unique keys: the length of the flat row buffer, node after node in key order. */
-  readonly rowFloats: number;
-  /** Where the row of sample b's use f begins in the flat row buffer, shape [B, F]. */
-  readonly offsets_BF: Uint32Array;
-}
+import { placesOf, type KeyPlacement, type KeyPlan, type NodeKeys, type Places } from "./key-plan.ts";
+import { laidOut, masksOf } from "./occurrence-lists.ts";
+import { floatsOf, occurrencesOf, type Occurrences, type RowUse, type UseKeys } from "./row-use.ts";
 
 const RADIX_BITS = 11;
 const RADIX = 1 << RADIX_BITS;
@@ -62,6 +21,8 @@ export class UniqueKeys {
   readonly #uses: readonly RowUse[];
   readonly #tables: Uint32Array;
   readonly #dims: Uint32Array;
+  readonly #widths: Uint32Array;
+  readonly #pooled: Uint8Array;
   /** Width of a table's rows, shape [T]. */
   readonly #dimOfTable: Uint32Array;
   /** Uses of each table, as positions in `uses`. */
@@ -73,6 +34,8 @@ export class UniqueKeys {
     this.#uses = uses;
     this.#tables = Uint32Array.from(new Set(uses.map(({ table }) => table))).toSorted();
     this.#dims = Uint32Array.from(uses, ({ dim }) => dim);
+    this.#widths = Uint32Array.from(uses, floatsOf);
+    this.#pooled = Uint8Array.from(uses, ({ usage }) => (usage?.kind === "pooled" ? 1 : 0));
     this.#usesOfTable = Array.from(this.#tables, (id) => uses.flatMap(({ table }, f) => (table === id ? [f] : [])));
     this.#dimOfTable = Uint32Array.from(this.#usesOfTable, (fs) => this.#dims[fs[0]!]!);
     for (const [t, fs] of this.#usesOfTable.entries()) {
@@ -87,48 +50,50 @@ export class UniqueKeys {
   /**
    * The unique keys of a batch, in frame order.
    *
-   * @param keys of each use, shape [F][2B]; two uses may share one array
-   * @throws {RangeError} an array of another length
+   * @param keys of each use, shape [F]; two uses may share their arrays
+   * @throws {RangeError} arrays that do not fit the uses
    */
   collect({
     keys,
     samples,
     placement,
   }: {
-    keys: readonly Uint32Array[];
+    keys: readonly UseKeys[];
     samples: number;
     placement: KeyPlacement;
   }): KeyPlan {
-    this.#check(keys, samples);
-    const occurrences = this.#uses.length * samples;
-    if (this.#scratch.capacity < occurrences) this.#scratch = newScratch(occurrences);
-    const unique = this.#findUnique(keys, samples);
-    const places = placesOf(placement);
-    placeKeys(this.#scratch, unique, placement, places.rankOf);
-    const segmentCounts = this.#sort(unique, places.partitionAt.length);
-    return this.#plan({ unique, samples, placement, places, segmentCounts });
-  }
-
-  #check(keys: readonly Uint32Array[], samples: number): void {
     if (keys.length !== this.#uses.length) {
       throw new RangeError(`got keys of ${keys.length} uses; the model has ${this.#uses.length}`);
     }
-    for (const [f, { length }] of keys.entries()) {
-      if (length === 2 * samples) continue;
-      throw new RangeError(`keys of use ${f} have ${length} words; ${samples} samples need ${2 * samples}`);
-    }
+    const read = keys.map((use, f) => occurrencesOf({ usage: this.#uses[f]!.usage, use, samples, place: `use ${f}` }));
+    const starts = startsOf(read);
+    if (this.#scratch.capacity < starts.at(-1)!) this.#scratch = newScratch(starts.at(-1)!);
+    const unique = this.#findUnique(read, starts);
+    const places = placesOf(placement);
+    placeKeys(this.#scratch, unique, placement, places.rankOf);
+    const segmentCounts = this.#sort(unique, places.partitionAt.length);
+    return {
+      samples,
+      dims: this.#dims,
+      widths: this.#widths,
+      pooled: this.#pooled,
+      tables: this.#tables,
+      ...this.#frames({ unique, placement, places, segmentCounts }),
+      ...laidOut({ read, starts, samples, found: this.#scratch }),
+      masks: masksOf(this.#uses, read, samples),
+    };
   }
 
   /** Fills the unique keys and each occurrence's index among them; returns how many there are. */
-  #findUnique(keys: readonly Uint32Array[], samples: number): number {
+  #findUnique(read: readonly Occurrences[], starts: readonly number[]): number {
     const s = this.#scratch;
     let unique = 0;
     for (const [t, uses] of this.#usesOfTable.entries()) {
       // One small hash table per embedding table stays in the cache.
-      const mask = slotsFor(uses.length * samples) - 1;
+      const mask = slotsFor(uses.reduce((n, f) => n + read[f]!.keys.length / 2, 0)) - 1;
       s.slots.fill(0, 0, mask + 1);
       const before = unique;
-      for (const f of uses) unique = dedup(keys[f]!, samples, s, f * samples, mask, unique);
+      for (const f of uses) unique = dedup(read[f]!.keys, s, starts[f]!, mask, unique);
       s.table.fill(t, before, unique);
     }
     return unique;
@@ -151,14 +116,13 @@ export class UniqueKeys {
     return counts;
   }
 
-  #plan(o: {
+  #frames(o: {
     unique: number;
-    samples: number;
     placement: KeyPlacement;
     places: Places;
     segmentCounts: Uint32Array;
-  }): KeyPlan {
-    const { unique, samples, placement, places, segmentCounts } = o;
+  }): Pick<KeyPlan, "nodes" | "uniqueKeys" | "rowFloats"> {
+    const { unique, placement, places, segmentCounts } = o;
     const s = this.#scratch;
     const T = this.#tables.length;
     const keys = new Uint32Array(2 * unique);
@@ -186,40 +150,15 @@ export class UniqueKeys {
       });
     }
     assert(at === unique, `${unique} unique keys, ${at} of them placed`);
-    const offsets_BF = new Uint32Array(this.#uses.length * samples);
-    occurrenceOffsets(s, this.#uses.length, samples, offsets_BF);
-    return { samples, dims: this.#dims, tables: this.#tables, nodes, uniqueKeys: unique, rowFloats, offsets_BF };
+    return { nodes, uniqueKeys: unique, rowFloats };
   }
 }
 
-/** The order of partitions in the frames: node by node, ascending within. */
-interface Places {
-  /** Partition → its place in that order. */
-  rankOf: Uint32Array;
-  partitionAt: Uint32Array;
-  /** Rank of each node's first partition, shape [nodes + 1]. */
-  firstRank: Uint32Array;
-}
-
-function placesOf({ nodeOf, nodes }: KeyPlacement): Places {
-  const P = nodeOf.length;
-  const firstRank = new Uint32Array(nodes + 1);
-  for (let p = 0; p < P; p++) {
-    const node = nodeOf[p]!;
-    if (!(node >= 0 && node < nodes))
-      throw new RangeError(`partition ${p} is on node ${node}; nodes count from 0 to ${nodes - 1}`);
-    firstRank[node + 1]!++;
-  }
-  for (let node = 0; node < nodes; node++) firstRank[node + 1]! += firstRank[node]!;
-  const next = firstRank.slice();
-  const rankOf = new Uint32Array(P);
-  const partitionAt = new Uint32Array(P);
-  for (let p = 0; p < P; p++) {
-    const rank = next[nodeOf[p]!]!++;
-    rankOf[p] = rank;
-    partitionAt[rank] = p;
-  }
-  return { rankOf, partitionAt, firstRank };
+/** Where each use's occurrences begin in the scratch space, shape [F + 1]. */
+function startsOf(read: readonly Occurrences[]): number[] {
+  const starts = [0];
+  for (const { keys } of read) starts.push(starts.at(-1)! + keys.length / 2);
+  return starts;
 }
 
 /** Space for `capacity` occurrences; unique keys are at most as many. */
@@ -227,7 +166,7 @@ interface Scratch {
   capacity: number;
   /** Open addressing: 1 + index of a unique key, or 0. */
   slots: Uint32Array;
-  /** Index among the unique keys, shape [F, B]. */
+  /** Index among the unique keys, use by use, shape [n]. */
   occurrence: Uint32Array;
   lo: Uint32Array;
   hi: Uint32Array;
@@ -267,12 +206,13 @@ function powerOfTwo(atLeast: number): number {
 
 // -- the loops -----------------------------------------------------------------------------------------------
 
-/** Enters `samples` keys into the hash table; `count` unique ones were there before. Returns how many are now. */
-function dedup(keys: Uint32Array, samples: number, s: Scratch, at: number, mask: number, count: number): number {
+/** Enters keys into the hash table; `count` unique ones were there before. Returns how many are now. */
+function dedup(keys: Uint32Array, s: Scratch, at: number, mask: number, count: number): number {
   const { slots, occurrence, lo: los, hi: his } = s;
-  for (let b = 0; b < samples; b++) {
-    const lo = keys[2 * b]!;
-    const hi = keys[2 * b + 1]!;
+  const n = keys.length >>> 1;
+  for (let i = 0; i < n; i++) {
+    const lo = keys[2 * i]!;
+    const hi = keys[2 * i + 1]!;
     let h = Math.imul(lo ^ (hi >>> 15), 0x9e3779b1) ^ Math.imul(hi, 0x85ebca77);
     h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
     let slot = (h ^ (h >>> 13)) & mask;
@@ -287,7 +227,7 @@ function dedup(keys: Uint32Array, samples: number, s: Scratch, at: number, mask:
       entry = ++count;
       slots[slot] = entry;
     }
-    occurrence[at + b] = entry - 1;
+    occurrence[at + i] = entry - 1;
   }
   return count;
 }
@@ -359,11 +299,5 @@ function countTables(
       segment++;
     }
     counts[segment * T + table[u]!]!++;
-  }
-}
-
-function occurrenceOffsets({ occurrence, offset }: Scratch, F: number, samples: number, offsets_BF: Uint32Array): void {
-  for (let f = 0; f < F; f++) {
-    for (let b = 0; b < samples; b++) offsets_BF[b * F + f] = offset[occurrence[f * samples + b]!]!;
   }
 }

@@ -12,14 +12,62 @@ import { tableSpecSchema } from "../partition/table-spec.ts";
 
 const u32 = z.number().int().min(0).max(0xffff_ffff);
 
-/** One use of a table: the rows of `field`'s keys become the tower's input `input`, [B, dim]. */
+/**
+ * How a field's keys become rows of one sample: `one` key, [dim]; a list, combined to [dim]; or a list cut or padded to
+ * `length`, [length, dim], the row of a padded place being 0.
+ */
+export const usageSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("one") }),
+  z.strictObject({
+    kind: z.literal("pooled"),
+    /** Σ wᵢ rowᵢ; over Σ wᵢ for the mean, over √Σ wᵢ² for sqrtn (as tf.nn.embedding_lookup_sparse). No keys give 0. */
+    combiner: z.enum(["sum", "mean", "sqrtn"]),
+    /** A field of as many numbers as there are keys; every weight is 1 without it. */
+    weights: z.string().optional(),
+    /** Only the first so many keys of a list count; all of them without it. */
+    length: z.number().int().min(1).max(LIMITS.sequenceLengthMax).optional(),
+  }),
+  z.strictObject({
+    kind: z.literal("sequence"),
+    length: z.number().int().min(1).max(LIMITS.sequenceLengthMax),
+    /** Which places the layers behind leave out: none, padded ones, or those whose key is 0 (as tfjs's maskZero). */
+    mask: z.enum(["none", "padding", "zero-key"]),
+  }),
+]);
+export type Usage = z.infer<typeof usageSchema>;
+
+/** One use of a table: the rows of `field`'s keys become the tower's input `input`, [B, dim] or [B, length, dim]. */
 export const embeddingUseSchema = z.strictObject({
   input: z.string(),
   field: z.string(),
   table: z.string(),
   dim: z.number().int().min(1).max(LIMITS.dimMax),
+  usage: usageSchema,
 });
 export type EmbeddingUse = z.infer<typeof embeddingUseSchema>;
+
+/** Floats of a sample that a use gives. */
+export function floatsOfUse({ dim, usage }: Pick<EmbeddingUse, "dim" | "usage">): number {
+  return usage.kind === "sequence" ? usage.length * dim : dim;
+}
+
+/** Places of a sample's mask that a use has. */
+export function maskedPlacesOfUse({ usage }: Pick<EmbeddingUse, "usage">): number {
+  return usage.kind === "sequence" && usage.mask !== "none" ? usage.length : 0;
+}
+
+/** A field of numbers as an input of the tower, of `shape` for each sample. */
+export const numberUseSchema = z.strictObject({
+  input: z.string(),
+  field: z.string(),
+  shape: z.array(z.number().int().min(1)),
+});
+export type NumberUse = z.infer<typeof numberUseSchema>;
+
+/** Floats of a sample that a field of numbers gives. */
+export function floatsOfNumbers({ shape }: Pick<NumberUse, "shape">): number {
+  return shape.reduce((floats, size) => floats * size, 1);
+}
 
 export const variableSpecSchema = z.strictObject({
   name: z.string(),
@@ -28,21 +76,93 @@ export const variableSpecSchema = z.strictObject({
 });
 export type VariableSpec = z.infer<typeof variableSpecSchema>;
 
+/** Numbers the tower gives for a sample: [O] floats, flat. */
+const outputs = z.number().int().min(1).max(LIMITS.outputsMax);
+
 export const modelSpecSchema = z.strictObject({
-  /** tfjs topology of the dense tower: the author's model with every embedding replaced by an input. */
-  topology: z.record(z.string(), z.unknown()),
+  /**
+   * tfjs topology of the dense tower: the author's model with every embedding replaced by an input. Undefined where a
+   * training function takes the rows as they are.
+   */
+  topology: z.record(z.string(), z.unknown()).optional(),
   /** The tower's inputs in order: pulled rows first, then number fields. */
   embeddings: z.array(embeddingUseSchema),
-  numbers: z.array(z.strictObject({ input: z.string(), field: z.string() })),
+  numbers: z.array(numberUseSchema),
   /** Every weight of the tower, in `tower.weights` order. */
   variables: z.array(variableSpecSchema),
+  outputs,
 });
 export type ModelSpec = z.infer<typeof modelSpecSchema>;
 
-export const lossSchema = z.enum(["binaryCrossentropy", "meanSquaredError"]);
-export const metricSchema = z.enum(["auc", "logloss", "mse"]);
-export type LossName = z.infer<typeof lossSchema>;
-export type MetricName = z.infer<typeof metricSchema>;
+/** A function of a plugin file, which every node that runs it has loaded from its operator's own copy. */
+export const functionRefSchema = z.strictObject({
+  function: z.string().min(1).max(200),
+  /** SHA-256 of the plugin file, hex. */
+  sha256: z.string().length(64),
+});
+export type FunctionRef = z.infer<typeof functionRefSchema>;
+
+export const LOSS_NAMES = [
+  "binaryCrossentropy",
+  "categoricalCrossentropy",
+  "sparseCategoricalCrossentropy",
+  "meanSquaredError",
+  "meanAbsoluteError",
+  "huber",
+  "logcosh",
+  "poisson",
+  "hinge",
+  "bpr",
+  "sampledSoftmax",
+] as const;
+export const lossNameSchema = z.enum(LOSS_NAMES);
+export type LossName = z.infer<typeof lossNameSchema>;
+export const lossSchema = z.union([lossNameSchema, functionRefSchema]);
+export type LossSpec = z.infer<typeof lossSchema>;
+
+export const METRIC_NAMES = ["auc", "exactAuc", "logloss", "accuracy", "mse", "rmse", "mae", "calibration"] as const;
+const RANKING_METRIC = /^(hr|ndcg|recall)@([1-9]\d{0,3})$/;
+/** Metrics over the groups of the held-out rows, as "hr@10". */
+export type RankingMetricName = `${"hr" | "ndcg" | "recall"}@${number}`;
+export type MetricName = (typeof METRIC_NAMES)[number] | RankingMetricName;
+export const metricSchema = z.custom<MetricName>(
+  (name) =>
+    typeof name === "string" && ((METRIC_NAMES as readonly string[]).includes(name) || RANKING_METRIC.test(name)),
+  { error: 'must be a metric, as "auc" or "ndcg@10"' },
+);
+
+/** The parts of a ranking metric's name; undefined for any other name. */
+export function rankingMetricOf(name: string): { kind: "hr" | "ndcg" | "recall"; k: number } | undefined {
+  const parts = RANKING_METRIC.exec(name);
+  return parts ? { kind: parts[1] as "hr" | "ndcg" | "recall", k: Number(parts[2]) } : undefined;
+}
+
+const positive = z.number().finite().positive();
+
+/**
+ * Bounds on gradients, as Keras has them. `value` cuts each component, `norm` scales each dense variable's and each
+ * row's gradient to at most that length, `globalNorm` scales all dense gradients together.
+ */
+export const clipSchema = z
+  .strictObject({
+    value: positive.optional(),
+    norm: positive.optional(),
+    globalNorm: positive.optional(),
+  })
+  .refine((clip) => Object.values(clip).filter((bound) => bound !== undefined).length <= 1, {
+    error: "give one of value, norm and globalNorm: two bounds in one clip depend on their order",
+  });
+export type ClipSpec = z.infer<typeof clipSchema>;
+
+/** Stops when `monitor` has not become better by more than `minDelta` for `patience` evaluations. */
+export const earlyStoppingSchema = z.strictObject({
+  /** "loss" is the training loss of an epoch; the others are metrics of the held-out rows, as "auc" or "val_loss". */
+  monitor: z.string().min(1).max(100),
+  patience: z.number().int().nonnegative(),
+  minDelta: z.number().finite().nonnegative(),
+  mode: z.enum(["min", "max"]),
+});
+export type EarlyStoppingSpec = z.infer<typeof earlyStoppingSchema>;
 
 export const jobManifestSchema = z.strictObject({
   name: z.string().min(1).max(200),
@@ -54,7 +174,8 @@ export const jobManifestSchema = z.strictObject({
   compile: z.strictObject({
     optimizer: optimizerSpecSchema,
     loss: lossSchema,
-    metrics: z.array(metricSchema),
+    metrics: z.array(metricSchema).max(LIMITS.metricsPerJobMax),
+    clip: clipSchema.optional(),
   }),
   fit: z.strictObject({
     epochs: z.number().int().min(1),
@@ -63,17 +184,34 @@ export const jobManifestSchema = z.strictObject({
     consistency: consistencySpecSchema,
     /** Ends training early, after this many steps. */
     stepsMax: z.number().int().min(1).optional(),
+    /** Are the rows of an epoch mixed? */
+    shuffle: z.boolean(),
+    /** Evaluates the held-out rows after each epoch, or every so many epochs or steps, beside the end of training. */
+    validate: z.union([
+      z.literal("end"),
+      z.literal("epoch"),
+      z.strictObject({ everyEpochs: z.number().int().min(1) }),
+      z.strictObject({ everySteps: z.number().int().min(1) }),
+    ]),
+    earlyStopping: earlyStoppingSchema.optional(),
+    /** Weight of the samples of a class, by class number; 1 for a class that is not named. */
+    classWeight: z.record(z.string().regex(/^\d+$/), z.number().finite().nonnegative()).optional(),
   }),
   /** The job starts once this many workers are ready. */
   workersMin: z.number().int().min(1).max(LIMITS.workersPerJobMax),
 });
 export type JobManifest = z.infer<typeof jobManifestSchema>;
 
-/** What a job's model wants of each field of its data. */
-export function fieldDemands({ model }: Pick<JobManifest, "model">): FieldDemand[] {
-  const keys = new Set(model.embeddings.map((use) => use.field));
-  return [
-    ...Array.from(keys, (name) => ({ name, as: "keys" as const })),
-    ...model.numbers.map(({ field }) => ({ name: field, as: "numbers" as const })),
+/** What a job's model wants of each field of its data, each demand once. */
+export function fieldDemands({ model }: { model: Pick<ModelSpec, "embeddings" | "numbers"> }): FieldDemand[] {
+  const demands = [
+    ...model.embeddings.flatMap(({ field, usage }): FieldDemand[] => [
+      { name: field, as: usage.kind === "one" ? "keys" : "keyLists" },
+      ...(usage.kind === "pooled" && usage.weights !== undefined
+        ? [{ name: usage.weights, as: "numberLists" as const }]
+        : []),
+    ]),
+    ...model.numbers.map((use): FieldDemand => ({ name: use.field, as: "numbers", width: floatsOfNumbers(use) })),
   ];
+  return [...new Map(demands.map((demand) => [JSON.stringify(demand), demand])).values()];
 }

@@ -1,1 +1,9 @@
-export { Metrics, metricsStateSchema, newMetrics, type MetricsState, type MetricValues } from "./metrics.ts";
+export {
+  Metrics,
+  metricsStateSchema,
+  newMetrics,
+  type MetricsOptions,
+  type MetricsState,
+  type MetricValues,
+} from "./metrics.ts";
+export type { ScoredBatch } from "./scored-batch.ts";

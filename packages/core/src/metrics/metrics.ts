@@ -1,250 +1,227 @@
 /**
  * Metrics as states that merge: each worker scores its share of the test rows, and the merged states give exactly
- * what one pass over all rows gives, however the rows were shared out. Two things make that so: the AUC keeps
- * integer counts, and sums are kept exactly, as Shewchuk's non-overlapping partial sums (Adaptive Precision
- * Floating-Point Arithmetic, 1997; Python's `fsum`), and rounded once, at the end.
+ * what one pass over all rows gives, however the rows were shared out: counts are integers, and sums are kept exactly
+ * and rounded once, at the end. Where weights are no integers, see auc-histogram.ts.
+ *
+ * Beside the metrics an author asks for there is "loss", the job's own loss of these rows.
  */
 import { z } from "zod";
-import { metricSchema, type MetricName } from "../job/index.ts";
+import {
+  checkLossShape,
+  checkMetricShape,
+  metricSchema,
+  rankingMetricOf,
+  type JobManifest,
+  type LossName,
+  type LossSpec,
+  type MetricName,
+  type RankingMetricName,
+} from "../job/index.ts";
+import { AucHistogram, aucStateSchema, checkAucState } from "./auc-histogram.ts";
+import { checkExactAucState, ExactAuc, exactAucStateSchema } from "./exact-auc.ts";
+import { ExactSum } from "./exact-sum.ts";
+import { checkGroupRankingState, GroupRanking, groupRankingStateSchema } from "./group-ranking.ts";
+import { termsOf, type Term } from "./sample-terms.ts";
+import { checkBatch, type ScoredBatch } from "./scored-batch.ts";
 
 const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
 const partialSums = z.array(z.number()).max(100);
 
-const aucStateSchema = z.strictObject({
-  /** Bins that hold samples, ascending; the other two arrays are parallel to it. */
-  bins: z.array(z.number().int().nonnegative()),
-  negatives: z.array(count),
-  positives: z.array(count),
-});
-
 /** A state as it travels: plain JSON. */
 export const metricsStateSchema = z.strictObject({
+  /** Those of weight 0 are not counted. */
   samples: count,
+  weight: partialSums,
+  /** By the names of their terms. */
+  sums: z.record(z.string().max(100), partialSums),
   auc: aucStateSchema.optional(),
-  logloss: z.strictObject({ sum: partialSums }).optional(),
-  mse: z.strictObject({ sum: partialSums }).optional(),
+  exactAuc: exactAucStateSchema.optional(),
+  ranking: groupRankingStateSchema.optional(),
 });
 export type MetricsState = z.infer<typeof metricsStateSchema>;
-type AucState = z.infer<typeof aucStateSchema>;
 
-export type MetricValues = Partial<Record<MetricName, number>>;
+export type MetricValues = Partial<Record<MetricName | "loss", number>>;
 
-/** No metrics seen yet; `names` as in `compile.metrics`. */
-export function newMetrics(names: readonly MetricName[]): Metrics {
-  return new Metrics(names);
+export interface MetricsOptions {
+  /** As in `compile.metrics`. */
+  metrics: readonly MetricName[];
+  /** A training function's loss cannot be told from scores: "loss" is left out then. */
+  loss?: LossSpec | undefined;
+  /** Numbers the model gives for a sample; 1 by default. */
+  outputs?: number | undefined;
+}
+
+/** No samples seen yet: the metrics of a job. */
+export function newMetrics({ compile, model }: MetricsOf): Metrics {
+  return new Metrics({ metrics: compile.metrics, loss: compile.loss, outputs: model.outputs });
+}
+
+interface MetricsOf {
+  compile: Pick<JobManifest["compile"], "metrics" | "loss">;
+  model: Pick<JobManifest["model"], "outputs">;
 }
 
 /** The state of some metrics over the samples seen so far. */
 export class Metrics {
+  readonly #names: readonly (MetricName | "loss")[];
+  readonly #loss: LossName | undefined;
+  readonly #outputs: number;
   #samples = 0;
+  readonly #weight = new ExactSum();
+  readonly #sums: ReadonlyMap<string, { term: Term; sum: ExactSum }>;
   readonly #auc: AucHistogram | undefined;
-  readonly #logloss: ExactSum | undefined;
-  readonly #mse: ExactSum | undefined;
+  readonly #exactAuc: ExactAuc | undefined;
+  readonly #ranking: GroupRanking | undefined;
+  readonly #needs: "binary" | "any";
 
-  constructor(names: readonly MetricName[]) {
-    for (const name of names) metricSchema.parse(name);
-    if (names.includes("auc")) this.#auc = new AucHistogram();
-    if (names.includes("logloss")) this.#logloss = new ExactSum();
-    if (names.includes("mse")) this.#mse = new ExactSum();
+  constructor({ metrics, loss, outputs = 1 }: MetricsOptions) {
+    for (const name of metrics) metricSchema.parse(name);
+    this.#loss = typeof loss === "string" ? loss : undefined;
+    this.#names = [...(this.#loss === undefined ? [] : (["loss"] as const)), ...metrics];
+    this.#outputs = outputs;
+    const terms = termsOf({ metrics, loss, outputs });
+    this.#sums = new Map([...terms].map(([name, term]) => [name, { term, sum: new ExactSum() }]));
+    if (metrics.includes("auc")) this.#auc = new AucHistogram();
+    if (metrics.includes("exactAuc")) this.#exactAuc = new ExactAuc();
+    const ranking = metrics.filter((name): name is RankingMetricName => rankingMetricOf(name) !== undefined);
+    if (ranking.length > 0 && outputs === 1) this.#ranking = new GroupRanking(ranking);
+    const binary = metrics.some((name) => name === "auc" || name === "exactAuc" || name === "logloss");
+    this.#needs = binary ? "binary" : "any";
   }
 
   /**
    * Adds samples. Scores are what the model predicts: probabilities for `logloss`, anything that ranks for `auc`.
    *
-   * @throws {RangeError} arrays of two lengths, a score that is not finite, or a label that is neither 0 nor 1
-   * where the metric needs that; nothing is added then
+   * @throws {TypeError} labels that a metric cannot be told from, or no groups for a ranking metric
+   * @throws {RangeError} arrays that do not fit, a score that is not finite, or a label out of range; nothing is added
+   * then
    */
-  update(labels: Float32Array, scores: Float32Array): void {
-    checkSamples(labels, scores, { binary: this.#auc !== undefined || this.#logloss !== undefined });
-    this.#samples += labels.length;
-    this.#auc?.update(labels, scores);
-    for (let i = 0; i < labels.length; i++) {
-      const label = labels[i]!;
-      const score = scores[i]!;
-      this.#logloss?.add(logloss(label, score));
-      this.#mse?.add((score - label) * (score - label));
+  update(batch: ScoredBatch): void {
+    const { labelWidth, outputs, samples, weight } = batch;
+    if (outputs !== this.#outputs) throw new RangeError(`scores of ${outputs} outputs; the model has ${this.#outputs}`);
+    if (this.#loss !== undefined) checkLossShape({ loss: this.#loss, outputs, labelWidth });
+    checkMetricShape({ metrics: this.#names, outputs, labelWidth, grouped: batch.group !== undefined });
+    checkBatch(batch, this.#needs);
+    const sums = [...this.#sums].map(([name, { term, sum }]) => ({ sum, terms: termsOfBatch(name, term, batch) }));
+    for (const { sum, terms } of sums) for (const term of terms) if (term !== 0) sum.add(term);
+    for (let b = 0; b < samples; b++) {
+      if (weight?.[b] === 0) continue;
+      this.#samples++;
+      if (weight) this.#weight.add(weight[b]!);
     }
+    if (!weight) this.#weight.add(samples);
+    this.#auc?.update(batch);
+    this.#exactAuc?.update(batch);
+    this.#ranking?.update(batch);
   }
 
   /**
    * Adds what another worker has seen.
    *
-   * @throws {TypeError} a state of other metrics, or one that is malformed
+   * @throws {TypeError} a state of other metrics, or one that is malformed; nothing is added then
    */
   merge(state: MetricsState): void {
-    const { auc, logloss: other, mse, samples } = state;
-    const mine = [this.#auc, this.#logloss, this.#mse];
-    const kinds = ["auc", "logloss", "mse"] as const;
-    const odd = kinds.find((kind, i) => (state[kind] === undefined) !== (mine[i] === undefined));
-    if (odd) throw new TypeError(`cannot merge metrics: only one of the two states has ${odd}`);
-    if (auc) this.#auc!.merge(auc);
-    for (const sum of other?.sum ?? []) this.#logloss!.add(sum);
-    for (const sum of mse?.sum ?? []) this.#mse!.add(sum);
-    this.#samples += samples;
+    const odd = oddOneOut(this.#parts(), partsOf(state));
+    if (odd !== undefined) throw new TypeError(`cannot merge metrics: only one of the two states has ${odd}`);
+    if (state.auc) checkAucState(state.auc);
+    if (state.exactAuc) checkExactAucState(state.exactAuc);
+    if (state.ranking) checkGroupRankingState(state.ranking);
+    if (state.auc) this.#auc!.merge(state.auc);
+    if (state.exactAuc) this.#exactAuc!.merge(state.exactAuc);
+    if (state.ranking) this.#ranking!.merge(state.ranking);
+    for (const [name, { sum }] of this.#sums) for (const term of state.sums[name]!) sum.add(term);
+    for (const term of state.weight) this.#weight.add(term);
+    this.#samples += state.samples;
   }
 
   toJSON(): MetricsState {
     return {
       samples: this.#samples,
+      weight: this.#weight.toJSON(),
+      sums: Object.fromEntries([...this.#sums].map(([name, { sum }]) => [name, sum.toJSON()])),
       ...(this.#auc && { auc: this.#auc.toJSON() }),
-      ...(this.#logloss && { logloss: { sum: this.#logloss.toJSON() } }),
-      ...(this.#mse && { mse: { sum: this.#mse.toJSON() } }),
+      ...(this.#exactAuc && { exactAuc: this.#exactAuc.toJSON() }),
+      ...(this.#ranking && { ranking: this.#ranking.toJSON() }),
     };
   }
 
   /** NaN where there is nothing to tell: no samples, or labels of one class only for `auc`. */
   result(): MetricValues {
-    return {
-      ...(this.#auc && { auc: this.#auc.area() }),
-      ...(this.#logloss && { logloss: this.#logloss.value() / this.#samples }),
-      ...(this.#mse && { mse: this.#mse.value() / this.#samples }),
-    };
-  }
-}
-
-function checkSamples(labels: Float32Array, scores: Float32Array, { binary }: { binary: boolean }): void {
-  if (labels.length !== scores.length) throw new RangeError(`${labels.length} labels, but ${scores.length} scores`);
-  for (let i = 0; i < labels.length; i++) {
-    if (!Number.isFinite(scores[i]!))
-      throw new RangeError(`score ${i} is ${scores[i]}: the model has diverged; lower its learning rates`);
-    if (binary && labels[i] !== 0 && labels[i] !== 1) {
-      throw new RangeError(`label ${i} is ${labels[i]}: auc and logloss need labels 0 and 1, as atLeast(…) makes them`);
-    }
-  }
-}
-
-/** As in tfjs, a score is held off 0 and 1 by 1e-7. */
-function logloss(label: number, score: number): number {
-  const p = Math.min(Math.max(score, 1e-7), 1 - 1e-7);
-  return -Math.log(label === 1 ? p : 1 - p);
-}
-
-/** Bits of a float32's mantissa that its bin keeps: scores within 2⁻¹⁴ of each other, relatively, may share one. */
-const MANTISSA_BITS = 14;
-const BIN_SHIFT = 23 - MANTISSA_BITS;
-/** Bins of one sign and exponent. */
-const OCTAVE = 2 ** MANTISSA_BITS;
-const BINS = 512 * OCTAVE;
-
-/**
- * The area under the ROC curve, from counts of positives and negatives in bins of the score. A float32's bits, sign
- * flipped, ascend with its value, so their upper 23 are the bin. Samples in one bin count as tied, by half.
- *
- * With p and n positives and negatives in a bin, P and N in all, the error is at most ½ Σ p·n / (P·N): half the
- * chance that a random pair shares a bin. Spread-out scores share bins of width 2⁻¹⁴ relatively, which measures as
- * 1e-6 or less; a model that gives all samples one score gets ½, exactly.
- */
-class AucHistogram {
-  /** Octave → counts; negatives of bin i at 2i, positives at 2i + 1. Most octaves of the 512 never occur. */
-  readonly #octaves = new Map<number, Float64Array>();
-
-  update(labels: Float32Array, scores: Float32Array): void {
-    const bits = new Uint32Array(scores.buffer, scores.byteOffset, scores.length);
-    for (let i = 0; i < bits.length; i++) this.#add(binOf(bits[i]!), labels[i]!, 1);
+    return Object.fromEntries(this.#names.map((name) => [name, this.#value(name)]));
   }
 
-  merge({ bins, negatives, positives }: AucState): void {
-    if (negatives.length !== bins.length || positives.length !== bins.length) {
-      throw new TypeError(`AUC state has ${bins.length} bins, ${negatives.length} and ${positives.length} counts`);
-    }
-    const beyond = bins.find((bin) => bin >= BINS);
-    if (beyond !== undefined) throw new TypeError(`AUC state has a bin ${beyond}; the last one is ${BINS - 1}`);
-    for (const [i, bin] of bins.entries()) {
-      this.#add(bin, 0, negatives[i]!);
-      this.#add(bin, 1, positives[i]!);
+  #value(name: MetricName | "loss"): number {
+    const weight = this.#weight.value();
+    switch (name) {
+      // As tfjs divides a weighted loss: by the samples whose weight is not 0.
+      case "loss":
+        return this.#sum("loss") / this.#samples;
+      case "auc":
+        return this.#auc!.value();
+      case "exactAuc":
+        return this.#exactAuc!.value();
+      case "mse":
+        return this.#sum("squared error") / weight;
+      case "rmse":
+        return Math.sqrt(this.#sum("squared error") / weight);
+      case "mae":
+        return this.#sum("absolute error") / weight;
+      case "accuracy":
+        return this.#sum("correct") / weight;
+      case "logloss":
+        return this.#sum("logloss") / weight;
+      case "calibration":
+        return this.#sum("prediction") / this.#sum("label");
+      default:
+        return this.#ranking ? this.#ranking.value(name) : this.#sum(name) / this.#sum("ranked");
     }
   }
 
-  toJSON(): AucState {
-    const state: AucState = { bins: [], negatives: [], positives: [] };
-    this.#forEachBin((bin, negatives, positives) => {
-      state.bins.push(bin);
-      state.negatives.push(negatives);
-      state.positives.push(positives);
+  #sum(name: string): number {
+    return this.#sums.get(name)!.sum.value();
+  }
+
+  #parts(): string[] {
+    return partsOf({
+      sums: Object.fromEntries(this.#sums),
+      auc: this.#auc,
+      exactAuc: this.#exactAuc,
+      ranking: this.#ranking,
     });
-    return state;
-  }
-
-  area(): number {
-    let negativesBelow = 0;
-    let positivesAll = 0;
-    let pairs = 0;
-    this.#forEachBin((_, negatives, positives) => {
-      pairs += positives * (negativesBelow + negatives / 2);
-      negativesBelow += negatives;
-      positivesAll += positives;
-    });
-    return pairs / (positivesAll * negativesBelow);
-  }
-
-  #add(bin: number, label: number, samples: number): void {
-    const octave = bin >>> MANTISSA_BITS;
-    let counts = this.#octaves.get(octave);
-    if (!counts) this.#octaves.set(octave, (counts = new Float64Array(2 * OCTAVE)));
-    counts[2 * (bin & (OCTAVE - 1)) + label]! += samples;
-  }
-
-  /** Visits the bins that hold samples, ascending. */
-  #forEachBin(visit: (bin: number, negatives: number, positives: number) => void): void {
-    for (const octave of [...this.#octaves.keys()].toSorted((a, b) => a - b)) {
-      const counts = this.#octaves.get(octave)!;
-      for (let i = 0; i < OCTAVE; i++) {
-        const negatives = counts[2 * i]!;
-        const positives = counts[2 * i + 1]!;
-        if (negatives + positives > 0) visit(octave * OCTAVE + i, negatives, positives);
-      }
-    }
   }
 }
 
-/** The bin of a float32, given its bits; −0 is in the bin of 0. */
-function binOf(bits: number): number {
-  if (bits === 0x8000_0000) return binOf(0);
-  const ascending = bits >= 0x8000_0000 ? ~bits : bits | 0x8000_0000;
-  return ascending >>> BIN_SHIFT;
+/** Weighted terms of the samples, all finite. */
+function termsOfBatch(name: string, term: Term, batch: ScoredBatch): Float64Array {
+  const { samples, weight } = batch;
+  const terms = new Float64Array(samples);
+  for (let b = 0; b < samples; b++) {
+    const w = weight ? weight[b]! : 1;
+    if (w === 0) continue;
+    const value = w * term(batch, b);
+    if (!Number.isFinite(value))
+      throw new RangeError(
+        `${name} of sample ${b} is ${value}: its scores do not fit, as negative ones for a logarithm`,
+      );
+    terms[b] = value;
+  }
+  return terms;
 }
 
-/** A sum of doubles without any rounding: the partial sums do not overlap and add up to it exactly. */
-class ExactSum {
-  readonly #partials: number[] = [];
+/** What a state has, in the words of an author. */
+function partsOf({
+  sums,
+  ...others
+}: {
+  sums: object;
+  auc?: unknown;
+  exactAuc?: unknown;
+  ranking?: unknown;
+}): string[] {
+  const kept = (["auc", "exactAuc", "ranking"] as const).filter((part) => others[part] !== undefined);
+  return [...kept, ...Object.keys(sums)];
+}
 
-  add(term: number): void {
-    const partials = this.#partials;
-    let x = term;
-    let kept = 0;
-    for (let i = 0; i < partials.length; i++) {
-      const y = partials[i]!;
-      const high = x + y;
-      const low = Math.abs(x) < Math.abs(y) ? x - (high - y) : y - (high - x);
-      if (low !== 0) partials[kept++] = low;
-      x = high;
-    }
-    partials.length = kept;
-    if (x !== 0) partials.push(x);
-  }
-
-  /** The sum, rounded once: to nearest, ties to even. */
-  value(): number {
-    const partials = this.#partials;
-    let i = partials.length - 1;
-    if (i < 0) return 0;
-    let high = partials[i]!;
-    let low = 0;
-    while (i > 0 && low === 0) {
-      const x = high;
-      const y = partials[--i]!;
-      high = x + y;
-      low = y - (high - x);
-    }
-    // Halfway cases are decided by the sign of what lies below (as in CPython's fsum).
-    if (i > 0 && low !== 0 && Math.sign(low) === Math.sign(partials[i - 1]!)) {
-      const doubled = high + 2 * low;
-      if (doubled - high === 2 * low) high = doubled;
-    }
-    return high;
-  }
-
-  toJSON(): number[] {
-    return [...this.#partials];
-  }
+function oddOneOut(mine: readonly string[], theirs: readonly string[]): string | undefined {
+  return mine.find((part) => !theirs.includes(part)) ?? theirs.find((part) => !mine.includes(part));
 }

@@ -82,19 +82,19 @@ describe("defineJob", () => {
     ],
     [
       withFit({ batchSise: 1 }),
-      'job "flight-delays": fit: "batchSise" is unknown; there are "epochs", "batchSize", "consistency", "stepsMax". Did you mean "batchSize"?',
+      'job "flight-delays": fit: "batchSise" is unknown; there are "epochs", "batchSize", "consistency", "stepsMax", "shuffle", "validate", "earlyStopping", "classWeight". Did you mean "batchSize"?',
     ],
     [
       withCompile({ sparseOptimiser: "adam" }),
-      'job "flight-delays": compile: "sparseOptimiser" is unknown; there are "optimizer", "sparseOptimizer", "loss", "metrics". Did you mean "sparseOptimizer"?',
+      'job "flight-delays": compile: "sparseOptimiser" is unknown; there are "optimizer", "sparseOptimizer", "loss", "metrics", "clip". Did you mean "sparseOptimizer"?',
     ],
     [
       withCompile({ loss: "binaryCrossEntropy" }),
-      'job "flight-delays": compile.loss is "binaryCrossEntropy"; use one of "binaryCrossentropy", "meanSquaredError". Did you mean "binaryCrossentropy"?',
+      /compile.loss is "binaryCrossEntropy"; use one of "binaryCrossentropy", .*"sampledSoftmax". Did you mean "binaryCrossentropy"\?/,
     ],
     [
       withCompile({ metrics: ["acc"] }),
-      'job "flight-delays": compile.metrics[0] is "acc"; use one of "auc", "logloss", "mse". Did you mean "auc"?',
+      /compile.metrics\[0\] is "acc"; use one of "auc", .*"ndcg@10", "recall@10". Did you mean "auc"\?/,
     ],
     [withCompile({ metrics: "auc" }), 'job "flight-delays": compile.metrics is "auc"; it must be a list, as ["auc"]'],
     [withCompile({ optimizer: undefined }), /compile.optimizer is undefined; use a name, as "adam"/],
@@ -102,10 +102,45 @@ describe("defineJob", () => {
     [withPart({ model: 7 }), /job "flight-delays": model is no function/],
     [withPart({ name: "" }), /name is ""; give the job a name/],
     [withFit({ consistency: "bsp" }), 'job "flight-delays": fit.consistency is "bsp"; make it with bsp()'],
+    [
+      withFit({ earlyStopping: { monitor: "val_mse" } }),
+      'job "flight-delays": fit.earlyStopping.monitor is "val_mse", which is not evaluated: it may be "loss" or "val_loss", "val_auc"; add others to compile.metrics',
+    ],
+    [
+      withFit({ earlyStopping: {}, validate: "end" }),
+      /earlyStopping watches val_loss of the held-out rows, and validate is "end": write validate: "epoch"/,
+    ],
+    [withFit({ earlyStopping: { patience: -1 } }), /fit.earlyStopping.patience: /],
+    [withFit({ earlyStopping: { mintDelta: 1 } }), /fit.earlyStopping: "mintDelta" is unknown/],
+    [withFit({ validate: { everySteps: 0 } }), /fit.validate/],
+    [withFit({ classWeight: { 1: -2 } }), /fit.classWeight.1: /],
+    [withFit({ classWeight: { yes: 2 } }), /fit.classWeight/],
+    [
+      () =>
+        defineJob({
+          ...sample,
+          compile: { ...sample.compile, loss: "meanSquaredError" },
+          fit: { ...sample.fit, classWeight: { 1: 2 } },
+        }),
+      /fit.classWeight weighs classes, and loss "meanSquaredError" has none: give each row a weight/,
+    ],
     [withPart({ data: { ...sample.data, format: "csv" } }), /job "flight-delays": data.format: /],
   ])("refuses a wrong word: %#", (define, message) => {
     expect(define).toThrow(TypeError);
     expect(define).toThrow(message);
+  });
+
+  it("takes early stopping for a reason to validate after each epoch, and knows which way is better", () => {
+    const fitOf = (earlyStopping: object) => defineJob({ ...sample, fit: { batchSize: 64, earlyStopping } }).fit;
+    expect(fitOf({ monitor: "auc" })).toMatchObject({
+      validate: "epoch",
+      earlyStopping: { monitor: "auc", patience: 0, minDelta: 0, mode: "max" },
+    });
+    expect(fitOf({ patience: 2 })).toMatchObject({
+      validate: "epoch",
+      earlyStopping: { monitor: "val_loss", patience: 2, mode: "min" },
+    });
+    expect(fitOf({ monitor: "loss" })).toMatchObject({ validate: "end", earlyStopping: { mode: "min" } });
   });
 
   it.each([

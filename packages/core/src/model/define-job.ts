@@ -3,52 +3,133 @@
  * nearest right word, not after a cluster has started. `job-manifest.ts` makes data of it.
  */
 import type { LayersModel } from "@tensorflow/tfjs-layers";
+import type { z } from "zod";
 import { bsp, consistencySpecSchema, type ConsistencySpec } from "../consistency/index.ts";
 import { dataSpecSchema, type DataSpec } from "../data/data-spec.ts";
-import { lossSchema, metricSchema, type LossName, type MetricName } from "../job/manifest.ts";
-import { optimizerSpecFrom, type OptimizerSpec } from "../optimizer/index.ts";
+import {
+  clipSchema,
+  earlyStoppingSchema,
+  jobManifestSchema,
+  lossNameSchema,
+  METRIC_NAMES,
+  metricSchema,
+  type EarlyStoppingSpec,
+  type JobManifest,
+  type LossName,
+  type MetricName,
+} from "../job/manifest.ts";
+import { monitoredOf } from "../job/monitor.ts";
+import { isPlainUpdate, optimizerSpecFrom, type OptimizerName, type OptimizerSpec } from "../optimizer/index.ts";
 import { checkChoice, checkInteger, refuseUnknownKeys } from "./author-error.ts";
+import type { InputOf } from "./input.ts";
+import { isTrainingFunction, type TrainingFunction } from "./training-function.ts";
 
-export interface JobArgs {
+/** A job as its author writes it: data, model, how to train it. `D` is the type of its data, which knows the fields. */
+export interface JobArgs<D extends DataSpec = DataSpec> {
+  /** For people, in the cluster's status and in reports. */
   name: string;
   /** Of initial rows, initial dense weights and epoch orders; 0 by default. */
   seed?: number;
-  data: DataSpec;
-  /** Makes the model; called where the job is submitted, never on a worker. */
-  model: () => LayersModel | Promise<LayersModel>;
-  compile: {
-    /** Of the dense weights, on the workers. */
-    optimizer: string | OptimizerSpec;
-    /** Of the embedding tables, on the parameter servers; `optimizer` by default. */
-    sparseOptimizer?: string | OptimizerSpec;
-    loss: LossName;
-    metrics?: readonly MetricName[];
-  };
-  fit: {
-    /** 1 by default. */
-    epochs?: number;
-    /** Samples of one step over all workers. */
-    batchSize: number;
-    /** `bsp()` by default. */
-    consistency?: ConsistencySpec;
-    /** Ends training early, after this many steps. */
-    stepsMax?: number;
-  };
+  /** As `parquet(…)` and `csv(…)` make it. */
+  data: D;
+  /**
+   * Makes the model; called where the job is submitted, never on a worker. A training function may need none. The
+   * `input` it is handed knows the fields of this data, so that the compiler finds a misspelt one.
+   */
+  model?: ModelOf<D>;
+  /** As tfjs's `model.compile`. */
+  compile: CompileArgs;
+  /** As tfjs's `model.fit`. */
+  fit: FitArgs;
 }
+
+/** With what a model is trained and measured: as tfjs's `model.compile`, and what tables add to it. */
+export interface CompileArgs {
+  /** Of the dense weights, on the workers. */
+  optimizer: Exclude<OptimizerName, "rowwise-adagrad"> | OptimizerSpec;
+  /** Of the embedding tables, on the parameter servers; `optimizer` by default. */
+  sparseOptimizer?: OptimizerName | OptimizerSpec;
+  /** By name, or a training function, whose file each worker loads with --plugin. */
+  loss: LossName | TrainingFunction;
+  /** Of the held-out rows; none by default. */
+  metrics?: readonly MetricName[];
+  /** Bounds on gradients; none by default. */
+  clip?: OneBound;
+}
+
+/** How long and in which steps a model is trained: as tfjs's `model.fit`, and what a cluster adds to it. */
+export interface FitArgs {
+  /** 1 by default. */
+  epochs?: number;
+  /** Samples of one step over all workers. */
+  batchSize: number;
+  /** `bsp()` by default. */
+  consistency?: ConsistencySpec;
+  /** Ends training early, after this many steps. */
+  stepsMax?: number | undefined;
+  /** Mixes the rows of each epoch; true by default. */
+  shuffle?: boolean;
+  /**
+   * When the held-out rows are evaluated, beside the end of training: "end" by default, "epoch" where early
+   * stopping watches them.
+   */
+  validate?: FitSpec["validate"];
+  /** Ends training when what it watches no longer becomes better. */
+  earlyStopping?: EarlyStoppingArgs | undefined;
+  /** Weight of the samples of a class, by class number; 1 for a class that is not named. */
+  classWeight?: Readonly<Record<number, number>> | undefined;
+}
+
+/** Makes the model of a job from the fields of the data `D`. */
+export type ModelOf<D extends DataSpec = DataSpec> = (from: {
+  readonly input: InputOf<D>;
+}) => LayersModel | Promise<LayersModel>;
+
+/**
+ * One bound on gradients: of each component, of the length of each dense variable's and each row's gradient, or of all
+ * dense gradients together.
+ *
+ * @see Keras's clipvalue, clipnorm and global_clipnorm
+ */
+export type OneBound =
+  | { value: number; norm?: never; globalNorm?: never }
+  | { value?: never; norm: number; globalNorm?: never }
+  | { value?: never; norm?: never; globalNorm: number };
+
+/** "loss" is the training loss of an epoch; the others are of the held-out rows, as "auc", "val_auc" and "val_loss". */
+export type MonitorName = "loss" | "val_loss" | MetricName | `val_${MetricName}`;
+
+/** As tfjs's `callbacks.earlyStopping`. */
+export interface EarlyStoppingArgs {
+  /** "val_loss" by default; "loss" is the training loss of an epoch, the others are of the held-out rows. */
+  monitor?: MonitorName;
+  /** Evaluations without a gain after which training ends; 0 by default, which is the first. */
+  patience?: number;
+  /** What is no more than this is no gain; 0 by default. */
+  minDelta?: number;
+  /** Is less better, or more? By default less of a loss or an error, more of anything else. */
+  mode?: EarlyStoppingSpec["mode"];
+}
+
+type FitSpec = Omit<JobManifest["fit"], "earlyStopping"> & {
+  earlyStopping?: (EarlyStoppingSpec & { monitor: MonitorName }) | undefined;
+};
 
 /** A checked job, every default written out. Frozen. */
 export interface JobDefinition {
   readonly name: string;
   readonly seed: number;
   readonly data: DataSpec;
-  readonly model: () => LayersModel | Promise<LayersModel>;
+  /** Undefined where a training function needs none. */
+  readonly model?: ModelOf;
   readonly compile: Readonly<{
     optimizer: OptimizerSpec;
     sparseOptimizer: OptimizerSpec;
-    loss: LossName;
+    loss: LossName | TrainingFunction;
     metrics: readonly MetricName[];
+    clip?: OneBound;
   }>;
-  readonly fit: Readonly<{ epochs: number; batchSize: number; consistency: ConsistencySpec; stepsMax?: number }>;
+  readonly fit: Readonly<FitSpec>;
 }
 
 const NAME_CHARS_MAX = 200;
@@ -60,7 +141,7 @@ const U32_MAX = 0xffff_ffff;
  * @throws {TypeError} an unknown or missing key, or a value of the wrong kind
  * @throws {RangeError} a number out of its limits
  */
-export function defineJob(job: JobArgs | JobDefinition): JobDefinition {
+export function defineJob<const D extends DataSpec>(job: JobArgs<D>): JobDefinition {
   checkObject("defineJob()", job);
   refuseUnknownKeys("defineJob()", job, ["name", "seed", "data", "model", "compile", "fit"]);
   const { name, seed = 0, model } = job;
@@ -70,18 +151,19 @@ export function defineJob(job: JobArgs | JobDefinition): JobDefinition {
     );
   }
   checkInteger(`job "${name}": seed`, seed, { min: 0, max: U32_MAX, usual: 1 });
-  if (typeof model !== "function") {
+  if (typeof model !== "function" && !(model === undefined && isTrainingFunction(job.compile?.loss))) {
     throw new TypeError(
       `job "${name}": model is no function; write model() { … return tf.model({ inputs, outputs }); }`,
     );
   }
+  const compile = checkedCompile(`job "${name}": compile`, job.compile);
   return Object.freeze({
     name,
     seed,
     data: checkedData(name, job.data),
-    model,
-    compile: Object.freeze(checkedCompile(`job "${name}": compile`, job.compile)),
-    fit: Object.freeze(checkedFit(`job "${name}": fit`, job.fit)),
+    ...(model === undefined ? {} : { model }),
+    compile: Object.freeze(compile),
+    fit: Object.freeze(checkedFit(`job "${name}": fit`, job.fit, compile)),
   });
 }
 
@@ -95,15 +177,18 @@ function checkedData(job: string, data: DataSpec): DataSpec {
 
 function checkedCompile(
   place: string,
-  compile: JobArgs["compile"] | JobDefinition["compile"],
+  compile: JobArgs["compile"],
 ): JobDefinition["compile"] {
   checkObject(place, compile);
-  refuseUnknownKeys(place, compile, ["optimizer", "sparseOptimizer", "loss", "metrics"]);
-  const { loss, metrics = [] } = compile;
-  checkChoice(`${place}.loss`, loss, lossSchema.options);
+  refuseUnknownKeys(place, compile, ["optimizer", "sparseOptimizer", "loss", "metrics", "clip"]);
+  const { loss, metrics = [], clip } = compile;
+  if (!isTrainingFunction(loss)) checkChoice(`${place}.loss`, loss, lossNameSchema.options);
   if (!Array.isArray(metrics))
     throw new TypeError(`${place}.metrics is ${JSON.stringify(metrics)}; it must be a list, as ["auc"]`);
-  for (const [i, metric] of metrics.entries()) checkChoice(`${place}.metrics[${i}]`, metric, metricSchema.options);
+  for (const [i, metric] of metrics.entries()) {
+    if (metricSchema.safeParse(metric).success) continue;
+    checkChoice(`${place}.metrics[${i}]`, metric, [...METRIC_NAMES, "hr@10", "ndcg@10", "recall@10"]);
+  }
   const optimizer = checkedOptimizer(`${place}.optimizer`, compile.optimizer);
   if (optimizer.kind === "rowwise-adagrad") {
     throw new TypeError(
@@ -111,11 +196,18 @@ function checkedCompile(
         `give it as sparseOptimizer, and, say, "adam" as optimizer of the tower`,
     );
   }
+  if (optimizer.kind === "custom" || isPlainUpdate(optimizer.kind)) {
+    throw new TypeError(
+      `${place}.optimizer is ${optimizer.kind === "custom" ? `the server update "${optimizer.update}"` : `"${optimizer.kind}"`}, ` +
+        `which parameter servers run, and dense weights are on the workers: give it as sparseOptimizer`,
+    );
+  }
   return {
     optimizer,
     sparseOptimizer: checkedOptimizer(`${place}.sparseOptimizer`, compile.sparseOptimizer ?? optimizer),
     loss,
     metrics: Object.freeze([...metrics]),
+    ...(clip === undefined ? {} : { clip: checked(`${place}.clip`, clipSchema, clip) as OneBound }),
   };
 }
 
@@ -132,9 +224,22 @@ function checkedOptimizer(place: string, optimizer: unknown): OptimizerSpec {
   }
 }
 
-function checkedFit(place: string, fit: JobArgs["fit"] | JobDefinition["fit"]): JobDefinition["fit"] {
+function checkedFit(
+  place: string,
+  fit: JobArgs["fit"],
+  compile: JobDefinition["compile"],
+): JobDefinition["fit"] {
   checkObject(place, fit);
-  refuseUnknownKeys(place, fit, ["epochs", "batchSize", "consistency", "stepsMax"]);
+  refuseUnknownKeys(place, fit, [
+    "epochs",
+    "batchSize",
+    "consistency",
+    "stepsMax",
+    "shuffle",
+    "validate",
+    "earlyStopping",
+    "classWeight",
+  ]);
   const { epochs = 1, batchSize, consistency = bsp(), stepsMax } = fit;
   checkInteger(`${place}.epochs`, epochs, { min: 1, max: U32_MAX, usual: 1 });
   checkInteger(`${place}.batchSize`, batchSize, { min: 1, max: U32_MAX, usual: 4096 });
@@ -145,7 +250,80 @@ function checkedFit(place: string, fit: JobArgs["fit"] | JobDefinition["fit"]): 
       cause: mode.error,
     });
   }
-  return { epochs, batchSize, consistency: mode.data, ...(stepsMax === undefined ? {} : { stepsMax }) };
+  const { shuffle = true, classWeight } = fit;
+  if (classWeight !== undefined) checkClassWeight(place, classWeight, compile);
+  const earlyStopping = fit.earlyStopping && checkedStopping(`${place}.earlyStopping`, fit.earlyStopping, compile);
+  const watchesHeldOut = earlyStopping !== undefined && monitoredOf(earlyStopping.monitor).of === "held-out";
+  const { validate = watchesHeldOut ? "epoch" : "end" } = fit;
+  if (watchesHeldOut && validate === "end") {
+    throw new TypeError(
+      `${place}: earlyStopping watches ${earlyStopping.monitor} of the held-out rows, and validate is "end": ` +
+        `write validate: "epoch" or { everySteps: 1000 }`,
+    );
+  }
+  const optional = Object.fromEntries(
+    Object.entries({ stepsMax, earlyStopping, classWeight }).filter(([, value]) => value !== undefined),
+  );
+  return checked(place, jobManifestSchema.shape.fit, {
+    epochs,
+    batchSize,
+    consistency: mode.data,
+    shuffle,
+    validate,
+    ...optional,
+  }) as JobDefinition["fit"];
+}
+
+/** Losses over classes, of which some may weigh more than others. */
+const CLASS_LOSSES: readonly string[] = [
+  "binaryCrossentropy",
+  "categoricalCrossentropy",
+  "sparseCategoricalCrossentropy",
+  "hinge",
+];
+
+function checkClassWeight(place: string, classWeight: unknown, { loss }: JobDefinition["compile"]): void {
+  checkObject(`${place}.classWeight`, classWeight);
+  if (typeof loss !== "string" || CLASS_LOSSES.includes(loss)) return;
+  throw new TypeError(
+    `${place}.classWeight weighs classes, and loss "${loss}" has none: give each row a weight in the data, as ` +
+      `weight: "importance"`,
+  );
+}
+
+function checkedStopping(
+  place: string,
+  stopping: EarlyStoppingArgs,
+  { metrics }: JobDefinition["compile"],
+): EarlyStoppingSpec {
+  checkObject(place, stopping);
+  refuseUnknownKeys(place, stopping, ["monitor", "patience", "minDelta", "mode"]);
+  const { monitor = "val_loss", patience = 0, minDelta = 0 } = stopping;
+  const monitored = monitoredOf(String(monitor));
+  const known: readonly string[] = ["loss", ...metrics];
+  if (monitored.of === "held-out" && !known.includes(monitored.metric)) {
+    throw new TypeError(
+      `${place}.monitor is ${JSON.stringify(monitor)}, which is not evaluated: it may be "loss" or ` +
+        `${known.map((name) => `"val_${name}"`).join(", ")}; add others to compile.metrics`,
+    );
+  }
+  if (monitored.of === "held-out" && monitored.metric === "calibration")
+    throw new TypeError(
+      `${place}.monitor is calibration, which is best at 1, not when it is least or greatest; watch "val_loss"`,
+    );
+  const { mode = monitored.of === "training" || LESS_IS_BETTER.includes(monitored.metric) ? "min" : "max" } = stopping;
+  return checked(place, earlyStoppingSchema, { monitor, patience, minDelta, mode });
+}
+
+/** Errors. The other metrics tell how much is right; calibration is best at 1, so it has no direction. */
+const LESS_IS_BETTER: readonly string[] = ["loss", "logloss", "mse", "rmse", "mae"];
+
+/** @throws {TypeError} naming the first part that is wrong */
+function checked<T>(place: string, schema: z.ZodType<T>, value: unknown): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  throw new TypeError(`${[place, ...issue.path].join(".")}: ${issue.message}`, { cause: parsed.error });
 }
 
 function checkObject(place: string, value: unknown): asserts value is object {

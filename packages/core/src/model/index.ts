@@ -1,9 +1,59 @@
-export { defineJob, type JobArgs, type JobDefinition } from "./define-job.ts";
+export {
+  attentionPooling,
+  VolaryAttentionPooling,
+  type AttentionActivation,
+  type AttentionPoolingArgs,
+  type AttentionQuery,
+} from "./attention-pooling.ts";
+export { crossNet, VolaryCrossNet, type CrossNetArgs } from "./cross-net.ts";
+export {
+  convertEmbeddings,
+  hasTfjsEmbedding,
+  tableRowsOf,
+  type ConvertOptions,
+  type TableRows,
+} from "./convert-embeddings.ts";
+export type { ConvertedTable } from "./converted-table.ts";
+export {
+  defineJob,
+  type CompileArgs,
+  type EarlyStoppingArgs,
+  type FitArgs,
+  type JobArgs,
+  type JobDefinition,
+  type ModelOf,
+  type MonitorName,
+  type OneBound,
+} from "./define-job.ts";
 export { embedding, VolaryEmbedding, type EmbeddingArgs } from "./embedding.ts";
+export { FunctionModel, type FunctionModelOptions } from "./function-model.ts";
 export { fm, VolaryFm } from "./fm.ts";
 export { constant, normal, truncatedNormal, uniform, zeros } from "./initializer.ts";
-export { input, type InputDtype } from "./input.ts";
-export { manifestOf, manifestOfModel, type ManifestOptions, type PreparedJob } from "./job-manifest.ts";
+export { input, type DtypeOf, type InputArgs, type InputDtype, type InputOf, type InputShape } from "./input.ts";
+export { compileOf } from "./compiled-model.ts";
+export { manifestOf, manifestOfModel, summary, type ManifestOptions, type PreparedJob } from "./job-manifest.ts";
+export { openModel } from "./open-model.ts";
+export { pairwiseDot, VolaryPairwiseDot, type PairwiseDotArgs, type SelfPairs } from "./pairwise-dot.ts";
+export {
+  sequencePooling,
+  VolarySequencePooling,
+  type PoolingMode,
+  type SequencePoolingArgs,
+} from "./sequence-pooling.ts";
 export { through } from "./through.ts";
 export { splitModel, towerFromManifest, type SplitModel } from "./tower.ts";
+export {
+  isTrainingFunction,
+  trainingFunction,
+  trainingFunctionOf,
+  type FunctionInputs,
+  type FunctionRows,
+  type FunctionStep,
+  type FunctionVariable,
+  type TrainingFunction,
+  type TrainingFunctionArgs,
+} from "./training-function.ts";
+export type { LayersModel } from "@tensorflow/tfjs-layers";
+export { trainedModel } from "./trained-model.ts";
 export { TrainingModel, type VariableSlice } from "./training-model.ts";
+export type { WeightInitializer, WeightInitializerArg } from "./weight-initializer.ts";

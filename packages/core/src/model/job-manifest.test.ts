@@ -2,9 +2,10 @@ import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { column, cross, parquet, file, standardise, type FieldLike } from "../data/index.ts";
-import { jobManifestSchema } from "../job/manifest.ts";
+import { column, cross, file, negatives, parquet, split, standardise, type FieldLike } from "../data/index.ts";
+import { fieldDemands, jobManifestSchema } from "../job/manifest.ts";
 import { adagrad, adam, ftrl } from "../optimizer/index.ts";
+import { convertEmbeddings } from "./convert-embeddings.ts";
 import { defineJob, type JobArgs } from "./define-job.ts";
 import { embedding } from "./embedding.ts";
 import { constant, uniform } from "./initializer.ts";
@@ -40,7 +41,7 @@ function wideModel(): tfl.LayersModel {
   });
 }
 
-const jobOf = (model: JobArgs["model"], parts: Partial<JobArgs> = {}) =>
+const jobOf = (model: NonNullable<JobArgs["model"]>, parts: Partial<JobArgs> = {}) =>
   defineJob({
     name: "wide",
     data: dataWith(FIELDS),
@@ -135,6 +136,71 @@ describe("manifestOf", () => {
     expect(manifest.compile.optimizer).toEqual(adam());
   });
 
+  it("gives tables the bounds of their embeddings, or those of the job", async () => {
+    const model = () => {
+      const [a, b] = [key("a"), key("b")];
+      const rows = [
+        embedding({ table: "bounded", dim: 2, l2: 0.1, maxNorm: 3, clip: { value: 5 } }).apply(a),
+        embedding({ table: "plain", dim: 2 }).apply(b),
+      ];
+      return tfl.model({ inputs: [a, b], outputs: through(rows, layers.concatenate(), sigmoid()) });
+    };
+    const compile = { optimizer: "sgd", loss: "binaryCrossentropy", clip: { norm: 2 } } as const;
+    const { manifest } = await manifestOf(jobOf(model, { compile }), { workersMin: 1 });
+    const bounds = manifest.tables.map(({ name, l2, maxNorm, clip }) => ({ name, l2, maxNorm, clip }));
+    expect(bounds).toEqual([
+      { name: "bounded", l2: 0.1, maxNorm: 3, clip: { value: 5 } },
+      { name: "plain", l2: undefined, maxNorm: undefined, clip: { norm: 2 } },
+    ]);
+  });
+
+  it("asks the data for lists, weights and arrays of numbers", async () => {
+    const model = () => {
+      const [tags, shares] = [
+        input({ name: "tags", dtype: "string", shape: [null] }),
+        input({ name: "shares", dtype: "float32", shape: [null] }),
+      ];
+      const [seen, pixels] = [
+        input({ name: "seen", dtype: "int64", shape: [4] }),
+        input({ name: "pixels", dtype: "float32", shape: [2, 3] }),
+      ];
+      const rows = [
+        embedding({ table: "tag", dim: 2, combiner: "sum" }).apply([tags, shares]),
+        through(embedding({ table: "seen", dim: 2 }).apply(seen), layers.flatten()),
+        through(pixels, layers.flatten()),
+      ];
+      return tfl.model({
+        inputs: [tags, shares, seen, pixels],
+        outputs: through(rows, layers.concatenate(), sigmoid()),
+      });
+    };
+    const data = dataWith({ tags: "tags", shares: "shares", seen: "seen", pixels: "pixels" });
+    const { manifest } = await manifestOf(jobOf(model, { data }), { workersMin: 1 });
+    expect(fieldDemands(manifest)).toEqual([
+      { name: "tags", as: "keyLists" },
+      { name: "shares", as: "numberLists" },
+      { name: "seen", as: "keyLists" },
+      { name: "pixels", as: "numbers", width: 6 },
+    ]);
+  });
+
+  it("keeps the dense weights, and brings the rows, of a model that convertEmbeddings made", async () => {
+    const original = () => {
+      const a = tfl.input({ name: "a", shape: [1], dtype: "int32" });
+      const rows = layers.embedding({ inputDim: 3, outputDim: 2, name: "letters" }).apply(a) as tfl.SymbolicTensor;
+      return tfl.model({ inputs: a, outputs: through(rows, layers.flatten(), sigmoid()) });
+    };
+    const plain = original();
+    const job = jobOf(() => convertEmbeddings(plain), { data: dataWith({ a: "a" }) });
+    const { denseWeights, tableRows } = await manifestOf(job, { workersMin: 1 });
+    const [rows, ...dense] = plain.getWeights().map((weight) => [...weight.dataSync()]);
+    expect([...denseWeights]).toEqual(dense.flat());
+    expect(tableRows).toEqual([
+      { table: "letters", keys: BigUint64Array.of(0n, 1n, 2n), values: Float32Array.from(rows!) },
+    ]);
+    plain.dispose();
+  });
+
   it("leaves out a field the model does not read, and says so", async () => {
     const job = jobOf(wideModel, { data: dataWith({ ...FIELDS, spare: "c" }) });
     const { manifest, warnings } = await manifestOf(job, { workersMin: 1 });
@@ -167,7 +233,7 @@ describe("manifestOf refuses", () => {
       const rows = uses.map(([, table, dim], i) => embedding({ table, dim }).apply(inputs[i]!));
       return tfl.model({ inputs, outputs: through(rows, layers.concatenate(), sigmoid()) });
     };
-  const manifestFor = (model: JobArgs["model"], parts?: Partial<JobArgs>) =>
+  const manifestFor = (model: NonNullable<JobArgs["model"]>, parts?: Partial<JobArgs>) =>
     manifestOf(jobOf(model, parts), { workersMin: 1 });
 
   it("a field the data does not have, naming the nearest", async () => {
@@ -181,6 +247,18 @@ describe("manifestOf refuses", () => {
     );
   });
 
+  it("lists where the model takes one key", async () => {
+    await expect(
+      manifestFor(joined(["a", "t", 1], ["tags", "t", 1]), { data: dataWith({ a: "a", tags: split("tags", "|") }) }),
+    ).rejects.toThrow(
+      /field "tags" is made by split\(\), which gives a list of keys, and the model takes one key; give its input shape: \[null\] and its embedding a combiner/,
+    );
+    const few = { a: "a", few: negatives({ count: 3, vocabulary: 9 }) };
+    await expect(manifestFor(joined(["a", "t", 1], ["few", "t", 1]), { data: dataWith(few) })).rejects.toThrow(
+      /field "few" is made by negatives\(\), .*give its input shape: \[3\]/,
+    );
+  });
+
   it("two embeddings that share a table and differ, naming both", async () => {
     await expect(manifestFor(joined(["a", "t", 2], ["b", "t", 3]))).rejects.toThrow(
       new TypeError(
@@ -188,6 +266,12 @@ describe("manifestOf refuses", () => {
           "use one embedding() for both, or name two tables",
       ),
     );
+    const bounds = () => {
+      const [a, b] = [key("a"), key("b")];
+      const rows = [embedding({ table: "t", dim: 1, l2: 1 }).apply(a), embedding({ table: "t", dim: 1 }).apply(b)];
+      return tfl.model({ inputs: [a, b], outputs: through(rows, layers.concatenate(), sigmoid()) });
+    };
+    await expect(manifestFor(bounds)).rejects.toThrow(/table "t" has l2 1 for field "a" and none for field "b"/);
     const initializers = () => {
       const [a, b] = [key("a"), key("b")];
       const rows = [

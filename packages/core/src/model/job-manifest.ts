@@ -4,27 +4,48 @@
  */
 import type { LayersModel, LayerVariable } from "@tensorflow/tfjs-layers";
 import type { FieldSpec } from "../data/data-spec.ts";
+import type { FieldDemand } from "../data/dataset.ts";
 import { didYouMean, quoted } from "../data/nearest-name.ts";
 import { LIMITS } from "../limits.ts";
-import { jobManifestSchema, type JobManifest, type VariableSpec } from "../job/manifest.ts";
+import {
+  fieldDemands,
+  jobManifestSchema,
+  type ClipSpec,
+  type JobManifest,
+  type VariableSpec,
+} from "../job/manifest.ts";
+import { checkLabels } from "../job/label-shape.ts";
+import { monitoredOf } from "../job/monitor.ts";
 import type { TableSpec } from "../partition/table-spec.ts";
+import { Plugins } from "../plugin/index.ts";
 import { checkInteger } from "./author-error.ts";
+import { tableRowsOf, type TableRows } from "./convert-embeddings.ts";
 import { defineJob, type JobArgs, type JobDefinition } from "./define-job.ts";
+import { input } from "./input.ts";
+import { jobSummary, modelSummary } from "./summary.ts";
+import { concatenated, jobPartsOf, type JobParts } from "./function-job.ts";
 import { activationOf, forEachLayer, withCanonicalNames, withSeeds, type Topology } from "./topology.ts";
 import { splitModel, towerFromManifest, type SplitModel } from "./tower.ts";
+import { functionRefOf, isTrainingFunction } from "./training-function.ts";
 
 /** Everything a coordinator needs to begin a job. */
 export interface PreparedJob {
   manifest: JobManifest;
   /** float32, every variable of `manifest.model.variables` in order. */
   denseWeights: Float32Array;
+  /** Rows that tables start from, of a model that `convertEmbeddings` made; to be stored before training. */
+  tableRows: readonly TableRows[];
   /** What the author should know, though it is no error. */
   warnings: string[];
+  /** Layers, tables and dense weights, for people, in lines. */
+  summary: string;
 }
 
 export interface ManifestOptions {
   /** The job starts once this many workers are ready. */
   workersMin: number;
+  /** Plugin files that the job's functions are looked for in; none by default. */
+  plugins?: Plugins;
 }
 
 /**
@@ -33,14 +54,17 @@ export interface ManifestOptions {
  * @throws {TypeError} a model the cluster cannot train, or one that does not fit the data
  */
 export async function manifestOf(definition: JobDefinition, options: ManifestOptions): Promise<PreparedJob> {
-  const model: unknown = await definition.model();
+  if (!definition.model) return prepare({ model: undefined, definition, options, weights: "seeded" });
+  const model: unknown = await definition.model({ input });
   if (!isLayersModel(model)) {
     throw new TypeError(
       `job "${definition.name}": model() gave ${describe(model)}; return what tf.model({ inputs, outputs }) makes`,
     );
   }
   try {
-    return await prepare({ model, definition, options, weights: "seeded" });
+    // Rows that come along were trained together with the dense weights around them.
+    const weights = tableRowsOf(model).length > 0 ? "kept" : "seeded";
+    return await prepare({ model, definition, options, weights });
   } finally {
     model.dispose();
   }
@@ -58,8 +82,19 @@ export async function manifestOfModel(
   return prepare({ model, definition: defineJob({ ...job, model: () => model }), options, weights: "kept" });
 }
 
+/**
+ * What a model or a job consists of, for people: layers, and of a job its tables and dense weights too.
+ *
+ * @throws {TypeError} a job whose model does not fit its data
+ * @example console.log(await summary(job));
+ */
+export async function summary(of: LayersModel | JobDefinition): Promise<string> {
+  return isLayersModel(of) ? modelSummary(of) : (await manifestOf(of, { workersMin: 1 })).summary;
+}
+
 interface Preparation {
-  model: LayersModel;
+  /** Undefined where a training function needs none. */
+  model: LayersModel | undefined;
   definition: JobDefinition;
   options: ManifestOptions;
   weights: "seeded" | "kept";
@@ -68,33 +103,65 @@ interface Preparation {
 async function prepare({ model, definition, options, weights }: Preparation): Promise<PreparedJob> {
   const { name, seed, data, compile, fit } = definition;
   checkInteger(`job "${name}": workersMin`, options.workersMin, { min: 1, max: LIMITS.workersPerJobMax, usual: 2 });
-  const split = splitModel(model);
-  const named = withCanonicalNames(split.topology);
-  const topology = withSeeds(named.topology, seed);
-  checkTower(topology, definition);
-  const fields = fieldsOf(split, definition);
-  const tower = await towerFromManifest({ topology });
+  const built = model && (await buildTower(model, definition));
   try {
-    const source = weights === "seeded" ? tower.weights : weightsOf(tower, model, named.nameBefore);
+    const parts = jobPartsOf(built?.split, definition);
+    const fields = fieldsOf(parts, definition);
+    checkHeldOut(definition);
+    const { loss } = compile;
     const manifest = jobManifestSchema.parse({
       name,
       seed,
       model: {
-        topology,
-        embeddings: split.embeddings,
-        numbers: split.numbers,
-        variables: tower.weights.map(variableSpecOf),
+        ...(built ? { topology: built.topology } : {}),
+        embeddings: parts.embeddings,
+        numbers: parts.numbers,
+        outputs: parts.outputs,
+        variables: [...(built?.tower.weights.map(variableSpecOf) ?? []), ...parts.variables],
       },
-      tables: tablesOf(split, definition),
+      tables: tablesOf(parts, definition),
       data: { ...data, fields },
-      compile: { optimizer: compile.optimizer, loss: compile.loss, metrics: [...compile.metrics] },
+      compile: {
+        optimizer: compile.optimizer,
+        loss: isTrainingFunction(loss) ? functionRefOf(options.plugins ?? Plugins.none, loss) : loss,
+        metrics: [...compile.metrics],
+        ...(compile.clip === undefined ? {} : { clip: compile.clip }),
+      },
       fit: { ...fit },
       workersMin: options.workersMin,
     } satisfies JobManifest);
-    return { manifest, denseWeights: await flatten(source), warnings: warningsOf(topology, definition, fields) };
+    checkLabelsOf(manifest);
+    const source = built && (weights === "seeded" ? built.tower.weights : weightsOf(built, model));
+    return {
+      manifest,
+      denseWeights: concatenated([...(source ? [await flatten(source)] : []), parts.denseWeights]),
+      tableRows: model ? tableRowsOf(model) : [],
+      warnings: warningsOf(built?.topology, definition, fields),
+      summary: jobSummary(manifest, model),
+    };
   } finally {
-    tower.dispose();
+    built?.tower.dispose();
   }
+}
+
+interface BuiltTower {
+  split: SplitModel;
+  topology: Topology;
+  tower: LayersModel;
+  /** The author's names of layers, by the manifest's. */
+  nameBefore: ReadonlyMap<string, string>;
+}
+
+/** The tower of a model, built anew from its description; whoever asked disposes it. */
+async function buildTower(model: LayersModel, definition: JobDefinition): Promise<BuiltTower> {
+  const split = splitModel(model);
+  const { topology: renamed, nameBefore } = withCanonicalNames(split.topology);
+  const topology = withSeeds(renamed, definition.seed);
+  checkTower(topology, definition);
+  // Inputs that their author did not name are renamed, too; the rows' come first.
+  const inputs = topology.config.input_layers.map(([name]) => name).slice(split.embeddings.length);
+  const numbers = split.numbers.map((use, i) => ({ ...use, input: inputs[i]! }));
+  return { split: { ...split, numbers }, topology, nameBefore, tower: await towerFromManifest({ topology }) };
 }
 
 function isLayersModel(model: unknown): model is LayersModel {
@@ -116,7 +183,7 @@ function variableSpecOf({ originalName, shape, trainable, dtype }: LayerVariable
 }
 
 /** The author's weights in the order of the tower's, found through the names of their layers. */
-function weightsOf(tower: LayersModel, model: LayersModel, nameBefore: ReadonlyMap<string, string>): LayerVariable[] {
+function weightsOf({ tower, nameBefore }: BuiltTower, model: LayersModel): LayerVariable[] {
   const theirs = new Map<number, LayerVariable>();
   for (const layer of tower.layers) {
     if (layer.weights.length === 0) continue;
@@ -140,11 +207,12 @@ async function flatten(weights: readonly LayerVariable[]): Promise<Float32Array>
 // -- tables --------------------------------------------------------------------------------------------------
 
 /** One table for each name, by name, ids from 1; id 0 is the reserved table of dense variables. */
-function tablesOf({ embeddings, layers }: SplitModel, { compile }: JobDefinition): TableSpec[] {
+function tablesOf({ embeddings, layers }: JobParts, { compile }: JobDefinition): TableSpec[] {
   const tables = new Map<string, { table: Omit<TableSpec, "id">; field: string }>();
   for (const [i, { table: name, dim, field }] of embeddings.entries()) {
-    const { initializer, optimizer } = layers[i]!;
-    const table = { name, dim, initializer, optimizer: optimizer ?? compile.sparseOptimizer };
+    const { initializer, tableOptions } = layers[i]!;
+    const defaults = { optimizer: compile.sparseOptimizer, ...tableClip(compile.clip) };
+    const table = { name, dim, initializer, ...defaults, ...tableOptions };
     const first = tables.get(name);
     if (!first) tables.set(name, { table, field });
     else refuseDifferences(first, { table, field });
@@ -155,14 +223,21 @@ function tablesOf({ embeddings, layers }: SplitModel, { compile }: JobDefinition
     .map((table, i) => ({ id: i + 1, ...table }));
 }
 
+/** The bounds of `compile.clip` that a single row can have; a global norm is of the dense gradients. */
+function tableClip(clip: ClipSpec | undefined): Pick<TableSpec, "clip"> {
+  const { value, norm } = clip ?? {};
+  if (value === undefined && norm === undefined) return {};
+  return { clip: { ...(value === undefined ? {} : { value }), ...(norm === undefined ? {} : { norm }) } };
+}
+
 interface TableUse {
   table: Omit<TableSpec, "id">;
   field: string;
 }
 
 function refuseDifferences(first: TableUse, other: TableUse): void {
-  for (const property of ["dim", "initializer", "optimizer"] as const) {
-    const [a, b] = [JSON.stringify(first.table[property]), JSON.stringify(other.table[property])];
+  for (const property of ["dim", "initializer", "optimizer", "l2", "maxNorm", "clip"] as const) {
+    const [a, b] = [first, other].map(({ table }) => JSON.stringify(table[property]) ?? "none");
     if (a === b) continue;
     throw new TypeError(
       `table "${first.table.name}" has ${property} ${a} for field "${first.field}" and ${b} for field "${other.field}"; ` +
@@ -174,13 +249,11 @@ function refuseDifferences(first: TableUse, other: TableUse): void {
 // -- data ----------------------------------------------------------------------------------------------------
 
 /** The fields the model reads, checked against those the data has. */
-function fieldsOf({ embeddings, numbers }: SplitModel, { name: job, data }: JobDefinition): Record<string, FieldSpec> {
+function fieldsOf({ embeddings, numbers }: JobParts, { name: job, data }: JobDefinition): Record<string, FieldSpec> {
   const known = Object.keys(data.fields);
-  const demands = [
-    ...embeddings.map(({ field }) => ({ field, as: "keys" as const })),
-    ...numbers.map(({ field }) => ({ field, as: "numbers" as const })),
-  ];
-  for (const { field, as } of demands) {
+  const demands = fieldDemands({ model: { embeddings, numbers } });
+  for (const demand of demands) {
+    const { name: field } = demand;
     const spec = data.fields[field];
     if (!spec || !Object.hasOwn(data.fields, field)) {
       throw new TypeError(
@@ -188,33 +261,55 @@ function fieldsOf({ embeddings, numbers }: SplitModel, { name: job, data }: JobD
           `${didYouMean(field, known)} Add it to the fields of the data, or rename the input`,
       );
     }
-    checkDemand({ job, field, as, kind: spec.kind });
+    const misfit = misfitOf(demand, makerOf(spec));
+    if (misfit) throw new TypeError(`job "${job}": field "${field}" is made by ${misfit}`);
   }
-  const demanded = new Set(demands.map(({ field }) => field));
+  const demanded = new Set(demands.map(({ name }) => name));
   return Object.fromEntries(Object.entries(data.fields).filter(([field]) => demanded.has(field)));
 }
 
-function checkDemand({
-  job,
-  field,
-  as,
-  kind,
-}: {
-  job: string;
-  field: string;
-  as: "keys" | "numbers";
-  kind: FieldSpec["kind"];
-}): void {
-  if (as === "keys" && kind === "standardise") {
-    throw new TypeError(
-      `job "${job}": field "${field}" is made by standardise(), which gives numbers, and the model embeds it; use bucket() to make keys`,
-    );
+/** What makes a field's values: `withDefault` only fills gaps. */
+function makerOf(spec: FieldSpec): FieldSpec {
+  return spec.kind === "withDefault" ? makerOf(spec.of) : spec;
+}
+
+const ONLY_NUMBERS: readonly FieldSpec["kind"][] = ["standardise", "log", "clip"];
+const ONLY_KEYS: readonly FieldSpec["kind"][] = ["hash", "cross", "quantiles", "split", "negatives"];
+const ONLY_LISTS: readonly FieldSpec["kind"][] = ["split", "negatives"];
+
+/** What is wrong with a field made by `spec` where the model wants it so, if anything. */
+function misfitOf({ as }: FieldDemand, spec: FieldSpec): string | undefined {
+  const { kind } = spec;
+  const wantsKeys = as === "keys" || as === "keyLists";
+  if (wantsKeys && ONLY_NUMBERS.includes(kind))
+    return `${kind}(), which gives numbers, and the model embeds it; use bucket() to make keys`;
+  if (!wantsKeys && ONLY_KEYS.includes(kind))
+    return `${kind}(), which gives keys, and the model takes it for numbers; give its input an embedding()`;
+  if (as === "keys" && ONLY_LISTS.includes(kind)) {
+    const shape = spec.kind === "negatives" ? `shape: [${spec.count}]` : "shape: [null] and its embedding a combiner";
+    return `${kind}(), which gives a list of keys, and the model takes one key; give its input ${shape}`;
   }
-  if (as === "numbers" && (kind === "hash" || kind === "cross")) {
-    throw new TypeError(
-      `job "${job}": field "${field}" is made by ${kind}(), which gives keys, and the model takes it for numbers; give its input an embedding()`,
-    );
+  return undefined;
+}
+
+/** @throws {TypeError} labels that do not fit loss or metrics */
+function checkLabelsOf(manifest: JobManifest): void {
+  try {
+    checkLabels(manifest);
+  } catch (cause) {
+    throw new TypeError(`job "${manifest.name}": ${(cause as Error).message}`, { cause });
   }
+}
+
+/** Early stopping that watches the held-out rows needs some. */
+function checkHeldOut({ name, data, fit }: JobDefinition): void {
+  const { earlyStopping } = fit;
+  if (data.test !== undefined || earlyStopping === undefined) return;
+  if (monitoredOf(earlyStopping.monitor).of === "training") return;
+  throw new TypeError(
+    `job "${name}": earlyStopping watches "${earlyStopping.monitor}" of the held-out rows, and the data holds none out; ` +
+      `add test: fraction(0.1) to the data, or watch "loss"`,
+  );
 }
 
 // -- the tower -----------------------------------------------------------------------------------------------
@@ -249,7 +344,7 @@ const SUMS: readonly string[] = ["Add", "Subtract", "Concatenate", "VolaryFm"];
 /** Layers that draw random numbers no seed reaches. */
 const UNSEEDED: readonly string[] = ["GaussianNoise", "GaussianDropout", "AlphaDropout"];
 
-function warningsOf(topology: Topology, { data }: JobDefinition, used: Record<string, FieldSpec>): string[] {
+function warningsOf(topology: Topology | undefined, { data }: JobDefinition, used: Record<string, FieldSpec>): string[] {
   const warnings = Object.keys(data.fields)
     .filter((field) => !Object.hasOwn(used, field))
     .map((field) => `data field "${field}" is no input of the model; it is left out`);

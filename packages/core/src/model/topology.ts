@@ -40,9 +40,9 @@ export function inboundOf(layer: LayerJson, node: number): TensorRef[] {
   return layer.inbound_nodes[isContainer(layer) ? node - 1 : node] ?? [];
 }
 
-/** An input of `width` floats a sample. */
-export function inputLayerJson(name: string, width: number): LayerJson {
-  const config = { batch_input_shape: [null, width], dtype: "float32", sparse: false, name };
+/** An input of floats, of `shape` for each sample. */
+export function inputLayerJson(name: string, shape: readonly number[]): LayerJson {
+  const config = { batch_input_shape: [null, ...shape], dtype: "float32", sparse: false, name };
   return { name, class_name: "InputLayer", config, inbound_nodes: [] };
 }
 
@@ -75,7 +75,7 @@ const AUTOMATIC_NAMES: Readonly<Record<string, RegExp>> = {
 };
 
 /** The stem of an automatic name, or undefined. */
-function automaticStem(className: string, name: string): string | undefined {
+export function automaticStem(className: string, name: string): string | undefined {
   const pattern = AUTOMATIC_NAMES[className] ?? new RegExp(`^([a-z0-9_]+)_${className}\\d+$`);
   return pattern.exec(name)?.[1];
 }
@@ -181,13 +181,13 @@ export function seedFrom(words: readonly (string | number)[]): number {
 }
 
 /**
- * The topology without the sigmoid its only output ends in, so that a loss can work with logits; undefined where
- * the output does not end in one, or what comes before is used elsewhere too.
+ * The topology without the activation its only output ends in, so that a loss can work with logits; undefined where
+ * the output does not end in this one, or is used elsewhere too.
  */
-export function withoutFinalSigmoid(topology: Topology): Topology | undefined {
+export function withoutFinalActivation(topology: Topology, activation: "sigmoid" | "softmax"): Topology | undefined {
   const [output, ...more] = topology.config.output_layers;
   const layer = topology.config.layers.find(({ name }) => name === output![0]);
-  if (more.length > 0 || !layer || layer.inbound_nodes.length !== 1 || activationOf(layer) !== "sigmoid")
+  if (more.length > 0 || !layer || layer.inbound_nodes.length !== 1 || activationOf(layer) !== activation)
     return undefined;
   const users = topology.config.layers
     .flatMap(({ inbound_nodes }) => inbound_nodes.flat())

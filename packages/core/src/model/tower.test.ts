@@ -26,10 +26,11 @@ describe("splitModel", () => {
     });
     const split = splitModel(model);
     expect(split.embeddings).toEqual([
-      { input: "volary_rows_0", field: "a", table: "A", dim: 3 },
-      { input: "volary_rows_1", field: "b", table: "B", dim: 2 },
+      { input: "volary_rows_0", field: "a", table: "A", dim: 3, usage: { kind: "one" } },
+      { input: "volary_rows_1", field: "b", table: "B", dim: 2, usage: { kind: "one" } },
     ]);
-    expect(split.numbers).toEqual([{ input: "x", field: "x" }]);
+    expect(split.numbers).toEqual([{ input: "x", field: "x", shape: [1] }]);
+    expect(split.outputs).toBe(1);
     expect(split.topology.config.input_layers.map(([name]) => name)).toEqual(["volary_rows_0", "volary_rows_1", "x"]);
     const tower = await towerFromManifest(split);
     expect(tower.inputs.map(({ shape }) => shape)).toEqual([
@@ -94,29 +95,83 @@ describe("splitModel", () => {
     const sequential = tfl.sequential({ layers: [layers.dense({ units: 1, inputShape: [1], name: "x" })] });
     const split = splitModel(sequential);
     expect(split.embeddings).toEqual([]);
-    expect(split.numbers).toEqual([{ input: "x_input", field: "x_input" }]);
+    expect(split.numbers).toEqual([{ input: "x_input", field: "x_input", shape: [1] }]);
   });
 
-  it("refuses more than one value a sample", () => {
+  it("takes a Sequential that begins with an embedding, behind tfjs's input layer", () => {
+    const model = tfl.sequential({
+      layers: [
+        layers.inputLayer({ inputShape: [5], dtype: "int32", name: "words" }),
+        embedding({ table: "word", dim: 4, maskZero: true }),
+        layers.gru({ units: 2, recurrentInitializer: "glorotNormal" }),
+        sigmoid(),
+      ],
+    });
+    expect(splitModel(model)).toMatchObject({
+      embeddings: [{ field: "words", table: "word", usage: { kind: "sequence", length: 5, mask: "zero-key" } }],
+      numbers: [],
+      outputs: 1,
+    });
+  });
+
+  it("gives lists, sequences and images the shapes their layers take, and several outputs", async () => {
+    const [tags, weights] = [
+      input({ name: "tags", dtype: "string", shape: [null] }),
+      input({ name: "weights", dtype: "float32", shape: [null] }),
+    ];
+    const seen = input({ name: "seen", dtype: "int64", shape: [5] });
+    const image = input({ name: "image", dtype: "float32", shape: [6, 6, 1] });
+    const items = embedding({ table: "item", dim: 4 });
+    const pooled = embedding({ table: "tag", dim: 3, combiner: "mean" }).apply([tags, weights]);
+    const history = through(items.apply(seen), layers.lstm({ units: 2, recurrentInitializer: "glorotNormal" }));
+    const pixels = through(image, layers.conv2d({ filters: 2, kernelSize: 3 }), layers.flatten());
+    const outputs = through([pooled, history, pixels], layers.concatenate(), layers.dense({ units: 7 }));
+    const split = splitModel(tfl.model({ inputs: [tags, weights, seen, image], outputs }));
+    expect(split.embeddings.map(({ field, usage }) => ({ field, usage }))).toEqual([
+      { field: "tags", usage: { kind: "pooled", combiner: "mean", weights: "weights" } },
+      { field: "seen", usage: { kind: "sequence", length: 5, mask: "padding" } },
+    ]);
+    expect(split.numbers).toEqual([{ input: "image", field: "image", shape: [6, 6, 1] }]);
+    expect(split.outputs).toBe(7);
+    const tower = await towerFromManifest(split);
+    expect(tower.inputs.map(({ shape }) => shape)).toEqual([
+      [null, 3],
+      [null, 5, 4],
+      [null, 6, 6, 1],
+    ]);
+    tower.dispose();
+  });
+
+  it("refuses several outputs, and an output that is no row of numbers, each with its remedy", () => {
     const a = key("a");
     const rows = rowsOf(a, "A");
-    expect(() => splitModel(tfl.model({ inputs: a, outputs: rows }))).toThrow(
-      new TypeError("the model's outputs have shapes [null,2]; it must have one, of one value a sample: [null,1]"),
-    );
     expect(() =>
       splitModel(tfl.model({ inputs: a, outputs: [through(rows, sigmoid()), through(rows, sigmoid())] })),
-    ).toThrow(TypeError);
+    ).toThrow(
+      new TypeError(
+        "the model has 2 outputs, of shapes [null,1], [null,1]; join them to one with tf.layers.concatenate()",
+      ),
+    );
+    const outputs = through(rows, layers.reshape({ targetShape: [2, 1] }));
+    expect(() => splitModel(tfl.model({ inputs: a, outputs }))).toThrow(
+      /output has the shape \[null,2,1\]; it must be \[null,K\], K numbers a sample: end in tf\.layers\.flatten\(\)/,
+    );
+    const wide = through(a, layers.repeatVector({ n: 40_000 }), layers.flatten());
+    expect(() => splitModel(tfl.model({ inputs: a, outputs: through([wide, wide], layers.concatenate()) }))).toThrow(
+      new RangeError("the model gives 80000 numbers a sample; at most 65536 are allowed"),
+    );
   });
 
-  it("refuses keys where a layer takes numbers, and wide inputs", () => {
+  it("refuses keys where a layer takes numbers, and lists of any length", () => {
     const a = key("a");
     expect(() => splitModel(tfl.model({ inputs: a, outputs: through(a, sigmoid()) }))).toThrow(
       /input "a" is string, which gives keys, and a layer takes it for numbers; apply an embedding\(\) to it first/,
     );
-    const wide = tfl.input({ shape: [3], name: "wide" });
-    expect(() => splitModel(tfl.model({ inputs: wide, outputs: through(wide, sigmoid()) }))).toThrow(
-      /input "wide" has shape \[null,3\]/,
-    );
+    const list = input({ name: "list", dtype: "float32", shape: [null] });
+    const outputs = through(list, layers.activation({ activation: "relu" }), layers.repeatVector({ n: 1 }));
+    expect(() =>
+      splitModel(tfl.model({ inputs: list, outputs: through(outputs, layers.globalAveragePooling1d({})) })),
+    ).toThrow(TypeError);
   });
 
   it("refuses an embedding inside a nested model", () => {

@@ -5,7 +5,8 @@
  * The split works on topology JSON, so the author's own layers, their weights and their connections stay as they are.
  */
 import * as tfl from "@tensorflow/tfjs-layers";
-import type { EmbeddingUse, ModelSpec } from "../job/manifest.ts";
+import type { EmbeddingUse, ModelSpec, NumberUse } from "../job/manifest.ts";
+import { LIMITS } from "../limits.ts";
 import { isEmbedding, type VolaryEmbedding } from "./embedding.ts";
 import { dtypeOf, givesKeys } from "./input.ts";
 import {
@@ -25,7 +26,9 @@ export interface SplitModel {
   embeddings: EmbeddingUse[];
   /** The layer of each use, in the order of `embeddings`. */
   layers: VolaryEmbedding[];
-  numbers: { input: string; field: string }[];
+  numbers: NumberUse[];
+  /** Numbers the tower gives for a sample. */
+  outputs: number;
 }
 
 /**
@@ -35,7 +38,7 @@ export interface SplitModel {
  * @throws {TypeError} a graph the cluster cannot train, naming the layer
  */
 export function splitModel(model: tfl.LayersModel): SplitModel {
-  checkOutput(model);
+  const outputs = outputsOf(model);
   // A Sequential's JSON has no connections; as a functional model's, the same layers have them.
   const graphModel = tfl.model({ inputs: model.inputs, outputs: model.outputs, name: "tower" });
   const { config, ...rest } = JSON.parse(JSON.stringify(graphModel.toJSON(null, false))) as Topology;
@@ -43,13 +46,14 @@ export function splitModel(model: tfl.LayersModel): SplitModel {
   refuseNestedEmbeddings(config, embeddingLayers);
   const { uses, numbers, reached } = leavesOf(config, embeddingLayers);
   const inputs = new Map(model.inputs.map((tensor) => [tensor.sourceLayer.name, tensor]));
-  for (const number of numbers) checkNumber(inputs.get(number));
+  const numberUses = numbers.map((name) => numberUse(inputs.get(name)!));
 
-  const embeddings = uses.map(({ layer, field }, i) => ({
+  const embeddings = uses.map(({ layer, fields }, i) => ({
     input: `volary_rows_${i}`,
-    field,
+    field: fields[0]!,
     table: layer.table,
     dim: layer.dim,
+    usage: layer.usageOn(fields.map((field) => inputs.get(field)!)),
   }));
   const inputOfUse = new Map(uses.map(({ ref: [layer, node] }, i) => [`${layer}/${node}`, embeddings[i]!.input]));
   const rewire = ([layer, node, tensor, ...kwargs]: TensorRef): TensorRef => {
@@ -60,7 +64,9 @@ export function splitModel(model: tfl.LayersModel): SplitModel {
     ({ name, class_name }) => reached.has(name) && !embeddingLayers.has(name) && class_name !== "InputLayer",
   );
   const layers = [
-    ...embeddings.map(({ input, dim }) => inputLayerJson(input, dim)),
+    ...embeddings.map(({ input, dim, usage }) =>
+      inputLayerJson(input, usage.kind === "sequence" ? [usage.length, dim] : [dim]),
+    ),
     ...numbers.map((name) => config.layers.find((layer) => layer.name === name)!),
     ...kept.map((layer) => ({ ...layer, inbound_nodes: layer.inbound_nodes.map((refs) => refs.map(rewire)) })),
   ];
@@ -74,7 +80,8 @@ export function splitModel(model: tfl.LayersModel): SplitModel {
     topology: { ...rest, config: graph, class_name: rest.class_name },
     embeddings,
     layers: uses.map(({ layer }) => layer),
-    numbers: numbers.map((name) => ({ input: name, field: name })),
+    numbers: numberUses,
+    outputs,
   };
 }
 
@@ -105,13 +112,22 @@ export async function towerFromManifest(spec: Pick<ModelSpec, "topology">): Prom
   );
 }
 
-function checkOutput(model: tfl.LayersModel): void {
+/** Numbers the model gives for a sample. */
+function outputsOf(model: tfl.LayersModel): number {
   const shapes = model.outputs.map(({ shape }) => JSON.stringify(shape));
-  const [shape] = shapes;
-  if (shapes.length === 1 && (shape === "[null,1]" || shape === "[null]")) return;
-  throw new TypeError(
-    `the model's outputs have shapes ${shapes.join(", ")}; it must have one, of one value a sample: [null,1]`,
-  );
+  if (shapes.length !== 1) {
+    throw new TypeError(
+      `the model has ${shapes.length} outputs, of shapes ${shapes.join(", ")}; join them to one with tf.layers.concatenate()`,
+    );
+  }
+  const [, width = 1, ...more] = model.outputs[0]!.shape;
+  if (width === null || more.length > 0) {
+    throw new TypeError(
+      `the model's output has the shape ${shapes[0]}; it must be [null,K], K numbers a sample: end in tf.layers.flatten() or a dense layer`,
+    );
+  }
+  if (width <= LIMITS.outputsMax) return width;
+  throw new RangeError(`the model gives ${width} numbers a sample; at most ${LIMITS.outputsMax} are allowed`);
 }
 
 function refuseNestedEmbeddings(config: GraphJson, outer: ReadonlyMap<string, unknown>): void {
@@ -122,7 +138,8 @@ function refuseNestedEmbeddings(config: GraphJson, outer: ReadonlyMap<string, un
 }
 
 interface Leaves {
-  uses: { ref: TensorRef; layer: VolaryEmbedding; field: string }[];
+  /** `fields` are the keys, and the weights where there are some. */
+  uses: { ref: TensorRef; layer: VolaryEmbedding; fields: string[] }[];
   /** Names of the inputs that give numbers. */
   numbers: string[];
   /** Names of all layers the output depends on. */
@@ -142,7 +159,7 @@ function leavesOf(config: GraphJson, embeddingLayers: ReadonlyMap<string, Volary
     const layer = byName.get(name)!;
     const inbound = inboundOf(layer, node);
     const embedding = embeddingLayers.get(name);
-    if (embedding) leaves.uses.push({ ref, layer: embedding, field: inbound[0]![0] });
+    if (embedding) leaves.uses.push({ ref, layer: embedding, fields: inbound.map(([field]) => field) });
     else if (layer.class_name === "InputLayer") leaves.numbers.push(name);
     else inbound.forEach(visit);
   };
@@ -150,17 +167,18 @@ function leavesOf(config: GraphJson, embeddingLayers: ReadonlyMap<string, Volary
   return leaves;
 }
 
-function checkNumber(tensor: tfl.SymbolicTensor | undefined): void {
-  if (!tensor) return;
+function numberUse(tensor: tfl.SymbolicTensor): NumberUse {
   const { name } = tensor.sourceLayer;
   if (givesKeys(dtypeOf(tensor))) {
     throw new TypeError(
       `input "${name}" is ${dtypeOf(tensor)}, which gives keys, and a layer takes it for numbers; apply an embedding() to it first`,
     );
   }
-  if (tensor.shape.length === 2 && tensor.shape[1] === 1) return;
+  const shape = tensor.shape.slice(1);
+  if (shape.length > 0 && shape.every((size) => size !== null)) return { input: name, field: name, shape };
   throw new TypeError(
-    `input "${name}" has shape ${JSON.stringify(tensor.shape)}; a field gives one number a sample: make one input() each and concatenate them`,
+    `input "${name}" has the shape ${JSON.stringify(tensor.shape)}, and a layer takes it for numbers, which need a ` +
+      `fixed number of them a sample; give it one, as shape: [20]`,
   );
 }
 

@@ -12,9 +12,11 @@ import { embedding } from "./embedding.ts";
 import { fm } from "./fm.ts";
 import { input } from "./input.ts";
 import { manifestOf, type PreparedJob } from "./job-manifest.ts";
+import { sequencePooling } from "./sequence-pooling.ts";
 import { through } from "./through.ts";
 import { towerFromManifest } from "./tower.ts";
-import { TrainingModel } from "./training-model.ts";
+import { TrainingModel, type TrainedJob } from "./training-model.ts";
+import { lossContract } from "./loss.contract.ts";
 
 const { layers } = tfl;
 const FIELDS = ["a", "b", "c", "x", "y"];
@@ -164,8 +166,8 @@ function expectClose(got: ArrayLike<number>, wanted: ArrayLike<number>): void {
 /** @param setUp sets the backend to test */
 export function trainingModelContract(setUp: () => Promise<unknown>): void {
   const models: TrainingModel[] = [];
-  const create = async (prepared: PreparedJob, loss: LossName = "binaryCrossentropy") => {
-    const model = await TrainingModel.create(prepared.manifest.model, loss);
+  const create = async (prepared: PreparedJob, changed: Partial<TrainedJob> = {}) => {
+    const model = await TrainingModel.create({ ...prepared.manifest, ...changed });
     models.push(model);
     model.setDense(prepared.denseWeights);
     return model;
@@ -194,7 +196,7 @@ export function trainingModelContract(setUp: () => Promise<unknown>): void {
 
     it("has the gradients of plain tfjs for squared errors", async () => {
       const prepared = await prepare(MODELS["a deep model with numbers"]!, "meanSquaredError");
-      const model = await create(prepared, "meanSquaredError");
+      const model = await create(prepared);
       const result = await model.step(batchFor(prepared));
       const wanted = await byTfjs(prepared, "meanSquaredError");
       expectClose(result.rowGrads, wanted.rowGrads);
@@ -331,9 +333,114 @@ export function trainingModelContract(setUp: () => Promise<unknown>): void {
       );
       const spec = structuredClone(prepared.manifest.model);
       spec.variables[0]!.shape = [2, 2];
-      await expect(TrainingModel.create(spec, "binaryCrossentropy")).rejects.toThrow(
+      await expect(TrainingModel.create({ ...prepared.manifest, model: spec })).rejects.toThrow(
         /2 variables, the manifest 2, and differs at "dense_1\/kernel": run one version of tfjs/,
       );
     });
+
+    it("trains several outputs with sample and class weights as tfjs's fit does, over the samples of the whole step", async () => {
+      const prepared = await prepare(
+        ({ number }) =>
+          through([number("x"), number("y")], layers.concatenate(), layers.dense({ units: 3, activation: "softmax" })),
+        "sparseCategoricalCrossentropy",
+      );
+      const spec = { ...prepared.manifest.model, outputs: 3 };
+      const classWeight = { 0: 0.5, 1: 2, 2: 1 };
+      const model = await create(prepared, { model: spec, fit: { classWeight } });
+      const numbers = wave(2 * B, 0.7);
+      const label = Float32Array.from({ length: B }, (_, b) => b % 3);
+      const batch = { rows: new Float32Array(0), numbers, label, samples: B, globalSamples: B };
+      const { denseGrads, lossSum } = await model.step(batch);
+
+      const theirs = tfl.sequential({ layers: [layers.dense({ units: 3, activation: "softmax", inputShape: [2] })] });
+      const [kernel, bias] = tf.tidy(() => [tf.tensor2d(prepared.denseWeights.slice(0, 6), [2, 3]), tf.zeros([3])]);
+      theirs.setWeights([kernel, bias]);
+      const optimizer = tf.train.sgd(1);
+      theirs.compile({ optimizer, loss: "sparseCategoricalCrossentropy" });
+      const [x, y] = [tf.tensor2d(numbers, [B, 2]), tf.tensor1d(label)];
+      const { history } = await theirs.fit(x, y, { batchSize: B, epochs: 1, shuffle: false, classWeight, verbose: 0 });
+      const after = await theirs.getWeights()[0]!.data();
+      expect(lossSum / B).toBeCloseTo(history["loss"]![0] as number, 5);
+      expectClose(
+        denseGrads.subarray(0, 6),
+        Array.from(after, (w, i) => prepared.denseWeights[i]! - w),
+      );
+      tf.dispose([kernel, bias, x, y]);
+      optimizer.dispose();
+      theirs.dispose();
+
+      const weight = Float32Array.from({ length: B }, (_, b) => classWeight[(b % 3) as 0 | 1 | 2]);
+      const plain = await create(prepared, { model: spec, fit: {} });
+      expect(await plain.step({ ...batch, weight })).toEqual({ rowGrads: new Float32Array(0), denseGrads, lossSum });
+      const scores = await plain.predict(batch);
+      expect(scores.length).toBe(3 * B);
+      for (let b = 0; b < B; b++) expect(scores[3 * b]! + scores[3 * b + 1]! + scores[3 * b + 2]!).toBeCloseTo(1, 6);
+    });
+
+    it("gives the places a mask leaves out no part in what it predicts, and no gradient", async () => {
+      const ids = input({ name: "a", dtype: "string", shape: [3] });
+      const job = defineJob({
+        name: "sequence",
+        data: parquet(file("data.parquet"), { fields: { a: "a" }, label: column("label") }),
+        model: () => {
+          const rows = embedding({ table: "a", dim: 2, mask: "padding" }).apply(ids);
+          return tfl.model({
+            inputs: ids,
+            outputs: through(rows, sequencePooling({ mode: "mean" }), layers.dense({ units: 1 })),
+          });
+        },
+        compile: { optimizer: "sgd", loss: "huber" },
+        fit: { batchSize: 2 },
+      });
+      const model = await create(await manifestOf(job, { workersMin: 1 }));
+      model.setDense(Float32Array.of(1, 10, 0.5));
+      const rows = Float32Array.of(1, 2, 3, 4, 50, 60, 5, 6, 70, 80, 90, 100);
+      const at = { rows, numbers: new Float32Array(0), masks: Float32Array.of(1, 1, 0, 1, 0, 0), samples: 2 };
+      expectClose(await model.predict(at), [2 + 30 + 0.5, 5 + 60 + 0.5]);
+      const { rowGrads } = await model.step({ ...at, label: new Float32Array(2), globalSamples: 2 });
+      expectClose(rowGrads, [0.25, 2.5, 0.25, 2.5, 0, 0, 0.5, 5, 0, 0, 0, 0]);
+      await expect(model.predict({ ...at, masks: undefined })).rejects.toThrow(
+        new RangeError("packed masks: got 0 floats; the model needs 6"),
+      );
+    });
+
+    it("refuses labels that do not fit the outputs, naming both", async () => {
+      const prepared = await prepare(MODELS["one embedding"]!);
+      const model = await create(prepared);
+      const batch = batchFor(prepared);
+      await expect(model.step({ ...batch, label: new Float32Array(2 * B) })).rejects.toThrow(
+        /^loss "binaryCrossentropy" compares the model's 1 output .* a label has 2; let the model end in 2 units/,
+      );
+      await expect(model.step({ ...batch, label: new Float32Array(B + 1) })).rejects.toThrow(
+        /got 7 floats for 6 samples/,
+      );
+      await expect(model.step({ ...batch, weight: new Float32Array(1) })).rejects.toThrow(/weights: got 1 floats/);
+      await expect(
+        TrainingModel.create({ ...prepared.manifest, compile: { loss: "categoricalCrossentropy" } }),
+      ).rejects.toThrow(
+        /^loss "categoricalCrossentropy" needs an output for each class, and the model gives 1; end in/,
+      );
+      await expect(
+        TrainingModel.create({ ...prepared.manifest, compile: { loss: { function: "mine", sha256: "0" } } }),
+      ).rejects.toThrow('"mine" is a training function');
+    });
+
+    it("refuses a class the model has no output for, except of a sample that does not count", async () => {
+      const prepared = await prepare(
+        ({ key }) => through(key("a", 3), layers.dense({ units: 3, activation: "softmax" })),
+        "sparseCategoricalCrossentropy",
+      );
+      const model = await create(prepared, { model: { ...prepared.manifest.model, outputs: 3 } });
+      const batch = { ...batchFor(prepared), label: Float32Array.of(0, 1, 2, 3, 0, 0) };
+      await expect(model.step(batch)).rejects.toThrow(
+        new RangeError("label of sample 3 is 3; the model gives 3 outputs, classes 0 to 2"),
+      );
+      const weight = Float32Array.of(1, 1, 1, 0, 1, 1);
+      const { rowGrads, lossSum } = await model.step({ ...batch, weight });
+      expect(Number.isFinite(lossSum)).toBe(true);
+      expect([...rowGrads.subarray(9, 12)].map(Math.abs)).toEqual([0, 0, 0]);
+    });
   });
+
+  lossContract(setUp);
 }

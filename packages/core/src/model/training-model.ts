@@ -2,15 +2,27 @@
  * The tfjs side of a worker's step: one backward pass for the dense weights *and* just the pulled rows, on whatever
  * backend is set. tfjs's own embedding gradient allocates the whole table; here the rows are an input like any other.
  *
- * Shapes: B samples of this slot, E = Σ dims of the embedding uses, N number fields.
+ * Shapes: B samples of this slot, E floats of a sample's rows, N floats of its numbers, M places of its masked
+ * sequences, L floats of its label, O numbers the model gives.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import type { layers, LayersModel, LayerVariable } from "@tensorflow/tfjs-layers";
-import type { LossName, ModelSpec } from "../job/manifest.ts";
-import type { GradientModel, StepGradients, StepInput } from "../training/gradient-model.ts";
-import { lossSum } from "./loss.ts";
-import { PackedTower } from "./packed-tower.ts";
-import { seedFrom, withoutFinalSigmoid, withZeroWeights, type Topology } from "./topology.ts";
+import type { LayersModel, LayerVariable } from "@tensorflow/tfjs-layers";
+import { checkLossShape } from "../job/label-shape.ts";
+import {
+  floatsOfNumbers,
+  floatsOfUse,
+  maskedPlacesOfUse,
+  type JobManifest,
+  type LossName,
+  type ModelSpec,
+} from "../job/manifest.ts";
+import type { GradientModel, PredictInput, StepGradients, StepInput } from "../training/gradient-model.ts";
+import { dropoutsOf, seedDropouts } from "./dropout-seeds.ts";
+import { activationUndoneBy, lossSum } from "./loss.ts";
+import { ownData } from "./own-data.ts";
+import { PackedTower, type PackedInputs } from "./packed-tower.ts";
+import { sampleWeights, type ClassWeight } from "./sample-weights.ts";
+import { withoutFinalActivation, withZeroWeights, type Topology } from "./topology.ts";
 import { towerFromManifest } from "./tower.ts";
 import { quickenWasmMatMul } from "./wasm-matmul.ts";
 
@@ -34,44 +46,56 @@ export class TrainingModel implements GradientModel {
   readonly #tower: LayersModel;
   readonly #packed: PackedTower;
   readonly #loss: LossName;
-  readonly #form: "logits" | "values";
+  /** The activation that was taken off the tower's end, for the loss to work with logits. */
+  readonly #undone: "sigmoid" | "softmax" | undefined;
+  readonly #classWeight: ClassWeight | undefined;
   readonly #E: number;
   readonly #N: number;
-  readonly #dropouts: readonly Dropout[];
+  readonly #M: number;
+  readonly #O: number;
+  readonly #dropouts: ReturnType<typeof dropoutsOf>;
 
-  private constructor(o: { tower: LayersModel; spec: ModelSpec; loss: LossName; form: "logits" | "values" }) {
-    this.#tower = o.tower;
-    this.#packed = new PackedTower(o.tower, o.spec);
-    this.#loss = o.loss;
-    this.#form = o.form;
-    this.#E = o.spec.embeddings.reduce((floats, { dim }) => floats + dim, 0);
-    this.#N = o.spec.numbers.length;
-    this.#dropouts = dropoutsOf(o.tower);
-    this.variables = slicesOf(o.tower.weights);
+  private constructor({ tower, spec, loss, undone, classWeight }: Parts) {
+    this.#tower = tower;
+    this.#packed = new PackedTower(tower, spec);
+    this.#loss = loss;
+    this.#undone = undone;
+    this.#classWeight = classWeight;
+    this.#E = spec.embeddings.reduce((floats, use) => floats + floatsOfUse(use), 0);
+    this.#N = spec.numbers.reduce((floats, use) => floats + floatsOfNumbers(use), 0);
+    this.#M = spec.embeddings.reduce((places, use) => places + maskedPlacesOfUse(use), 0);
+    this.#O = spec.outputs;
+    this.#dropouts = dropoutsOf(tower);
+    this.variables = slicesOf(tower.weights);
     this.denseFloats = this.variables.reduce((floats, { size }) => floats + size, 0);
   }
 
   /**
-   * Builds the tower of `spec`. Its weights are 0 until `setDense`: what the initializers would draw, at length, is in
+   * Builds the tower of a job. Its weights are 0 until `setDense`: what the initializers would draw, at length, is in
    * the job's dense weights already.
    *
-   * @throws {TypeError} layers this worker does not know, or that give other variables than the manifest names
+   * @throws {TypeError} layers this worker does not know, or that give other variables than the manifest names; a
+   * loss that does not fit the model's outputs
    */
-  static async create(spec: ModelSpec, loss: LossName): Promise<TrainingModel> {
+  static async create({ model: spec, compile, fit }: TrainedJob): Promise<TrainingModel> {
+    const { loss } = compile;
+    if (typeof loss !== "string") throw new TypeError(`"${loss.function}" is a training function, not a loss by name`);
+    if (spec.topology === undefined) throw new TypeError(`loss "${loss}" needs a model, and the job has none`);
+    checkLossShape({ loss, outputs: spec.outputs });
     quickenWasmMatMul();
-    const stripped = withoutFinalSigmoid(spec.topology as Topology);
-    const topology = withZeroWeights(stripped ?? (spec.topology as Topology));
+    const undone = activationUndoneBy(loss);
+    const stripped = undone && withoutFinalActivation(spec.topology as unknown as Topology, undone);
+    const topology = withZeroWeights(stripped ?? (spec.topology as unknown as Topology));
     const tower = await towerFromManifest({ topology: { ...topology } });
-    const model = new TrainingModel({ tower, spec, loss, form: stripped ? "logits" : "values" });
-    const odd = spec.variables.find(
-      ({ shape }, i) => JSON.stringify(shape) !== JSON.stringify(model.variables[i]?.shape),
-    );
-    if (odd === undefined && spec.variables.length === model.variables.length) return model;
-    model.dispose();
-    throw new TypeError(
-      `the tower built here has ${model.variables.length} variables, the manifest ${spec.variables.length}` +
-        `${odd ? `, and differs at "${odd.name}"` : ""}: run one version of tfjs on all nodes`,
-    );
+    const { classWeight } = fit;
+    const model = new TrainingModel({ tower, spec, loss, undone: stripped && undone, classWeight });
+    try {
+      model.#checkTower(spec);
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
+    return model;
   }
 
   setDense(flat: Float32Array): void {
@@ -84,33 +108,28 @@ export class TrainingModel implements GradientModel {
     }
   }
 
-  async step({ rows, numbers, label, samples, globalSamples }: StepInput): Promise<StepGradients> {
-    this.#check({ rows, numbers, samples });
-    checkLength("labels", label, samples);
+  async step(at: StepInput): Promise<StepGradients> {
+    const { rows, numbers, masks, label, weight, samples } = at;
+    this.#checkInputs(at);
     if (samples === 0)
       return { rowGrads: new Float32Array(0), denseGrads: new Float32Array(this.denseFloats), lossSum: 0 };
-    this.#seedDropouts([rows, numbers, label]);
-    const [rowGrads, rest] = tf.tidy(() => this.#gradients({ rows, numbers, label, samples, globalSamples }));
-    const arrays = await Promise.all([ownData(rowGrads, [rows, numbers, label]), ownData(rest, [])]);
+    this.#checkLabels(at);
+    seedDropouts(this.#dropouts, [rows, numbers, label]);
+    const [rowGrads, rest] = tf.tidy(() => this.#gradients(at));
+    const given = [rows, numbers, label, ...(masks ? [masks] : []), ...(weight ? [weight] : [])];
+    const arrays = await Promise.all([ownData(rowGrads, given), ownData(rest, [])]);
     return this.#unpack(...arrays);
   }
 
-  async predict({
-    rows,
-    numbers,
-    samples,
-  }: {
-    rows: Float32Array;
-    numbers: Float32Array;
-    samples: number;
-  }): Promise<Float32Array> {
-    this.#check({ rows, numbers, samples });
+  async predict(at: PredictInput): Promise<Float32Array> {
+    const { rows, numbers, masks, samples } = at;
+    this.#checkInputs(at);
     if (samples === 0) return new Float32Array(0);
     const scores = tf.tidy(() => {
-      const output = this.#packed.run(this.#upload({ rows, numbers, samples }), { mode: "predict" });
-      return tf.reshape(this.#form === "logits" ? tf.sigmoid(output) : output, [samples]);
+      const output = this.#packed.run(this.#upload(at), { mode: "predict" });
+      return activated(tf.reshape(output, [samples, this.#O]), this.#undone);
     });
-    return ownData(scores, [rows, numbers]);
+    return ownData(scores, [rows, numbers, ...(masks ? [masks] : [])]);
   }
 
   dispose(): void {
@@ -119,24 +138,33 @@ export class TrainingModel implements GradientModel {
 
   /** The gradient of the rows, and everything else in one tensor: [Σ loss, gradients of the variables]. */
   #gradients(at: StepInput): [tf.Tensor, tf.Tensor] {
+    const { samples, globalSamples } = at;
     const inputs = this.#upload(at);
-    const label = tf.tensor1d(at.label);
-    const trained = this.#tower.weights.filter(({ trainable }) => trainable).map((weight) => weight.read());
+    const labelWidth = at.label.length / samples;
+    const label = tf.tensor2d(at.label, [samples, labelWidth]);
+    const weights = sampleWeights({ label: at.label, labelWidth, weight: at.weight, classWeight: this.#classWeight });
+    const weight = weights && tf.tensor1d(weights);
+    const form = this.#undone === undefined ? "values" : "logits";
+    const trained = this.#tower.weights.filter(({ trainable }) => trainable).map((variable) => variable.read());
     const loss = (): tf.Scalar => {
-      const output = tf.reshape(this.#packed.run(inputs, { mode: "train" }), [at.samples]);
-      const sum = lossSum(this.#loss, { output, label, form: this.#form });
+      const output = tf.reshape<tf.Rank.R2>(this.#packed.run(inputs, { mode: "train" }), [samples, this.#O]);
+      const sum = lossSum(this.#loss, { output, label, weight, form });
       // A regularizer's loss is the step's, not a sample's: this slot carries its share.
-      return this.#tower.calculateLosses().reduce((total, each) => tf.add(total, tf.mul(each, at.samples)), sum);
+      return this.#tower.calculateLosses().reduce((total, each) => tf.add(total, tf.mul(each, samples)), sum);
     };
     const xs = [...(this.#E > 0 ? [inputs.rows] : []), ...trained];
-    const { value, grads } = tf.engine().gradients(loss, xs, tf.scalar(1 / at.globalSamples));
+    const { value, grads } = tf.engine().gradients(loss, xs, tf.scalar(1 / globalSamples));
     const [rowGrads, varGrads] = this.#E > 0 ? [grads[0], grads.slice(1)] : [undefined, grads];
     const flat = varGrads.map((grad, i): tf.Tensor1D => (grad ? tf.reshape(grad, [-1]) : tf.zeros([trained[i]!.size])));
-    return [rowGrads ?? tf.zeros([at.samples, this.#E]), tf.concat1d([tf.reshape(value, [1]), ...flat])];
+    return [rowGrads ?? tf.zeros([samples, this.#E]), tf.concat1d([tf.reshape(value, [1]), ...flat])];
   }
 
-  #upload({ rows, numbers, samples }: { rows: Float32Array; numbers: Float32Array; samples: number }) {
-    return { rows: tf.tensor2d(rows, [samples, this.#E]), numbers: tf.tensor2d(numbers, [samples, this.#N]) };
+  #upload({ rows, numbers, masks, samples }: PredictInput): PackedInputs {
+    return {
+      rows: tf.tensor2d(rows, [samples, this.#E]),
+      numbers: tf.tensor2d(numbers, [samples, this.#N]),
+      ...(this.#M > 0 ? { masks: tf.tensor2d(masks!, [samples, this.#M]) } : {}),
+    };
   }
 
   #unpack(rowGrads: Float32Array, rest: Float32Array): StepGradients {
@@ -150,27 +178,62 @@ export class TrainingModel implements GradientModel {
     return { rowGrads, denseGrads, lossSum: rest[0]! };
   }
 
-  #check({ rows, numbers, samples }: { rows: Float32Array; numbers: Float32Array; samples: number }): void {
+  #checkInputs({ rows, numbers, masks, samples }: PredictInput): void {
     checkLength("packed rows", rows, samples * this.#E);
     checkLength("packed numbers", numbers, samples * this.#N);
+    checkLength("packed masks", masks ?? new Float32Array(0), samples * this.#M);
   }
 
-  /** A slot that is computed again must drop the same units, so the seed is made of the samples themselves. */
-  #seedDropouts(samples: readonly Float32Array[]): void {
-    if (this.#dropouts.length === 0) return;
-    const words = samples.map((values) => values.subarray(0, 64).join());
-    for (const [i, layer] of this.#dropouts.entries()) layer.seed = seedFrom([i, ...words]);
+  /** @throws {TypeError} labels the loss cannot compare with the outputs, or a class the model has no output for */
+  #checkLabels({ label, weight, samples }: StepInput): void {
+    const labelWidth = label.length / samples;
+    if (!Number.isInteger(labelWidth))
+      throw new RangeError(`labels: got ${label.length} floats for ${samples} samples`);
+    if (weight) checkLength("weights", weight, samples);
+    checkLossShape({ loss: this.#loss, outputs: this.#O, labelWidth });
+    if (this.#loss !== "sparseCategoricalCrossentropy") return;
+    const odd = label.findIndex(
+      (number, b) => weight?.[b] !== 0 && !(Number.isInteger(number) && number >= 0 && number < this.#O),
+    );
+    if (odd === -1) return;
+    throw new RangeError(
+      `label of sample ${odd} is ${label[odd]}; the model gives ${this.#O} outputs, classes 0 to ${this.#O - 1}`,
+    );
+  }
+
+  #checkTower({ variables, outputs }: ModelSpec): void {
+    const odd = variables.find(({ shape }, i) => JSON.stringify(shape) !== JSON.stringify(this.variables[i]?.shape));
+    if (odd !== undefined || variables.length !== this.variables.length) {
+      throw new TypeError(
+        `the tower built here has ${this.variables.length} variables, the manifest ${variables.length}` +
+          `${odd ? `, and differs at "${odd.name}"` : ""}: run one version of tfjs on all nodes`,
+      );
+    }
+    const given = this.#tower.outputs[0]!.shape.slice(1).reduce<number>((floats, size) => floats * (size ?? 1), 1);
+    if (given !== outputs)
+      throw new TypeError(`the tower built here gives ${given} numbers a sample, the manifest says ${outputs}`);
   }
 }
 
-type Dropout = layers.Layer & { seed: number };
+/** The parts of a job manifest that a model is made of. */
+export interface TrainedJob {
+  model: ModelSpec;
+  compile: Pick<JobManifest["compile"], "loss">;
+  fit: Pick<JobManifest["fit"], "classWeight">;
+}
 
-/** The dropout layers of a model and of the models nested in it. */
-function dropoutsOf(model: LayersModel): Dropout[] {
-  return model.layers.flatMap((layer) => {
-    if ("layers" in layer) return dropoutsOf(layer as LayersModel);
-    return ["Dropout", "SpatialDropout1D"].includes(layer.getClassName()) ? [layer as Dropout] : [];
-  });
+interface Parts {
+  tower: LayersModel;
+  spec: ModelSpec;
+  loss: LossName;
+  undone: "sigmoid" | "softmax" | undefined;
+  classWeight: ClassWeight | undefined;
+}
+
+/** Puts back what was taken off the tower's end. */
+function activated(output: tf.Tensor, activation: "sigmoid" | "softmax" | undefined): tf.Tensor {
+  if (activation === undefined) return output;
+  return activation === "sigmoid" ? tf.sigmoid(output) : tf.softmax(output);
 }
 
 function slicesOf(weights: readonly LayerVariable[]): VariableSlice[] {
@@ -184,14 +247,4 @@ function slicesOf(weights: readonly LayerVariable[]): VariableSlice[] {
 
 function checkLength(what: string, { length }: Float32Array, wanted: number): void {
   if (length !== wanted) throw new RangeError(`${what}: got ${length} floats; the model needs ${wanted}`);
-}
-
-/**
- * Reads a tensor and disposes it. The cpu backend hands out the array the tensor lives in, which may even be one that
- * was uploaded; with the tensor gone it is the caller's, unless it was theirs before.
- */
-async function ownData(tensor: tf.Tensor, uploaded: readonly Float32Array[]): Promise<Float32Array> {
-  const data = (await tensor.data()) as Float32Array;
-  tensor.dispose();
-  return uploaded.some(({ buffer }) => buffer === data.buffer) ? data.slice() : data;
 }

@@ -10,7 +10,6 @@ import type { SpecOf } from "./optimizer-check.ts";
 
 export function adagradOptimizer(spec: SpecOf<"adagrad">): Optimizer {
   const f32 = Math.fround;
-  const minusRate = f32(-spec.learningRate);
   const epsilon = f32(spec.epsilon);
   const { initialAccumulator } = spec;
 
@@ -19,8 +18,8 @@ export function adagradOptimizer(spec: SpecOf<"adagrad">): Optimizer {
     initState(rows, at, dim) {
       rows.fill(initialAccumulator, at + dim, at + 2 * dim);
     },
-    update(rows, at, dim, grads, gradAt) {
-      const c = minusRate;
+    update(rows, at, dim, grads, gradAt, _, learningRate) {
+      const c = -learningRate;
       const eps = epsilon;
       const squaresAt = at + dim;
       for (let i = 0; i < dim; i++) {

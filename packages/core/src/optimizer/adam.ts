@@ -4,15 +4,17 @@
  *     m = β₁ · m + (1 − β₁) · g;   v = β₂ · v + (1 − β₂) · g²
  *     w -= lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + epsilon)
  *
+ * AdamW (Loshchilov and Hutter, ICLR 2019) first shrinks the weights, apart from the gradient: w -= lr · decay · w.
+ * A row shrinks when it is updated, so one that is not looked up stays as it is.
+ *
  * t is the row's own number of updates (as in TensorFlow's LazyAdam), so a rare key is corrected for its own bias.
  * State per weight: all m, then all v.
  */
 import type { Optimizer } from "./optimizer.ts";
 import type { SpecOf } from "./optimizer-check.ts";
 
-export function adamOptimizer(spec: SpecOf<"adam">): Optimizer {
+export function adamOptimizer(spec: SpecOf<"adam"> | SpecOf<"adamw">): Optimizer {
   const f32 = Math.fround;
-  const minusRate = f32(-spec.learningRate);
   const epsilon = f32(spec.epsilon);
   const beta1 = f32(spec.beta1);
   const beta2 = f32(spec.beta2);
@@ -20,14 +22,15 @@ export function adamOptimizer(spec: SpecOf<"adam">): Optimizer {
   const rest2 = f32(1 - spec.beta2);
   const unbias1 = oneMinusPowers(spec.beta1);
   const unbias2 = oneMinusPowers(spec.beta2);
+  const weightDecay = spec.kind === "adamw" ? f32(spec.weightDecay) : 0;
 
   return {
     stateWidth: (dim) => 2 * dim,
     initState(rows, at, dim) {
       rows.fill(0, at + dim, at + 3 * dim);
     },
-    update(rows, at, dim, grads, gradAt, updates) {
-      const c = minusRate;
+    update(rows, at, dim, grads, gradAt, updates, learningRate) {
+      const c = -learningRate;
       const eps = epsilon;
       const b1 = beta1;
       const b2 = beta2;
@@ -37,6 +40,10 @@ export function adamOptimizer(spec: SpecOf<"adam">): Optimizer {
       const u2 = unbias2(updates);
       const mAt = at + dim;
       const vAt = mAt + dim;
+      if (weightDecay > 0) {
+        const shrink = f32(c * weightDecay);
+        for (let i = at; i < at + dim; i++) rows[i] = f32(shrink * rows[i]!) + rows[i]!;
+      }
       for (let i = 0; i < dim; i++) {
         const g = grads[gradAt + i]!;
         const m = f32(f32(rows[mAt + i]! * b1) + f32(g * r1));

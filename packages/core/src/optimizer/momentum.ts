@@ -10,7 +10,6 @@ import type { SpecOf } from "./optimizer-check.ts";
 
 export function momentumOptimizer(spec: SpecOf<"momentum">): Optimizer {
   const f32 = Math.fround;
-  const minusRate = f32(-spec.learningRate);
   const share = f32(spec.momentum);
   const { nesterov } = spec;
 
@@ -19,8 +18,8 @@ export function momentumOptimizer(spec: SpecOf<"momentum">): Optimizer {
     initState(rows, at, dim) {
       rows.fill(0, at + dim, at + 2 * dim);
     },
-    update(rows, at, dim, grads, gradAt) {
-      const c = minusRate;
+    update(rows, at, dim, grads, gradAt, _, learningRate) {
+      const c = -learningRate;
       const m = share;
       const velocityAt = at + dim;
       for (let i = 0; i < dim; i++) {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import {
   adagrad,
   adam,
+  adamw,
   ftrl,
   momentum,
   optimizerOf,
@@ -28,6 +29,7 @@ describe("bad numbers", () => {
     ["a beta that is 1 in float32", () => adam({ beta2: 0.99999999 }), /adam: beta2 is 0.99999999 .* in float32/],
     ["an Adam without epsilon", () => adam({ epsilon: 0 }), /adam: epsilon is 0 and must be .* above 0; 1e-7/],
     ["an FTRL that does not learn", () => ftrl({ learningRate: 0 }), /ftrl: learningRate is 0/],
+    ["a negative weight decay", () => adamw({ weightDecay: -1 }), /adamw: weightDecay is -1/],
     ["a negative l1", () => ftrl({ l1: -0.1 }), /ftrl: l1 is -0.1/],
     ["an Adagrad that may divide 0 by 0", () => adagrad({ initialAccumulator: 0, epsilon: 0 }), /would give NaN; set/],
     ["a row-wise Adagrad that may divide 0 by 0", () => rowwiseAdagrad({ epsilon: 0 }), /would give NaN; set/],
@@ -53,7 +55,9 @@ test("an option that does not exist is refused, naming those that do", () => {
 
 test("an unknown name is refused, naming those that exist", () => {
   expect(() => optimizerSpecFrom("rmsprop")).toThrow(
-    new RangeError('unknown optimizer "rmsprop": use one of sgd, momentum, adagrad, rowwise-adagrad, adam, ftrl'),
+    new RangeError(
+      'unknown optimizer "rmsprop": use one of sgd, momentum, adagrad, rowwise-adagrad, adam, adamw, ftrl',
+    ),
   );
 });
 
@@ -69,7 +73,15 @@ test("a spec is taken as it is", () => {
 });
 
 test("what builders give passes the schema of the wire", () => {
-  for (const spec of [sgd(), momentum({ nesterov: true }), adagrad(), rowwiseAdagrad(), adam(), ftrl({ l1: 1 })]) {
+  for (const spec of [
+    sgd(),
+    momentum({ nesterov: true }),
+    adagrad(),
+    rowwiseAdagrad(),
+    adam(),
+    adamw(),
+    ftrl({ l1: 1 }),
+  ]) {
     expect(optimizerSpecSchema.parse(spec)).toEqual(spec);
   }
 });

@@ -1,6 +1,18 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { adagrad, adam, ftrl, momentum, optimizerOf, rowwiseAdagrad, sgd, type OptimizerSpec } from "./index.ts";
+import {
+  adagrad,
+  adam,
+  adamw,
+  cosineDecay,
+  ftrl,
+  learningRateAt,
+  momentum,
+  optimizerOf,
+  rowwiseAdagrad,
+  sgd,
+  type OptimizerSpec,
+} from "./index.ts";
 
 /** Runs gradients through a row that lies between two guard floats, and gives the row after each update. */
 function run(
@@ -17,7 +29,7 @@ function run(
   const grads = new Float32Array(dim + 1);
   return gradients.map((gradient, i) => {
     grads.set(gradient, 1);
-    optimizer.update(rows, 1, dim, grads, 1, i + 1);
+    optimizer.update(rows, 1, dim, grads, 1, i + 1, learningRateAt(spec, i + 1));
     expect([rows[0], rows[width + 1]]).toEqual([77, 77]);
     expect([...grads.subarray(1)]).toEqual(gradient.map(Math.fround));
     return rows.slice(1, 1 + width);
@@ -89,6 +101,21 @@ describe("by hand", () => {
     expect(weightAfter(ftrl({ beta: 0 }), 0.25, [0])).toEqual([0.25]);
   });
 
+  test("a schedule moves the step, not the state", () => {
+    const learningRate = cosineDecay({ initialLearningRate: 0.5, decaySteps: 2 });
+    expect(weightAfter(sgd({ learningRate }), 1, [1, 1, 1, 1])).toEqual([0.5, 0.25, 0.25, 0.25]);
+    const rowsOf = (spec: OptimizerSpec) =>
+      run(
+        spec,
+        [1, 2],
+        [
+          [3, 4],
+          [1, -1],
+        ],
+      ).map((row) => [...row.subarray(2)]);
+    expect(rowsOf(adam({ learningRate }))).toEqual(rowsOf(adam()));
+  });
+
   test("none changes nothing and has no state", () => {
     expect(run({ kind: "none" }, [1, 2], [[3, 4]])).toEqual([Float32Array.of(1, 2)]);
   });
@@ -138,6 +165,18 @@ const textbook = {
         return w - (lr * (m / (1 - beta1 ** t))) / (Math.sqrt(v / (1 - beta2 ** t)) + eps);
       };
     }),
+  adamw: (lr: number, beta1: number, beta2: number, eps: number, decay: number): Textbook =>
+    perWeight(() => {
+      let m = 0;
+      let v = 0;
+      let t = 0;
+      return (w, g) => {
+        t += 1;
+        m = beta1 * m + (1 - beta1) * g;
+        v = beta2 * v + (1 - beta2) * g * g;
+        return w - lr * decay * w - (lr * (m / (1 - beta1 ** t))) / (Math.sqrt(v / (1 - beta2 ** t)) + eps);
+      };
+    }),
   ftrl: (alpha: number, beta: number, l1: number, l2: number): Textbook =>
     perWeight(() => {
       let z = 0;
@@ -166,6 +205,11 @@ const pairs: [string, OptimizerSpec, Textbook][] = [
   ["adagrad", adagrad({ learningRate: 0.1 }), textbook.adagrad(0.1, 0.1, 1e-7)],
   ["rowwise-adagrad", rowwiseAdagrad({ initialAccumulator: 0.1 }), textbook.rowwiseAdagrad(0.01, 0.1, 1e-8)],
   ["adam", adam({ learningRate: 0.01, epsilon: 1e-4 }), textbook.adam(0.01, 0.9, 0.999, 1e-4)],
+  [
+    "adamw",
+    adamw({ learningRate: 0.01, epsilon: 1e-4, weightDecay: 0.1 }),
+    textbook.adamw(0.01, 0.9, 0.999, 1e-4, 0.1),
+  ],
   ["ftrl", ftrl({ l1: 0.01, l2: 0.1 }), textbook.ftrl(0.05, 1, 0.01, 0.1)],
 ];
 
@@ -194,7 +238,7 @@ test("adam is corrected by the row's own updates, also beyond the table of power
   const spec = adam({ learningRate: 1, beta1: 0, beta2: 0.9999, epsilon: 1e-7 });
   for (const updates of [1, 63, 64, 65, 1000, 65_536, 65_537, 1_000_000]) {
     const row = new Float32Array(3);
-    optimizerOf(spec).update(row, 0, 1, Float32Array.of(1), 0, updates);
+    optimizerOf(spec).update(row, 0, 1, Float32Array.of(1), 0, updates, learningRateAt(spec, 1));
     expect(row[0]).toBeCloseTo(-Math.sqrt((1 - 0.9999 ** updates) / 1e-4), updates > 100 ? 1 : 2);
   }
 });

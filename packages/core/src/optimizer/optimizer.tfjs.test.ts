@@ -2,7 +2,16 @@
 import "@tensorflow/tfjs-backend-cpu";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, expect, test } from "vitest";
-import { adagrad, adam, momentum, optimizerOf, optimizerSpecFrom, sgd, type OptimizerSpec } from "./index.ts";
+import {
+  adagrad,
+  adam,
+  learningRateAt,
+  momentum,
+  optimizerOf,
+  optimizerSpecFrom,
+  sgd,
+  type OptimizerSpec,
+} from "./index.ts";
 
 const DIM = 7;
 const STEPS = 60;
@@ -37,7 +46,7 @@ test.each(pairs)("%s has the bits of tfjs", (_, spec, tfjsOptimizer) => {
   const theirs = tfjsOptimizer();
   const variable = tf.tidy(() => tf.variable(tf.tensor1d(weights)));
   for (let step = 1; step <= STEPS; step++) {
-    optimizer.update(row, 0, DIM, gradientAt(step), 0, step);
+    optimizer.update(row, 0, DIM, gradientAt(step), 0, step, learningRateAt(spec, step));
     tf.tidy(() => theirs.applyGradients([{ name: variable.name, tensor: tf.tensor1d(gradientAt(step)) }]));
     expect([...row.subarray(0, DIM)]).toEqual([...variable.dataSync()]);
   }

@@ -10,8 +10,10 @@ import { adagradOptimizer } from "./adagrad.ts";
 import { adamOptimizer } from "./adam.ts";
 import { ftrlOptimizer } from "./ftrl.ts";
 import { momentumOptimizer } from "./momentum.ts";
-import { checkOptimizerSpec } from "./optimizer-check.ts";
+import { customOptimizer, type ServerUpdate } from "./custom.ts";
+import { checkOptimizerSpec, type SpecOf } from "./optimizer-check.ts";
 import type { OptimizerSpec } from "./optimizer-spec.ts";
+import { plainUpdateOf } from "./plain-updates.ts";
 import { rowwiseAdagradOptimizer } from "./rowwise-adagrad.ts";
 import { sgdOptimizer } from "./sgd.ts";
 
@@ -28,8 +30,17 @@ export interface Optimizer {
    * @param rows holds the row at `at`
    * @param grads holds `dim` floats at `gradAt`; not changed
    * @param updates how many updates the row has had, counting this one: 1 at the first
+   * @param learningRate of the step, float32: see `learningRateAt` of schedule.ts
    */
-  update(rows: Float32Array, at: number, dim: number, grads: Float32Array, gradAt: number, updates: number): void;
+  update(
+    rows: Float32Array,
+    at: number,
+    dim: number,
+    grads: Float32Array,
+    gradAt: number,
+    updates: number,
+    learningRate: number,
+  ): void;
 }
 
 /** The partitions of a job pass the same spec objects, so they share the optimizers and Adam's tables. */
@@ -50,12 +61,21 @@ export function optimizerOf(spec: OptimizerSpec): Optimizer {
   return optimizer;
 }
 
+/**
+ * Says which loaded update a spec means; from then on `optimizerOf(spec)` gives it, for this very object.
+ *
+ * @throws {RangeError} an option the update does not have
+ */
+export function loadServerUpdate(spec: SpecOf<"custom">, update: ServerUpdate): void {
+  opened.set(spec, customOptimizer(update, spec));
+}
+
 function open(spec: OptimizerSpec): Optimizer {
   switch (spec.kind) {
     case "none":
       return NONE;
     case "sgd":
-      return sgdOptimizer(spec);
+      return sgdOptimizer();
     case "momentum":
       return momentumOptimizer(spec);
     case "adagrad":
@@ -63,9 +83,17 @@ function open(spec: OptimizerSpec): Optimizer {
     case "rowwise-adagrad":
       return rowwiseAdagradOptimizer(spec);
     case "adam":
+    case "adamw":
       return adamOptimizer(spec);
     case "ftrl":
       return ftrlOptimizer(spec);
+    case "sum":
+    case "count":
+    case "max":
+    case "set":
+      return plainUpdateOf(spec.kind);
+    case "custom":
+      throw new RangeError(`server update "${spec.update}" is not loaded here: start the node with --plugin FILE`);
     default:
       return spec satisfies never;
   }

@@ -12,7 +12,6 @@ import type { SpecOf } from "./optimizer-check.ts";
 
 export function rowwiseAdagradOptimizer(spec: SpecOf<"rowwise-adagrad">): Optimizer {
   const f32 = Math.fround;
-  const minusRate = f32(-spec.learningRate);
   const epsilon = f32(spec.epsilon);
   const { initialAccumulator } = spec;
 
@@ -21,11 +20,11 @@ export function rowwiseAdagradOptimizer(spec: SpecOf<"rowwise-adagrad">): Optimi
     initState(rows, at, dim) {
       rows[at + dim] = initialAccumulator;
     },
-    update(rows, at, dim, grads, gradAt) {
+    update(rows, at, dim, grads, gradAt, _, learningRate) {
       const mean = f32(squareSum(grads, gradAt, dim) / dim);
       const n = f32(rows[at + dim]! + mean);
       rows[at + dim] = n;
-      const c = f32(minusRate / f32(f32(Math.sqrt(n)) + epsilon));
+      const c = f32(-learningRate / f32(f32(Math.sqrt(n)) + epsilon));
       for (let i = 0; i < dim; i++) {
         rows[at + i] = f32(c * grads[gradAt + i]!) + rows[at + i]!;
       }

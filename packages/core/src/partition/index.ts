@@ -22,6 +22,7 @@ export {
   type StartAnswer,
 } from "./partition.ts";
 export { placePartitions, type Placement } from "./placement.ts";
+export type { PushIdentity } from "./push-identities.ts";
 export type { ExportedRows } from "./rows.ts";
 export type { KeySegment, Segment } from "./segment.ts";
 export {

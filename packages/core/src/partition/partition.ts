@@ -11,8 +11,17 @@
  */
 import type { Consistency } from "../consistency/index.ts";
 import { LIMITS } from "../limits.ts";
+import { PushIdentities, type PushIdentity } from "./push-identities.ts";
 import { Rows, type ExportedRows } from "./rows.ts";
-import { checkContents, floatsOf, layOut, TableSet, type KeySegment, type Segment } from "./segment.ts";
+import {
+  checkContents,
+  floatsOf,
+  layOut,
+  TableSet,
+  type KeySegment,
+  type Segment,
+  type SegmentLayout,
+} from "./segment.ts";
 import { Staging } from "./staging.ts";
 import type { TableSpec } from "./table-spec.ts";
 
@@ -58,6 +67,7 @@ export class Partition {
   /** In the order of the tables. */
   readonly #rows: readonly Rows[];
   readonly #staging: Staging;
+  readonly #identities = new PushIdentities();
   #promised = 0;
   #committed: Committed = { step: 0, attempt: 0 };
   /** The attempt at step committed + 1, or undefined before the first start. */
@@ -193,21 +203,53 @@ export class Partition {
   }
 
   /**
+   * Checks a segment for {@link set} or {@link pushDirect}; a frame's segments are all checked before one is applied.
+   *
+   * @throws {RangeError} a bad segment, naming table and key
+   */
+  check(segment: Segment): void {
+    this.#checkedLayout(segment);
+  }
+
+  /**
    * Overwrites the weights of rows, which are then as if new with these weights. No part of a step; setting the
    * same again changes nothing.
    *
    * @throws {RangeError} a bad segment, naming table and key; nothing has changed then
    */
   set(segment: Segment): void {
-    const T = this.#rows.length;
-    const layout = { counts: new Uint32Array(T), keysAt: new Uint32Array(T), valuesAt: new Uint32Array(T) };
-    layOut(this.#tables, segment, layout, 0);
-    checkContents(this.#tables, segment, layout, 0);
+    const layout = this.#checkedLayout(segment);
     for (const [i, rows] of this.#rows.entries()) {
       const from = layout.keysAt[i]!;
       const to = from + layout.counts[i]!;
       rows.set(segment.keys, from, to, segment.values, layout.valuesAt[i]!, this.#committed.step);
     }
+  }
+
+  /**
+   * Was this direct push applied before?
+   *
+   * @throws {RangeError | ClusterError} an identity that no client may have
+   */
+  hasApplied(identity: PushIdentity): boolean {
+    return this.#identities.has(identity);
+  }
+
+  /**
+   * Applies gradients at once, outside of steps. The same push again changes nothing.
+   *
+   * @throws {RangeError} a bad segment, naming table and key; nothing has changed then
+   */
+  pushDirect(identity: PushIdentity, segment: Segment): "applied" | "duplicate" {
+    if (this.#identities.has(identity)) return "duplicate";
+    const layout = this.#checkedLayout(segment);
+    this.#identities.add(identity);
+    for (const [i, rows] of this.#rows.entries()) {
+      const from = layout.keysAt[i]!;
+      const to = from + layout.counts[i]!;
+      rows.update(segment.keys, from, to, segment.values, layout.valuesAt[i]!, this.#committed.step);
+    }
+    return "applied";
   }
 
   /**
@@ -230,6 +272,14 @@ export class Partition {
   /** Memory of rows, their index and what is staged. */
   bytes(): number {
     return this.#rows.reduce((sum, rows) => sum + rows.bytes(), this.#staging.bytes());
+  }
+
+  #checkedLayout(segment: Segment): SegmentLayout {
+    const T = this.#rows.length;
+    const layout = { counts: new Uint32Array(T), keysAt: new Uint32Array(T), valuesAt: new Uint32Array(T) };
+    layOut(this.#tables, segment, layout, 0);
+    checkContents(this.#tables, segment, layout, 0);
+    return layout;
   }
 
   #open(attempt: number, slots: number): void {

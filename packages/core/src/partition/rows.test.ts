@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { adagrad, adam, optimizerOf, sgd, type OptimizerSpec } from "../optimizer/index.ts";
+import { adagrad, adam, learningRateAt, optimizerOf, sgd, type OptimizerSpec } from "../optimizer/index.ts";
 import { initializerOf } from "./initializer.ts";
 import { Rows } from "./rows.ts";
 import type { TableSpec } from "./table-spec.ts";
@@ -87,7 +87,15 @@ describe("an update", () => {
       row.set(initial(spec, key));
       optimizer.initState(row, 0, DIM);
       for (let step = 1; step <= 3; step++)
-        optimizer.update(row, 0, DIM, new Float32Array(DIM).fill(0.1 * step), 0, step);
+        optimizer.update(
+          row,
+          0,
+          DIM,
+          new Float32Array(DIM).fill(0.1 * step),
+          0,
+          step,
+          learningRateAt(spec.optimizer, step),
+        );
       expect(read(rows, [key])).toEqual([...row.subarray(0, DIM)]);
     }
   });

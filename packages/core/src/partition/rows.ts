@@ -4,10 +4,11 @@
  *
  * A read never creates a row nor changes its count or age: it computes the initial value. The first push creates it.
  */
-import { optimizerOf, type Optimizer } from "../optimizer/index.ts";
+import { learningRateAt, optimizerOf, type Optimizer, type OptimizerSpec } from "../optimizer/index.ts";
 import { copyFloats } from "./floats.ts";
 import { initializerOf, type Initializer } from "./initializer.ts";
 import { KeyIndex } from "./key-index.ts";
+import { rowBoundsOf, type RowBounds } from "./row-bounds.ts";
 import type { TableSpec } from "./table-spec.ts";
 
 /** Words of an index entry behind the key: updates of the row, and the last step that changed it. */
@@ -38,13 +39,17 @@ export class Rows {
   readonly stateWidth: number;
   readonly #stride: number;
   readonly #index = new KeyIndex({ ownWords: 2 });
+  readonly #optimizerSpec: OptimizerSpec;
   readonly #optimizer: Optimizer;
+  readonly #bounds: RowBounds | undefined;
   readonly #initializer: Initializer;
   /** Row r is [weights | state] from r * stride on. */
   #slab: Float32Array = NO_FLOATS;
 
   constructor(spec: TableSpec, seed: number) {
+    this.#optimizerSpec = spec.optimizer;
     this.#optimizer = optimizerOf(spec.optimizer);
+    this.#bounds = rowBoundsOf(spec);
     this.#initializer = initializerOf(spec.initializer, { seed, table: spec.id });
     this.dim = spec.dim;
     this.stateWidth = this.#optimizer.stateWidth(spec.dim);
@@ -82,6 +87,8 @@ export class Rows {
     const stride = this.#stride;
     const index = this.#index;
     const optimizer = this.#optimizer;
+    const bounds = this.#bounds;
+    const rate = learningRateAt(this.#optimizerSpec, step);
     let at = gradsAt;
     for (let k = from; k < to; k++) {
       const row = this.#rowOf(keys[2 * k]!, keys[2 * k + 1]!);
@@ -90,7 +97,12 @@ export class Rows {
       const updates = Math.min(entries[entry + UPDATES]! + 1, UPDATES_MAX);
       entries[entry + UPDATES] = updates;
       entries[entry + LAST_STEP] = step;
-      optimizer.update(this.#slab, row * stride, dim, grads, at, updates);
+      if (bounds === undefined) optimizer.update(this.#slab, row * stride, dim, grads, at, updates, rate);
+      else {
+        const gradient = bounds.gradient(this.#slab, row * stride, grads, at);
+        optimizer.update(this.#slab, row * stride, dim, gradient, 0, updates, rate);
+        bounds.shorten(this.#slab, row * stride);
+      }
       at += dim;
     }
   }

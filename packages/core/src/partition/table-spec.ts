@@ -10,7 +10,10 @@ export const initializerSpecSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("normal"), mean: z.number().finite(), stddev: z.number().nonnegative() }),
   z.strictObject({ kind: z.literal("truncated-normal"), mean: z.number().finite(), stddev: z.number().nonnegative() }),
 ]);
-export type InitializerSpec = z.infer<typeof initializerSpecSchema>;
+/** First values of a table's rows, as `uniform()` and its like make it. Plain data, called by this name by `Extract`. */
+export type InitializerSpec = Extract<z.infer<typeof initializerSpecSchema>, object>;
+
+const positive = z.number().finite().positive();
 
 export const tableSpecSchema = z.strictObject({
   /** Number of the table on the wire, unique in its job; 0 is the reserved table of dense variables. */
@@ -19,6 +22,12 @@ export const tableSpecSchema = z.strictObject({
   dim: z.number().int().min(1).max(LIMITS.dimMax),
   initializer: initializerSpecSchema,
   optimizer: optimizerSpecSchema,
+  /** Each update of a row adds l2 · weights to its gradient, before it is clipped. */
+  l2: positive.optional(),
+  /** After an update, a row longer than this is scaled to this length. */
+  maxNorm: positive.optional(),
+  /** Bounds on the gradient of one row, summed over the batch: of each component, and of its length. */
+  clip: z.strictObject({ value: positive.optional(), norm: positive.optional() }).optional(),
 });
 export type TableSpec = z.infer<typeof tableSpecSchema>;
 

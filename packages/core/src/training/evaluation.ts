@@ -43,17 +43,29 @@ export class Evaluation {
   }
 
   async #evaluate({ lease, from, to }: ControlOf<"lease">): Promise<void> {
-    const metrics = newMetrics(this.#o.manifest.compile.metrics);
+    const metrics = newMetrics(this.#o.manifest);
+    const { outputs } = this.#o.manifest.model;
     for (let at = from; at < to; at += SAMPLES_PER_BATCH) {
-      const samples = Uint32Array.from({ length: Math.min(SAMPLES_PER_BATCH, to - at) }, (_, i) => at + i);
-      const rows = this.#o.rows.read("test", samples);
+      const wanted = Uint32Array.from({ length: Math.min(SAMPLES_PER_BATCH, to - at) }, (_, i) => at + i);
+      const rows = await this.#o.rows.read("test", wanted, 0);
+      const { samples, label, weight, group } = rows.batch;
+      if (samples === 0) continue;
       await this.#o.pull(rows);
       const scores = await this.#o.model.predict({
         rows: rows.gather(),
         numbers: rows.numbers,
-        samples: samples.length,
+        masks: rows.masks,
+        samples,
       });
-      metrics.update(rows.batch.label, scores);
+      metrics.update({
+        samples,
+        labels: label,
+        labelWidth: label.length / samples,
+        scores,
+        outputs,
+        weight,
+        group,
+      });
     }
     this.#o.report(lease, metrics.toJSON());
     this.#o.ask();

@@ -2,7 +2,8 @@
  * What the step needs of a model, so that the transaction runs with tfjs on any backend and with a toy in the
  * simulation. `model/training-model.ts` is the tfjs one.
  *
- * Shapes: B samples of this slot, E = Σ dims of the embedding uses, N number fields.
+ * Shapes: B samples of this slot, E = floats of a sample's rows, N = floats of its numbers, M = places of its masked
+ * sequences, L = floats of its label, O = numbers the model gives.
  */
 export interface GradientModel {
   /** Floats of all dense variables together. */
@@ -15,19 +16,29 @@ export interface GradientModel {
    *
    * @param at.rows float32, shape [B, E]
    * @param at.numbers float32, shape [B, N]
-   * @returns arrays the caller owns; lossSum is the sum over samples, not divided
+   * @returns arrays the caller owns; lossSum is the weighted sum over samples, not divided
    */
   step(at: StepInput): Promise<StepGradients>;
-  /** @returns float32, shape [B] */
-  predict(at: { rows: Float32Array; numbers: Float32Array; samples: number }): Promise<Float32Array>;
+  /** @returns float32, shape [B, O]; the caller owns it */
+  predict(at: PredictInput): Promise<Float32Array>;
   dispose(): void;
 }
 
-export interface StepInput {
+export interface PredictInput {
+  /** float32, shape [B, E] */
   rows: Float32Array;
+  /** float32, shape [B, N] */
   numbers: Float32Array;
-  label: Float32Array;
+  /** 1 where a place of a masked sequence counts, else 0: float32, shape [B, M], use after use; undefined where M = 0. */
+  masks?: Float32Array | undefined;
   samples: number;
+}
+
+export interface StepInput extends PredictInput {
+  /** float32, shape [B, L] */
+  label: Float32Array;
+  /** float32, shape [B]; undefined where every weight is 1. */
+  weight?: Float32Array | undefined;
   globalSamples: number;
 }
 

@@ -5,11 +5,11 @@
  * Runs in Node, in a browser and in the simulation: data, model, links and clock are arguments.
  */
 import { Requests, retry, TableClient } from "../client/index.ts";
-import { epochOrder, fieldStatistics, type Dataset, type FieldStatistics } from "../data/index.ts";
+import type { Dataset } from "../data/index.ts";
 import { ClusterError, ProtocolError } from "../errors.ts";
-import type { JobManifest } from "../job/index.ts";
+import { checkLabels, type JobManifest } from "../job/index.ts";
 import { LIMITS } from "../limits.ts";
-import { allFinite, type PartitionMap } from "../partition/index.ts";
+import type { PartitionMap } from "../partition/index.ts";
 import {
   frame,
   type Clock,
@@ -20,15 +20,18 @@ import {
   type Link,
   type Member,
 } from "../wire/index.ts";
+import { pullCommitted } from "./committed-rows.ts";
 import { DenseRounds } from "./dense-round.ts";
 import { DenseState } from "./dense-state.ts";
 import { readDense, writeDense } from "./dense-table.ts";
 import { Evaluation } from "./evaluation.ts";
-import type { GradientModel, StepGradients } from "./gradient-model.ts";
+import type { GradientModel } from "./gradient-model.ts";
 import type { NodeLinks } from "./node-links.ts";
 import { PeerLinks } from "./peer-links.ts";
 import { stepPlan, type StepPlan } from "./plan.ts";
-import { StepRowsFactory, type StepRows } from "./step-rows.ts";
+import { PreparedSteps } from "./prepared-steps.ts";
+import { refuseNonFinite } from "./step-fault.ts";
+import { StepRowsFactory } from "./step-rows.ts";
 import { StepTransaction, type Attempt, type StepEffect, type StepEvent } from "./step-transaction.ts";
 
 /** Ids of a step's pulls and pushes stay below this, those of {@link Requests} above. */
@@ -51,12 +54,6 @@ export interface JobSessionOptions {
   clock: Clock;
 }
 
-interface Prepared extends Attempt {
-  /** Undefined for the step after the last: its pulls only ask for the commit. */
-  rows: StepRows | undefined;
-  answered: Set<number>;
-}
-
 export class JobSession {
   readonly job: number;
   readonly #o: JobSessionOptions;
@@ -69,15 +66,18 @@ export class JobSession {
   readonly #tables: TableClient;
   readonly #evaluation: Evaluation;
   #dense: DenseState | undefined;
-  /** The step under way and the next one, whose pull was sent early. */
-  #prepared = new Map<number, Prepared>();
+  readonly #prepared: PreparedSteps;
   readonly #rounds: DenseRounds;
   /** This slot's dense gradients with the loss as one more element, until their round begins. */
   #computed: Float32Array = new Float32Array(0);
   /** The reduced gradients and loss that wait for their commit. */
   #held: Float32Array | undefined;
   #commits: (Attempt & { samples: number; lossSum: number })[] = [];
-  #order: { epoch: number; order: Uint32Array } | undefined;
+  /** The step after which the held-out rows are, or were last, evaluated. */
+  #evaluatedStep = 0;
+  /** What is to be done once the dense result of that step is applied. */
+  #onceApplied: (() => void)[] = [];
+  #badRowsTold = 0;
   #computing: Promise<void> = Promise.resolve();
   #heardAt: number;
   #cancelTick: () => void = () => {};
@@ -89,6 +89,15 @@ export class JobSession {
     this.#plan = stepPlan({ manifest: o.manifest, trainRows: o.dataset.trainRows });
     this.#nodeIds = o.nodes.ids;
     this.#rows = new StepRowsFactory({ manifest: o.manifest, map: o.map, dataset: o.dataset, nodes: this.#nodeIds });
+    this.#prepared = new PreparedSteps({
+      job: o.job,
+      manifest: o.manifest,
+      plan: this.#plan,
+      dataset: o.dataset,
+      rows: this.#rows,
+      nodes: o.nodes,
+      fail: (error) => this.#fail(error),
+    });
     this.#machine = new StepTransaction({
       worker: o.worker,
       nodes: this.#nodeIds,
@@ -122,15 +131,24 @@ export class JobSession {
       requests: this.#requests,
       link: (node) => o.nodes.get(node),
     });
+    const committed = {
+      job: o.job,
+      nodes: this.#nodeIds,
+      requests: this.#requests,
+      link: (node: number) => o.nodes.get(node),
+    };
     this.#evaluation = new Evaluation({
       manifest: o.manifest,
       rows: this.#rows,
       model: o.model,
-      pull: (rows) => this.#pullCommitted(rows),
+      pull: (rows) => this.#retry(() => pullCommitted(rows, committed)),
       clock: o.clock,
       ask: () =>
         this.#tellCoordinator({ type: "lease-request", job: this.job, purpose: "evaluate", term: this.#machine.term }),
-      report: (lease, metrics) => this.#tellCoordinator({ type: "evaluated", job: this.job, lease, metrics }),
+      report: (lease, metrics) => {
+        this.#tellBadRows();
+        this.#tellCoordinator({ type: "evaluated", job: this.job, lease, metrics });
+      },
       fail: (error) => this.#fail(error),
     });
     this.#heardAt = o.clock.now();
@@ -145,28 +163,34 @@ export class JobSession {
   /** Reads the initial dense weights and says that this worker is ready. */
   async open(): Promise<void> {
     const { manifest, dataset, model } = this.#o;
+    checkLabels(manifest, dataset.labelWidth);
     const weights = await this.#retry(() => readDense(this.#tables, manifest.model.variables));
-    this.#dense = new DenseState({ weights, optimizer: manifest.compile.optimizer });
+    this.#dense = new DenseState({ weights, manifest });
     model.setDense(weights);
+    this.#tellBadRows();
     const { trainRows, testRows, fingerprint } = dataset;
     this.#tellCoordinator({ type: "ready", job: this.job, trainRows, testRows, fingerprint });
     this.#tick();
   }
 
   onCoordinator(control: Control): void {
+    // While held-out rows are evaluated nothing is heard from the others, and nothing is amiss.
+    this.#heardAt = this.#o.clock.now();
     switch (control.type) {
       case "term":
         this.#onTerm(control);
         break;
       case "lease":
         if (control.purpose === "train") this.#feed({ kind: "lease", term: control.term, to: control.to });
-        else this.#evaluation.onLease(control);
+        else this.#whenApplied(() => this.#evaluation.onLease(control));
         break;
       case "no-lease":
-        if (control.purpose === "evaluate") this.#evaluation.onNoLease(control.reason);
+        if (control.purpose === "train") this.#feed({ kind: "no-lease", term: control.term });
+        else this.#evaluation.onNoLease(control.reason);
         break;
       case "evaluate":
-        this.#evaluation.begin();
+        this.#evaluatedStep = control.step;
+        this.#whenApplied(() => this.#evaluation.begin());
         break;
       case "error":
         this.#fail(new ClusterError("JOB_FAILED", `the coordinator refused: ${control.message}`));
@@ -185,9 +209,11 @@ export class JobSession {
     if (this.#closed) return;
     this.#closed = true;
     this.#cancelTick();
+    this.#prepared.drop();
     this.#peers.close();
     this.#o.nodes.close(reason);
     this.#o.model.dispose();
+    this.#o.dataset.close().catch(() => {});
   }
 
   // -- events in -------------------------------------------------------------------------------------------
@@ -226,12 +252,8 @@ export class JobSession {
       return;
     }
     if (f.opcode !== "pullReply") throw new ProtocolError(`a worker takes no "${f.opcode}" frame from a PS node`);
-    const step = f.requestId;
-    const prepared = this.#prepared.get(step);
-    if (!prepared || prepared.attempt !== f.term || prepared.answered.has(node)) return; // of an abandoned attempt, or a repeat
-    prepared.answered.add(node);
-    prepared.rows?.takeReply(this.#nodeIds.indexOf(node), f.values);
-    this.#feed({ kind: "pulled", node, step, committed: { step: f.step, attempt: f.attempt } });
+    if (!this.#prepared.takeReply(node, f)) return;
+    this.#feed({ kind: "pulled", node, step: f.requestId, committed: { step: f.step, attempt: f.attempt } });
   }
 
   #onPeerControl(worker: number, control: Control): void {
@@ -258,6 +280,7 @@ export class JobSession {
     if (this.#closed) return;
     if (event.kind !== "resend") this.#heardAt = this.#o.clock.now();
     for (const effect of this.#machine.handle(event)) this.#carryOut(effect);
+    this.#afterApply();
   }
 
   #carryOut(effect: StepEffect): void {
@@ -303,16 +326,13 @@ export class JobSession {
         );
         break;
       case "prepare":
-        this.#prepare(effect);
+        this.#prepared.prepare(effect);
         break;
-      case "repeat-pull": {
-        const prepared = this.#prepared.get(effect.step);
-        if (prepared?.attempt === effect.attempt && !prepared.answered.has(effect.node))
-          this.#pull(prepared, effect.node);
+      case "repeat-pull":
+        this.#prepared.repeatPull(effect, effect.node);
         break;
-      }
       case "repeat-push":
-        this.#push(effect, effect.node);
+        this.#prepared.push({ ...effect, slot: this.#machine.rank }, effect.node);
         break;
       case "compute":
         this.#computing = this.#computing
@@ -320,7 +340,7 @@ export class JobSession {
           .catch((error: unknown) => this.#fail(error));
         break;
       case "push":
-        for (const node of this.#nodeIds) this.#push(effect, node);
+        this.#prepared.pushAll({ ...effect, slot: this.#machine.rank });
         break;
       case "reduce":
         this.#rounds.begin({ ...effect, data: this.#computed });
@@ -329,7 +349,7 @@ export class JobSession {
         this.#apply(effect);
         break;
       case "drop":
-        this.#prepared.clear();
+        this.#prepared.drop();
         this.#rounds.abandon();
         this.#held = undefined;
         break;
@@ -353,54 +373,6 @@ export class JobSession {
     }
   }
 
-  #prepare({ step, attempt, rank, slots }: { step: number; attempt: number; rank: number; slots: number }): void {
-    for (const [old, prepared] of this.#prepared)
-      if (old < step - 1 || prepared.attempt !== attempt) this.#prepared.delete(old);
-    const rows =
-      step > this.#plan.steps ? undefined : this.#rows.read("train", this.#samplesOf({ step, slot: rank, slots }));
-    const prepared: Prepared = { step, attempt, rows, answered: new Set() };
-    this.#prepared.set(step, prepared);
-    for (const node of this.#nodeIds) this.#pull(prepared, node);
-  }
-
-  #samplesOf(at: { step: number; slot: number; slots: number }): Uint32Array {
-    const epoch = this.#plan.epochOf(at.step);
-    if (this.#order?.epoch !== epoch) {
-      this.#order = { epoch, order: epochOrder({ rows: this.#plan.trainRows, seed: this.#o.manifest.seed, epoch }) };
-    }
-    const { from, to } = this.#plan.sliceOf(at);
-    return this.#order.order.subarray(from, to);
-  }
-
-  /** A step's pull has the step as its request id, and the attempt as its term. */
-  #pull({ step, attempt, rows }: Prepared, node: number): void {
-    const sections = rows?.sections(this.#nodeIds.indexOf(node)) ?? {};
-    this.#o.nodes
-      .get(node)
-      .sendFrame(frame({ opcode: "pull", job: this.job, requestId: step, step, term: attempt, ...sections }));
-  }
-
-  #push({ step, attempt }: Attempt, node: number): void {
-    const prepared = this.#prepared.get(step);
-    if (!prepared?.rows || prepared.attempt !== attempt) return;
-    const n = this.#nodeIds.indexOf(node);
-    const slot = this.#machine.rank;
-    const { rows } = prepared;
-    this.#o.nodes.get(node).sendFrame(
-      frame({
-        opcode: "push",
-        job: this.job,
-        requestId: step,
-        step,
-        attempt,
-        term: attempt,
-        slot,
-        ...rows.sections(n),
-        values: rows.gradientsFor(n),
-      }),
-    );
-  }
-
   async #compute({ step, attempt }: Attempt): Promise<void> {
     const prepared = this.#prepared.get(step);
     if (this.#closed || !prepared?.rows || prepared.attempt !== attempt) return;
@@ -410,16 +382,14 @@ export class JobSession {
     const result = await this.#o.model.step({
       rows: rows.gather(),
       numbers: rows.numbers,
+      masks: rows.masks,
       label: batch.label,
+      weight: batch.weight,
       samples: batch.samples,
       globalSamples: to - from,
     });
     if (this.#closed || this.#prepared.get(step) !== prepared) return;
-    const what = faultOf(result);
-    if (what) {
-      const statistics = fieldStatistics(batch);
-      throw nanLoss({ manifest: this.#o.manifest, step, plan: this.#plan, what, statistics });
-    }
+    refuseNonFinite(result, { manifest: this.#o.manifest, step, plan: this.#plan, batch });
     rows.scatter(result.rowGrads);
     // The loss travels as one more element of the all-reduce.
     const data = new Float32Array(result.denseGrads.length + 1);
@@ -437,6 +407,20 @@ export class JobSession {
     this.#commits.push({ step, attempt, samples: to - from, lossSum: held.at(-1)! });
     if (this.#commits.length > COMMITS_REPEATED) this.#commits.shift();
     this.#held = undefined;
+    this.#tellBadRows();
+  }
+
+  /** Runs once the dense result of the step to be evaluated is applied. */
+  #whenApplied(run: () => void): void {
+    this.#onceApplied.push(run);
+    this.#afterApply();
+  }
+
+  #afterApply(): void {
+    if (this.#onceApplied.length === 0 || this.#machine.applied < this.#evaluatedStep) return;
+    const waiting = this.#onceApplied;
+    this.#onceApplied = [];
+    for (const run of waiting) run();
   }
 
   // -- news ------------------------------------------------------------------------------------------------
@@ -450,20 +434,22 @@ export class JobSession {
     this.#tellCoordinator({ type: "progress", job: this.job, term: this.#machine.term, commits });
   }
 
+  #tellBadRows(): void {
+    const { count, first } = this.#o.dataset.badRows();
+    if (count === this.#badRowsTold) return;
+    this.#badRowsTold = count;
+    this.#tellCoordinator({
+      type: "bad-rows",
+      job: this.job,
+      scope: this.#o.dataset.blocks === undefined ? "data" : "read",
+      count,
+      first: first.slice(0, LIMITS.badRowsKept).map(({ place, fault }) => `${place}: ${fault}`),
+    });
+  }
+
   async #finish(step: number): Promise<void> {
     await this.#retry(() => writeDense(this.#tables, this.#o.manifest.model.variables, this.#dense!.weights));
     this.#tellCoordinator({ type: "trained", job: this.job, term: this.#machine.term, step });
-  }
-
-  /** Reads the rows of a batch as they are committed. */
-  async #pullCommitted(rows: StepRows): Promise<void> {
-    await Promise.all(
-      this.#nodeIds.map(async (node, n) => {
-        const request = frame({ opcode: "pull", job: this.job, ...rows.sections(n) });
-        const reply = await this.#retry(() => this.#requests.ask(this.#o.nodes.get(node), request));
-        rows.takeReply(n, reply.values);
-      }),
-    );
   }
 
   #retry<T>(attempt: () => Promise<T>): Promise<T> {
@@ -493,33 +479,4 @@ export class JobSession {
   #tellCoordinator(control: Control): void {
     if (!this.#closed) this.#o.coordinator.send(control);
   }
-}
-
-/** What of a step's result is not finite, if anything: nothing of such a step may be pushed. */
-function faultOf({ lossSum, rowGrads, denseGrads }: StepGradients): string | undefined {
-  if (!Number.isFinite(lossSum)) return `the loss is ${lossSum}`;
-  if (!allFinite(rowGrads, 0, rowGrads.length)) return "a gradient of the embedding rows is not finite";
-  return allFinite(denseGrads, 0, denseGrads.length) ? undefined : "a gradient of the dense weights is not finite";
-}
-
-function nanLoss(o: {
-  manifest: JobManifest;
-  step: number;
-  plan: StepPlan;
-  what: string;
-  statistics: FieldStatistics[];
-}): ClusterError {
-  const { manifest, step, plan, what, statistics } = o;
-  const epoch = plan.epochOf(step) + 1;
-  return new ClusterError(
-    "NAN_LOSS",
-    `${what} at step ${step} (epoch ${epoch}) of job "${manifest.name}"; nothing of this step was applied. ` +
-      `Lower the learning rates, or clean the data. Fields of the batch: ${statistics.map(describe).join("; ")}`,
-  );
-}
-
-function describe(s: FieldStatistics): string {
-  if (s.as === "keys") return `${s.field}: ${s.distinctKeys} distinct keys`;
-  const nans = s.nans > 0 ? `, ${s.nans} NaN` : "";
-  return `${s.field}: ${s.min} … ${s.max}, mean ${s.mean}${nans}`;
 }

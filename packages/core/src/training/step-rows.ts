@@ -1,8 +1,10 @@
 /**
  * The bulk of one step on one worker: its samples, their keys, the pull and push frames to every PS node, the rows
  * that came back and the gradients that go out. Made by {@link StepRowsFactory} for (step, attempt, slice).
+ *
+ * Shapes: B samples, E floats of a sample's rows, N floats of its numbers, M places of its masked sequences.
  */
-import type { Batch, Dataset, Split } from "../data/index.ts";
+import { weighingSamples, type Batch, type Dataset, type Split } from "../data/index.ts";
 import {
   gatherRows,
   packedWidth,
@@ -10,9 +12,10 @@ import {
   UniqueKeys,
   type KeyPlacement,
   type KeyPlan,
+  type UseKeys,
 } from "../embedding/index.ts";
-import { assert, ProtocolError } from "../errors.ts";
-import type { JobManifest } from "../job/index.ts";
+import { assert, ClusterError, ProtocolError } from "../errors.ts";
+import { floatsOfNumbers, type EmbeddingUse, type JobManifest, type NumberUse } from "../job/index.ts";
 import { partitionFunction, type PartitionMap } from "../partition/index.ts";
 import type { Frame } from "../wire/index.ts";
 
@@ -35,6 +38,11 @@ export class StepRows {
 
   get uniqueKeys(): number {
     return this.#plan.uniqueKeys;
+  }
+
+  /** float32, shape [B, M]; undefined where M = 0 */
+  get masks(): Float32Array | undefined {
+    return this.#plan.masks;
   }
 
   /** float32, shape [B, N] */
@@ -79,32 +87,30 @@ export class StepRows {
   }
 }
 
-export class StepRowsFactory {
-  readonly #dataset: Dataset;
-  readonly #fields: readonly string[];
-  readonly #numberFields: readonly string[];
+/** What the keys of a batch travel by. */
+export interface RowPlannerOptions {
+  manifest: Pick<JobManifest, "model" | "tables">;
+  map: PartitionMap;
+  /** Ids of the PS nodes; a node's number is its place here. */
+  nodes: readonly number[];
+}
+
+/** Makes step rows of batches, whoever read them. */
+export class RowPlanner {
+  readonly #embeddings: readonly EmbeddingUse[];
+  readonly #numbers: readonly NumberUse[];
   readonly #unique: UniqueKeys;
   readonly #placement: KeyPlacement;
   readonly #map: PartitionMap;
 
-  /** @param nodes ids of the PS nodes; a node's number is its place here */
-  constructor({
-    manifest,
-    map,
-    dataset,
-    nodes,
-  }: {
-    manifest: JobManifest;
-    map: PartitionMap;
-    dataset: Dataset;
-    nodes: readonly number[];
-  }) {
+  constructor({ manifest, map, nodes }: RowPlannerOptions) {
     const { embeddings, numbers } = manifest.model;
     const tableIds = new Map(manifest.tables.map((t) => [t.name, t.id]));
-    this.#dataset = dataset;
-    this.#fields = embeddings.map((use) => use.field);
-    this.#numberFields = numbers.map((n) => n.field);
-    this.#unique = new UniqueKeys(embeddings.map((use) => ({ table: tableIds.get(use.table)!, dim: use.dim })));
+    this.#embeddings = embeddings;
+    this.#numbers = numbers;
+    this.#unique = new UniqueKeys(
+      embeddings.map(({ table, dim, usage }) => ({ table: tableIds.get(table)!, dim, usage })),
+    );
     const numberOf = new Map(nodes.map((node, n) => [node, n]));
     this.#placement = {
       partitionOf: partitionFunction(map.function, map.entries.length),
@@ -114,21 +120,86 @@ export class StepRowsFactory {
     this.#map = map;
   }
 
-  read(split: Split, samples: Uint32Array): StepRows {
-    const batch = this.#dataset.read(split, samples);
-    const keys = this.#fields.map((field) => batch.keys.get(field)!);
+  /** @throws {ClusterError} BAD_DATA: a list of weights that is not as long as its list of keys */
+  rowsOf(batch: Batch): StepRows {
+    const keys = this.#embeddings.map((use) => keysOf(use, batch));
     const plan = this.#unique.collect({ keys, samples: batch.samples, placement: this.#placement });
     const generations = plan.nodes.map(({ partitions }) => partitions.map((p) => this.#map.entries[p]!.generation));
-    return new StepRows({ batch, plan, generations, numbers: this.#packNumbers(batch) });
+    return new StepRows({ batch, plan, generations, numbers: packNumbers(this.#numbers, batch) });
+  }
+}
+
+export class StepRowsFactory {
+  readonly #dataset: Dataset;
+  readonly #planner: RowPlanner;
+
+  constructor({ dataset, ...options }: RowPlannerOptions & { dataset: Dataset }) {
+    this.#dataset = dataset;
+    this.#planner = new RowPlanner(options);
   }
 
-  #packNumbers(batch: Batch): Float32Array {
-    const N = this.#numberFields.length;
-    const packed = new Float32Array(batch.samples * N);
-    this.#numberFields.forEach((field, n) => {
-      const values = batch.numbers.get(field)!;
-      for (let b = 0; b < batch.samples; b++) packed[b * N + n] = values[b]!;
-    });
-    return packed;
+  /** The given samples, those aside that weigh nothing. */
+  read(split: Split, samples: Uint32Array, epoch: number): StepRows | Promise<StepRows> {
+    const batch = this.#dataset.read(split, samples, epoch);
+    if (batch instanceof Promise) return batch.then((read) => this.#planner.rowsOf(weighingSamples(read)));
+    return this.#planner.rowsOf(weighingSamples(batch));
+  }
+}
+
+function keysOf({ field, usage }: EmbeddingUse, batch: Batch): UseKeys {
+  if (usage.kind === "one") {
+    const keys = batch.keys.get(field);
+    assert(keys, `the batch has no keys of field "${field}"`);
+    return { keys };
+  }
+  const lists = batch.keyLists.get(field);
+  assert(lists, `the batch has no lists of keys of field "${field}"`);
+  if (usage.kind === "sequence" || usage.weights === undefined) return lists;
+  const weights = batch.numberLists.get(usage.weights);
+  assert(weights, `the batch has no lists of numbers of field "${usage.weights}"`);
+  const odd = unevenSample(lists.offsets, weights.offsets, batch.weight);
+  if (odd < 0) return { ...lists, weights };
+  const lengths = [lists, weights].map(({ offsets }) => offsets[odd + 1]! - offsets[odd]!);
+  throw new ClusterError(
+    "BAD_DATA",
+    `a sample has ${lengths[0]} keys in field "${field}" and ${lengths[1]} weights in field "${usage.weights}"; ` +
+      `every key of a row needs one weight: correct the row, or leave the weights out`,
+  );
+}
+
+/** Numbers of every sample side by side: float32, shape [B, N]. */
+function packNumbers(uses: readonly NumberUse[], batch: Batch): Float32Array {
+  const N = uses.reduce((floats, use) => floats + floatsOfNumbers(use), 0);
+  const packed = new Float32Array(batch.samples * N);
+  let at = 0;
+  for (const use of uses) {
+    const width = floatsOfNumbers(use);
+    const values = batch.numbers.get(use.field);
+    assert(values, `the batch has no numbers of field "${use.field}"`);
+    if (values.length !== batch.samples * width) {
+      throw new RangeError(
+        `field "${use.field}" gave ${values.length} numbers; ${batch.samples} samples of shape ` +
+          `[${use.shape.join(",")}] have ${batch.samples * width}`,
+      );
+    }
+    copyColumns(values, width, packed, at, N);
+    at += width;
+  }
+  return packed;
+}
+
+// -- the loops -----------------------------------------------------------------------------------------------
+
+/** First sample whose two lists differ in length; a row without weight in the loss is a bad one, and may. */
+function unevenSample(a: Uint32Array, b: Uint32Array, weight: Float32Array | undefined): number {
+  for (let s = 0; s + 1 < a.length; s++) {
+    if (a[s + 1]! - a[s]! !== b[s + 1]! - b[s]! && weight?.[s] !== 0) return s;
+  }
+  return -1;
+}
+
+function copyColumns(values: Float32Array, width: number, packed: Float32Array, first: number, N: number): void {
+  for (let i = 0, at = first; i < values.length; i += width, at += N) {
+    for (let j = 0; j < width; j++) packed[at + j] = values[i + j]!;
   }
 }

@@ -212,4 +212,54 @@ describe("StepTransaction", () => {
     expect(again(1)).toEqual(["send-fence", "send-start-to-node", "repeat-push", "repeat-pull"]);
     expect(again(2)).toEqual(["send-fence", "send-start-to-node", "send-commit", "repeat-push", "repeat-pull"]);
   });
+
+  describe("when no more steps are leased", () => {
+    const noLease = (term: number): StepEvent => ({ kind: "no-lease", term });
+
+    test("training ends after the step before the one that waits for a lease", () => {
+      const { feed, transaction } = machine({ applied: 4, stepsMax: 9 });
+      feed({ kind: "term", term: 1, members: [10] }, promise(1, 1, 4, 0), promise(2, 1, 4, 0));
+      feed(pulledAfter(1, 5, 0), pulledAfter(2, 5, 0));
+      expect(kinds(feed({ kind: "computed", step: 5, attempt: 1 }))).toEqual(["request-lease"]);
+      expect(feed(noLease(1))).toEqual([{ kind: "finished", step: 4 }]);
+      expect(feed(noLease(1), { kind: "lease", term: 1, to: 100 })).toEqual([]);
+      expect(transaction.applied).toBe(4);
+      expect(kinds(feed({ kind: "resend" }))).not.toContain("request-lease");
+    });
+
+    test("what is pushed is committed first, and nothing is pushed after it", () => {
+      const { feed } = leaderAt(2);
+      expect(feed(noLease(1))).toEqual([]);
+      feed(...whole(2));
+      expect(kinds(feed(pulled(1, 3), pulled(2, 3)))).toEqual(["apply", "report-commit", "compute"]);
+      expect(feed({ kind: "computed", step: 3, attempt: 1 })).toEqual([{ kind: "finished", step: 2 }]);
+    });
+
+    test("a follower, or another term, is not concerned", () => {
+      const follower = machine({ worker: 11 });
+      follower.feed(
+        { kind: "term", term: 1, members: MEMBERS },
+        { kind: "start", step: 1, attempt: 1, members: MEMBERS },
+      );
+      follower.feed(noLease(1), pulled(1, 1), pulled(2, 1));
+      expect(kinds(follower.feed({ kind: "computed", step: 1, attempt: 1 }))).toEqual(["push", "reduce", "prepare"]);
+      const leader = leaderAt(1);
+      leader.feed(noLease(2), ...whole(1), pulled(1, 2), pulled(2, 2));
+      expect(kinds(leader.feed({ kind: "computed", step: 2, attempt: 1 }))).toEqual(["push", "reduce", "prepare"]);
+    });
+
+    test("the leader of a new term asks anew, and ends after the same step", () => {
+      const { feed } = leaderAt(2);
+      feed(noLease(1));
+      feed({ kind: "term", term: 2, members: [10] }, promise(1, 2, 1, 1), promise(2, 2, 1, 1));
+      feed(pulledAfter(1, 2, 1), pulledAfter(2, 2, 1));
+      expect(kinds(feed({ kind: "computed", step: 2, attempt: 2 }))).toEqual(["request-lease"]);
+      expect(feed(noLease(2))).toEqual([{ kind: "finished", step: 1 }]);
+    });
+  });
 });
+
+/** The first pull of a term, answered by a node that committed the step before as `attempt`. */
+function pulledAfter(node: number, step: number, attempt: number): StepEvent {
+  return { kind: "pulled", node, step, committed: { step: step - 1, attempt } };
+}

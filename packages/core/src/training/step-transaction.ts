@@ -31,6 +31,8 @@ export type StepEvent =
   | ({ kind: "committed"; node: number } & Attempt)
   /** The coordinator leases all steps below `to` to this term. */
   | { kind: "lease"; term: number; to: number }
+  /** The coordinator leases no more steps to this term: training ends after those that are pushed. */
+  | { kind: "no-lease"; term: number }
   /** The dense state after `step` arrived from the leader. */
   | { kind: "dense-state"; step: number }
   /** Nothing was heard for a while, or the link to a node came back: repeat what it has not answered. */
@@ -108,6 +110,8 @@ export class StepTransaction {
   #waitingStart: { step: number; attempt: number; members: readonly number[] } | undefined;
   #leasedTo = 1;
   #leaseAsked = false;
+  /** Does training end before the job's last step, after what is pushed? */
+  #ending = false;
   /** The newest commit this leader sent, and who has answered. */
   #commit: (Attempt & { acks: Set<number> }) | undefined;
   #finished = false;
@@ -193,6 +197,9 @@ export class StepTransaction {
           if (this.running && this.#run!.computed) this.#push(out);
         }
         break;
+      case "no-lease":
+        if (event.term === this.#term && this.isLeader) this.#onNoLease(out);
+        break;
       case "dense-state":
         this.#onDenseState(event.step, out);
         break;
@@ -229,6 +236,8 @@ export class StepTransaction {
     this.#waitingStart = undefined;
     this.#leaseAsked = false;
     this.#leasedTo = 1;
+    this.#ending = false;
+    this.#finished = false;
     out.push({ kind: "suspend" });
   }
 
@@ -344,8 +353,7 @@ export class StepTransaction {
     if (run.pulled.size < this.#nodes.length || run.computing) return;
     run.computing = true;
     if (step > this.#stepsMax) {
-      this.#finished = true;
-      out.push({ kind: "finished", step: step - 1 });
+      this.#finish(step - 1, out);
     } else {
       out.push({ kind: "compute", step, attempt: run.attempt });
     }
@@ -354,6 +362,10 @@ export class StepTransaction {
   #push(out: StepEffect[]): void {
     const run = this.#run!;
     if (run.pushed) return;
+    if (this.isLeader && this.#ending) {
+      this.#finish(run.step - 1, out);
+      return;
+    }
     if (this.isLeader && run.step >= this.#leasedTo) {
       if (!this.#leaseAsked) out.push({ kind: "request-lease", term: this.#term });
       this.#leaseAsked = true;
@@ -364,6 +376,23 @@ export class StepTransaction {
     out.push({ kind: "push", step, attempt });
     out.push({ kind: "reduce", step, attempt, rank: this.rank, members: run.members });
     this.#prepare(step + 1, out);
+  }
+
+  /**
+   * What the leader has not pushed is not committed, whatever the others have: so the step before it is the last one,
+   * and it is known committed everywhere, since every node has answered the pull of the next.
+   */
+  #onNoLease(out: StepEffect[]): void {
+    this.#ending = true;
+    this.#leaseAsked = false;
+    const run = this.running as Run | undefined;
+    if (run?.computed) this.#push(out);
+  }
+
+  #finish(step: number, out: StepEffect[]): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    out.push({ kind: "finished", step });
   }
 
   #onReduced({ step, attempt }: Attempt, out: StepEffect[]): void {

@@ -134,6 +134,7 @@ export class WorkerSession {
       if (opening.cancelled || this.#stopped) {
         nodes.close("the job has ended");
         model.dispose();
+        await dataset.close();
         return;
       }
       const session = new JobSession({

@@ -34,6 +34,27 @@ export type JobPhase = z.infer<typeof jobPhaseSchema>;
 const memberSchema = z.strictObject({ worker: u32, address: z.string().max(500) });
 export type Member = z.infer<typeof memberSchema>;
 
+const metricValues = z.record(z.string(), z.number());
+
+/** A committed step: the mean training loss of its samples. */
+const stepNewsSchema = z.strictObject({ step: u32, loss: z.number(), samples: u32 });
+export type StepNews = z.infer<typeof stepNewsSchema>;
+
+/** An epoch that has ended: its number from 0, its last step, and the exact mean training loss of its samples. */
+const epochNewsSchema = z.strictObject({ epoch: u32, step: u32, loss: z.number(), samples: z.number() });
+export type EpochNews = z.infer<typeof epochNewsSchema>;
+
+/** Metrics of the held-out rows after a step, in the epoch of that step, from 0; "loss" is among them. */
+const validationNewsSchema = z.strictObject({ step: u32, epoch: u32, metrics: metricValues });
+export type ValidationNews = z.infer<typeof validationNewsSchema>;
+
+/** Rows that were left out: how many are known of, and the first few, as "train.csv:1042: …". */
+const badRowsSchema = z.strictObject({
+  count: z.number().int().nonnegative(),
+  first: z.array(text).max(LIMITS.badRowsKept),
+});
+export type BadRowsNews = z.infer<typeof badRowsSchema>;
+
 export const jobStatusSchema = z.strictObject({
   job: u32,
   name,
@@ -42,17 +63,34 @@ export const jobStatusSchema = z.strictObject({
   step: u32,
   steps: u32,
   epochs: u32,
+  /** The epoch under way, or the last one, from 0. */
+  epoch: u32,
   samples: z.number().nonnegative(),
   /** Mean training loss per sample of the newest committed steps. */
   loss: z.number().nullable(),
   workers: z.number().int().nonnegative(),
   term: u32,
+  /** Held-out rows of the evaluation under way, or of the newest one. */
   evaluated: z.number().nonnegative(),
   testRows: z.number().nonnegative(),
-  metrics: z.record(z.string(), z.number()).nullable(),
+  /** Of the held-out rows, once the job is done. */
+  metrics: metricValues.nullable(),
+  /** The newest evaluation of the held-out rows. */
+  validation: validationNewsSchema.nullable(),
+  badRows: badRowsSchema,
+  /** Without the pauses for validation. */
   trainSeconds: z.number().nonnegative(),
+  /** What a watcher was not told yet; a status that was asked for has none of it. */
+  news: z
+    .strictObject({
+      steps: z.array(stepNewsSchema).max(LIMITS.stepNewsMax),
+      epochs: z.array(epochNewsSchema).max(LIMITS.stepNewsMax),
+      validations: z.array(validationNewsSchema).max(LIMITS.stepNewsMax),
+    })
+    .optional(),
 });
 export type JobStatus = z.infer<typeof jobStatusSchema>;
+export type JobNews = NonNullable<JobStatus["news"]>;
 
 export const clusterStatusSchema = z.strictObject({
   nodes: z.array(
@@ -127,8 +165,11 @@ export const controlSchema = z.discriminatedUnion("type", [
     commits: z.array(z.strictObject({ ...attemptOf, samples: u32, lossSum: z.number() })).max(100_000),
   }),
   of("trained", { job: u32, term: u32, step: u32 }),
-  of("evaluate", { job: u32, term: u32 }),
+  /** Evaluate the held-out rows as they are after `step`, once its dense result is applied. */
+  of("evaluate", { job: u32, term: u32, step: u32 }),
   of("evaluated", { job: u32, lease: u32, metrics: metricsStateSchema }),
+  /** Rows that this worker left out so far; `scope`: of all the data, or of the rows it has read. */
+  of("bad-rows", { job: u32, scope: z.enum(["data", "read"]), ...badRowsSchema.shape }),
   of("fail", { job: u32, code: name, message: text }),
   of("end", { job: u32, phase: jobPhaseSchema, message: text.optional() }),
 
@@ -136,6 +177,8 @@ export const controlSchema = z.discriminatedUnion("type", [
   of("submit", { manifest: jobManifestSchema }),
   of("submitted", { job: u32, map: partitionMapSchema }),
   of("run-job", { job: u32 }),
+  /** Ends training after the step under way; the job is evaluated and done. */
+  of("finish-job", { job: u32, reason: text }),
   of("stop-job", { job: u32 }),
   of("watch", { job: u32 }),
   of("job-status", { status: jobStatusSchema }),

@@ -109,5 +109,7 @@ it("opcodes keep their numbers for ever", () => {
     exportReply: 8,
     reduce: 9,
     denseState: 10,
+    pushDirect: 11,
+    pushDirectReply: 12,
   });
 });

@@ -32,6 +32,8 @@ export const OPCODES = {
   exportReply: 8,
   reduce: 9,
   denseState: 10,
+  pushDirect: 11,
+  pushDirectReply: 12,
 } as const;
 export type Opcode = keyof typeof OPCODES;
 
@@ -218,7 +220,7 @@ export function decodeFrame(bytes: Uint8Array): Frame {
 
 /** In these frames `counts` says how the keys fall into segments and tables. */
 function isKeyed(opcode: Opcode): boolean {
-  return opcode === "pull" || opcode === "push" || opcode === "set";
+  return opcode === "pull" || opcode === "push" || opcode === "set" || opcode === "pushDirect";
 }
 
 function countsFault(T: number, S: number, K: number, V: number): string | undefined {

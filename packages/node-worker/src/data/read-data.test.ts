@@ -11,7 +11,7 @@ import {
   since,
   slotOf,
   type ColumnTable,
-  type Dataset,
+  type MemoryDataset,
 } from "@volary/core/data";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -32,7 +32,7 @@ const fields = Object.keys(spec.fields);
 
 describe("the flights data", () => {
   let table: ColumnTable;
-  let dataset: Dataset;
+  let dataset: MemoryDataset;
 
   beforeAll(async () => {
     const baseDirs = [fileURLToPath(new URL("../../../../examples/flights", import.meta.url))];

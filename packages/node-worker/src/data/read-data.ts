@@ -1,7 +1,6 @@
-/** From a data spec to columns, whatever format its file has. */
+/** From a data spec to columns in memory, however many there are. */
 import type { ColumnTable, DataSpec } from "@volary/core/data";
-import { readParquet } from "./parquet.ts";
-import { resolveFile } from "./resolve-file.ts";
+import { openData } from "./open-data.ts";
 
 export interface ReadOptions {
   /** Where relative paths and `node_modules` are looked for, in this order. */
@@ -11,12 +10,9 @@ export interface ReadOptions {
 }
 
 /** @throws {ClusterError} BAD_DATA: the file is missing, broken or lacks a column */
-export async function readColumns(spec: DataSpec, { baseDirs, columns }: ReadOptions): Promise<ColumnTable> {
-  const path = await resolveFile(spec.file, baseDirs);
-  switch (spec.format) {
-    case "parquet":
-      return readParquet(path, { columns });
-    default:
-      return spec.format satisfies never;
-  }
+export async function readColumns(spec: DataSpec, options: ReadOptions): Promise<ColumnTable> {
+  const opened = await openData(spec, { ...options, memory: Infinity });
+  if (opened.kind === "memory") return opened.table;
+  await opened.source.close();
+  throw new TypeError("data without a bound on memory was streamed");
 }

@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { resolveFile } from "./resolve-file.ts";
+import type { FileSpec } from "@volary/core/data";
+import { resolveLocalFiles } from "./resolve-file.ts";
 
 let root: string;
 
@@ -16,6 +17,15 @@ beforeAll(async () => {
     "jobs/one/local.parquet": "",
     "other/node_modules/birds/package.json": '{ "name": "birds", "version": "9.9.9" }',
     "other/local.parquet": "",
+    "days/10.csv": "",
+    "days/9.csv": "",
+    "days/.hidden.csv": "",
+    "days/_SUCCESS": "",
+    "days/notes.txt": "",
+    "days/june/1.csv": "",
+    "days/june/deep/2.csv": "",
+    "days/july/a{1}.csv": "",
+    "empty/.keep": "",
   };
   for (const [name, text] of Object.entries(files)) {
     await mkdir(path.dirname(path.join(root, name)), { recursive: true });
@@ -26,9 +36,11 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }));
 
 const badData = (message: string): unknown => expect.objectContaining({ code: "BAD_DATA", message });
+type LocalFile = Extract<FileSpec, { kind: "npm" | "file" }>;
+const resolveFile = async (file: LocalFile, baseDirs: string[]) => (await resolveLocalFiles(file, baseDirs)).join();
 const at = (...parts: string[]): string => path.join(root, ...parts);
 
-describe("resolveFile() of an npm file", () => {
+describe("resolveLocalFiles() of an npm file", () => {
   it("finds the package in a folder above, whatever its exports hide", async () => {
     const found = await resolveFile({ kind: "npm", path: "birds/data/flock.parquet" }, [at("jobs/one")]);
     expect(found).toBe(at("node_modules/birds/data/flock.parquet"));
@@ -69,7 +81,7 @@ describe("resolveFile() of an npm file", () => {
   );
 });
 
-describe("resolveFile() of a plain file", () => {
+describe("resolveLocalFiles() of a plain file", () => {
   it("takes the first base folder that has it, and absolute paths", async () => {
     const plain = { kind: "file", path: "local.parquet" } as const;
     expect(await resolveFile(plain, [at("jobs/one"), at("other")])).toBe(at("jobs/one/local.parquet"));
@@ -85,5 +97,37 @@ describe("resolveFile() of a plain file", () => {
         `no file "none.parquet": looked for ${at("jobs/none.parquet")}, ${at("other/none.parquet")}; give a path relative to the job file, or an absolute one`,
       ),
     );
+  });
+});
+
+describe("resolveLocalFiles() of a folder or a glob", () => {
+  const found = async (pattern: string) =>
+    (await resolveLocalFiles({ kind: "file", path: pattern }, [at(".")])).map((name) => path.relative(root, name));
+
+  it("refuses one without files", async () => {
+    await expect(found("empty")).rejects.toThrow(`the folder ${at("empty")} has no files; folders within are named by`);
+    await expect(found("days/*.parquet")).rejects.toEqual(
+      badData(
+        `no file matches "days/*.parquet": looked for ${at("days/*.parquet")}; give a path relative to the job file, or an absolute one`,
+      ),
+    );
+  });
+
+  it("takes the files of a folder by name, hidden ones and writers' marks left out", async () => {
+    expect(await found("days")).toEqual(["days/10.csv", "days/9.csv", "days/notes.txt"]);
+  });
+
+  it.each([
+    ["days/*.csv", ["days/10.csv", "days/9.csv"]],
+    ["days/?.csv", ["days/9.csv"]],
+    ["days/[0-8]*.csv", ["days/10.csv"]],
+    ["days/[!1]*.csv", ["days/9.csv"]],
+    ["days/*.{csv,txt}", ["days/10.csv", "days/9.csv", "days/notes.txt"]],
+    ["d*/june/*.csv", ["days/june/1.csv"]],
+    ["days/**/[12].csv", ["days/june/1.csv", "days/june/deep/2.csv"]],
+    ["days/june/**", ["days/june/1.csv", "days/june/deep/2.csv"]],
+    ["days/july/a{1}.csv", ["days/july/a{1}.csv"]],
+  ])("takes the files that match %s, by name", async (pattern, names) => {
+    expect(await found(pattern)).toEqual(names);
   });
 });

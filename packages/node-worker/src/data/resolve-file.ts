@@ -3,34 +3,47 @@
  * folder upwards, but by folder: the `exports` of a data package usually hide its files from `import.meta.resolve`.
  */
 import { nearestName, type FileSpec } from "@volary/core/data";
-import { ClusterError } from "@volary/core";
+import { ClusterError } from "@volary/core/errors";
+import { LIMITS } from "@volary/core/limits";
 import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
+import { globFiles, isGlob } from "./glob.ts";
 
 /**
  * @param baseDirs folders to start from, the first that has the file wins: the job file's, then the process's
- * @returns an absolute path
- * @throws {ClusterError} BAD_DATA: no such file, or its package is not installed
+ * @returns absolute paths: one, or all files of a folder or a glob by name
+ * @throws {ClusterError} BAD_DATA: no such file, a folder or glob without any, or the package is not installed
  */
-export async function resolveFile(file: FileSpec, baseDirs: readonly string[]): Promise<string> {
-  switch (file.kind) {
-    case "npm":
-      return resolveNpmFile(file.path, baseDirs);
-    case "file":
-      return resolvePlainFile(file.path, baseDirs);
-    default:
-      return file satisfies never;
-  }
+export async function resolveLocalFiles(
+  file: Extract<FileSpec, { kind: "npm" | "file" }>,
+  baseDirs: readonly string[],
+): Promise<string[]> {
+  return file.kind === "npm" ? [await resolveNpmFile(file.path, baseDirs)] : resolvePlainFiles(file.path, baseDirs);
 }
 
-async function resolvePlainFile(filePath: string, baseDirs: readonly string[]): Promise<string> {
-  const tried = baseDirs.map((baseDir) => path.resolve(baseDir, filePath));
+async function resolvePlainFiles(filePath: string, baseDirs: readonly string[]): Promise<string[]> {
+  const folders = path.isAbsolute(filePath) ? ["/"] : baseDirs;
+  const tried = [...new Set(folders.map((folder) => path.resolve(folder, filePath)))];
   for (const candidate of tried) {
-    if (await isFile(candidate)) return candidate;
+    const found = await stat(candidate).catch(() => undefined);
+    if (found?.isFile()) return [candidate];
+    if (found?.isDirectory()) return filesIn(candidate);
+    const matches = isGlob(filePath) ? await globFiles(candidate, LIMITS.dataFilesMax) : [];
+    if (matches.length > 0) return matches;
   }
+  const looked = `looked for ${tried.join(", ")}; give a path relative to the job file, or an absolute one`;
+  const what = isGlob(filePath) ? "no file matches" : "no file";
+  throw new ClusterError("BAD_DATA", `${what} ${JSON.stringify(filePath)}: ${looked}`);
+}
+
+/** Hidden files, and those that writers of whole folders leave behind ("_SUCCESS"), are no data. */
+async function filesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const names = entries.filter((entry) => !entry.isDirectory() && !/^[._]/.test(entry.name)).map(({ name }) => name);
+  if (names.length > 0) return names.toSorted((a, b) => (a < b ? -1 : 1)).map((name) => path.join(folder, name));
   throw new ClusterError(
     "BAD_DATA",
-    `no file ${JSON.stringify(filePath)}: looked for ${[...new Set(tried)].join(", ")}; give a path relative to the job file, or an absolute one`,
+    `the folder ${folder} has no files; folders within are named by a glob, as "${folder}/**"`,
   );
 }
 

@@ -8,7 +8,8 @@
 import { ProtocolError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
 import type { Clock, ControlOf, Link } from "@volary/core/wire";
-import type { Coordinator, CoordinatorEffect, LinkId } from "./coordinator.ts";
+import type { Coordinator } from "./coordinator.ts";
+import type { CoordinatorEffect, LinkId } from "./effects.ts";
 import type { CoordinatorStore } from "./store.ts";
 
 export interface CoordinatorHostOptions {

@@ -8,73 +8,24 @@
  */
 import { ClusterError, ProtocolError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
-import {
-  DENSE_TABLE,
-  firstPartitionMap,
-  nextPartitionMap,
-  partitionMapSchema,
-  type PartitionFunction,
-  type PartitionMap,
-} from "@volary/core/partition";
+import { DENSE_TABLE, type PartitionFunction, type PartitionMap } from "@volary/core/partition";
 import type { ClusterStatus, Control, ControlOf } from "@volary/core/wire";
+import { Effects, type CoordinatorEffect, type LinkId } from "./effects.ts";
 import { Job } from "./job.ts";
-
-export type LinkId = number;
-
-export type CoordinatorEffect =
-  | { kind: "control"; link: LinkId; control: Control }
-  | { kind: "close"; link: LinkId; reason: string }
-  /** Must be durable before any later effect of the same call is carried out. */
-  | { kind: "save"; key: string; value: unknown }
-  | { kind: "log"; message: string };
-
-interface PsMember {
-  node: number;
-  name: string;
-  address: string;
-  link: LinkId;
-  heardAt: number;
-  rows: number;
-  bytes: number;
-}
-
-interface Worker {
-  worker: number;
-  name: string;
-  address: string;
-  backend: string;
-  link: LinkId;
-  heardAt: number;
-  job: number | undefined;
-  ready: boolean;
-  /** Jobs whose data this worker sees differently. */
-  unfitFor: Set<number>;
-}
-
-/** The newest of each sort; ids are never reused, also after a restart. */
-interface Ids {
-  node: number;
-  worker: number;
-  job: number;
-  map: number;
-}
+import { PsMembers, type PsMember } from "./ps-members.ts";
+import { Watchers } from "./watchers.ts";
+import { Workers, type Worker } from "./workers.ts";
 
 export class Coordinator {
-  readonly #partitionsLog2: number;
-  readonly #partitionFunction: PartitionFunction;
-  #ids: Ids = { node: 0, worker: 0, job: 0, map: 0 };
-  #map: PartitionMap | undefined;
-  readonly #nodes = new Map<LinkId, PsMember>();
-  readonly #workers = new Map<LinkId, Worker>();
+  readonly #effects: Effects;
+  readonly #nodes: PsMembers;
+  readonly #workers: Workers;
   readonly #jobs = new Map<number, Job>();
   /** Jobs whose tables the PS nodes are still opening: who asked, and which nodes have yet to answer. */
   readonly #opening = new Map<number, { client: LinkId; nodes: Set<number> }>();
-  readonly #watchers = new Map<LinkId, Set<number>>();
-  /** What each watcher was last told of each job. */
-  readonly #lastTold = new Map<string, string>();
+  readonly #watchers = new Watchers();
   /** Jobs whose rows are on the PS nodes. */
   readonly #openJobs = new Set<number>();
-  #out: CoordinatorEffect[] = [];
 
   /**
    * @param records what an earlier coordinator saved, by key
@@ -88,22 +39,18 @@ export class Coordinator {
     partitionFunction?: PartitionFunction;
     records?: ReadonlyMap<string, unknown>;
   }) {
-    this.#partitionsLog2 = partitionsLog2;
-    this.#partitionFunction = partitionFunction;
-    const ids = records.get("ids") as Ids | undefined;
-    if (ids) this.#ids = { ...ids };
-    const map = records.get("map");
-    if (map === undefined) return;
-    const parsed = partitionMapSchema.safeParse(map);
-    if (!parsed.success)
-      throw new Error(
-        `the saved partition map cannot be read: ${parsed.error.issues[0]!.message}; begin with an empty store`,
-      );
-    this.#map = parsed.data;
+    this.#effects = new Effects(records);
+    this.#workers = new Workers(this.#effects);
+    this.#nodes = new PsMembers({
+      effects: this.#effects,
+      partitionsLog2,
+      partitionFunction,
+      saved: records.get("map"),
+    });
   }
 
   get map(): PartitionMap | undefined {
-    return this.#map;
+    return this.#nodes.map;
   }
 
   handleControl(link: LinkId, control: Control, now: number): CoordinatorEffect[] {
@@ -125,8 +72,7 @@ export class Coordinator {
   }
 
   handleClose(link: LinkId, now: number): CoordinatorEffect[] {
-    for (const job of this.#watchers.get(link) ?? []) this.#lastTold.delete(`${link}/${job}`);
-    this.#watchers.delete(link);
+    this.#watchers.remove(link);
     const node = this.#nodes.get(link);
     if (node) this.#loseNode(node, "its connection closed", now);
     const worker = this.#workers.get(link);
@@ -140,43 +86,28 @@ export class Coordinator {
 
   /** Called a few times a second. */
   tick(now: number): CoordinatorEffect[] {
-    for (const node of this.#nodes.values()) {
+    for (const node of this.#nodes.all) {
       if (now - node.heardAt > LIMITS.heartbeatLostMs) this.#loseSilent(node, now);
     }
-    for (const worker of this.#workers.values()) {
+    for (const worker of this.#workers.all) {
       if (now - worker.heardAt > LIMITS.heartbeatLostMs) this.#loseSilent(worker, now);
     }
     return this.#flush(now);
   }
 
   status(now: number): ClusterStatus {
-    const owned = new Map<number, number>();
-    for (const entry of this.#map?.entries ?? []) owned.set(entry.chain[0]!, (owned.get(entry.chain[0]!) ?? 0) + 1);
     return {
-      nodes: [...this.#nodes.values()].map(({ node, name, address, rows, bytes }) => ({
-        node,
-        name,
-        address,
-        alive: true,
-        partitions: owned.get(node) ?? 0,
-        rows,
-        bytes,
-      })),
-      workers: [...this.#workers.values()].map(({ worker, name, job, backend }) => ({
-        worker,
-        name,
-        job: job ?? null,
-        backend,
-      })),
+      nodes: this.#nodes.status(),
+      workers: this.#workers.status(),
       jobs: [...this.#jobs.values()].map((job) => job.status(now)),
-      mapVersion: this.#map?.version ?? 0,
+      mapVersion: this.map?.version ?? 0,
     };
   }
 
   #onControl(link: LinkId, control: Control, now: number): void {
     switch (control.type) {
       case "heartbeat":
-        this.#onHeartbeat(link, control);
+        this.#nodes.onHeartbeat(link, control);
         break;
       case "ps-join":
         this.#onPsJoin(link, control, now);
@@ -188,26 +119,29 @@ export class Coordinator {
         this.#onWorkerJoin(link, control, now);
         break;
       case "ready":
-        this.#onReady(this.#memberOf(link, control.job), control, now);
+        this.#onReady(this.#workers.memberOf(link, control.job), control, now);
         break;
       case "term-request":
-        this.#onTermRequest(this.#memberOf(link, control.job), control, now);
+        this.#onTermRequest(this.#workers.memberOf(link, control.job), control, now);
         break;
       case "lease-request":
-        this.#onLeaseRequest(this.#memberOf(link, control.job), control);
+        this.#onLeaseRequest(this.#workers.memberOf(link, control.job), control, now);
         break;
       case "progress":
-        this.#memberOf(link, control.job);
+        this.#workers.memberOf(link, control.job);
         for (const commit of control.commits) this.#jobOf(control.job).commit(commit);
         break;
       case "trained":
-        this.#onTrained(this.#memberOf(link, control.job), control, now);
+        this.#onTrained(this.#workers.memberOf(link, control.job), control, now);
         break;
       case "evaluated":
-        this.#onEvaluated(this.#memberOf(link, control.job), control);
+        this.#onEvaluated(this.#workers.memberOf(link, control.job), control, now);
+        break;
+      case "bad-rows":
+        this.#onBadRows(this.#workers.memberOf(link, control.job), control, now);
         break;
       case "fail":
-        this.#memberOf(link, control.job);
+        this.#workers.memberOf(link, control.job);
         this.#end(this.#jobOf(control.job), "failed", control.message, now);
         break;
       case "submit":
@@ -216,6 +150,9 @@ export class Coordinator {
       case "run-job":
         this.#onRunJob(this.#jobOf(control.job), now);
         break;
+      case "finish-job":
+        this.#onFinishJob(this.#jobOf(control.job), control.reason);
+        break;
       case "stop-job":
         this.#end(this.#jobOf(control.job), "stopped", "stopped by its owner", now);
         break;
@@ -223,9 +160,7 @@ export class Coordinator {
         this.#closeJob(this.#jobOf(control.job), "closed by its owner", now);
         break;
       case "watch":
-        this.#jobOf(control.job);
-        this.#watchers.set(link, (this.#watchers.get(link) ?? new Set()).add(control.job));
-        this.#send(link, { type: "job-status", status: this.#jobOf(control.job).status(now) });
+        this.#watchers.add(link, this.#jobOf(control.job));
         break;
       case "status-request":
         this.#send(link, { type: "status", status: this.status(now) });
@@ -246,52 +181,27 @@ export class Coordinator {
 
   // -- PS nodes --------------------------------------------------------------------------------------------
 
-  #onHeartbeat(link: LinkId, { rows, bytes }: ControlOf<"heartbeat">): void {
-    const node = this.#nodes.get(link);
-    if (!node) return;
-    node.rows = rows ?? node.rows;
-    node.bytes = bytes ?? node.bytes;
-  }
-
   #onPsJoin(link: LinkId, { name, address }: ControlOf<"ps-join">, now: number): void {
-    if (this.#nodes.has(link)) return;
-    if (this.#nodes.size >= LIMITS.psNodesMax)
-      throw new ClusterError("LIMIT_EXCEEDED", `this cluster has ${LIMITS.psNodesMax} PS nodes already`);
-    const namesake = [...this.#nodes.values()].find((n) => n.name === name);
-    if (namesake && namesake.address !== address) {
-      throw new ClusterError(
-        "NAME_TAKEN",
-        `a PS node named "${name}" is in the cluster already, at ${namesake.address}; give this one another --name`,
-      );
-    }
+    if (this.#nodes.get(link)) return;
+    this.#nodes.checkRoom();
+    const namesake = this.#nodes.namesake({ name, address });
     if (namesake) {
       // One process at a time has an address: this is the same node, or its next life, before its old link is missed.
       this.#loseNode(namesake, "it joins anew", now);
-      this.#out.push({ kind: "close", link: namesake.link, reason: "this node joined anew" });
+      this.#effects.close(namesake.link, "this node joined anew");
     }
-    const node = this.#newId("node");
-    this.#nodes.set(link, { node, name, address, link, heardAt: now, rows: 0, bytes: 0 });
-    this.#out.push({ kind: "log", message: `PS node ${node} (${name}) joined at ${address}` });
-    this.#send(link, { type: "ps-joined", node });
+    this.#nodes.join(link, { name, address }, now);
     this.#place();
   }
 
-  /** Places all partitions anew. Rows do not move yet, so a map that open jobs rely on stays as it is. */
+  /** Rows do not move yet, so a map that open jobs rely on stays as it is. */
   #place(): void {
-    if (this.#openJobs.size > 0 || this.#nodes.size === 0) return;
-    const nodes = [...this.#nodes.values()].map(({ node, name, address }) => ({ node, name, address }));
-    const version = this.#newId("map");
-    const map = this.#map
-      ? nextPartitionMap(this.#map, { nodes })
-      : firstPartitionMap({ partitions: 2 ** this.#partitionsLog2, function: this.#partitionFunction, nodes });
-    this.#map = { ...map, version };
-    this.#out.push({ kind: "save", key: "map", value: this.#map });
-    for (const { link } of this.#nodes.values()) this.#send(link, { type: "map", map: this.#map });
+    if (this.#openJobs.size === 0) this.#nodes.place();
   }
 
   #loseNode(node: PsMember, why: string, now: number): void {
-    this.#nodes.delete(node.link);
-    this.#out.push({ kind: "log", message: `PS node ${node.node} (${node.name}) is lost: ${why}` });
+    this.#nodes.remove(node.link);
+    this.#effects.log(`PS node ${node.node} (${node.name}) is lost: ${why}`);
     const message = `PS node ${node.name} is lost (${why}) and its partitions have no replica; run the job again`;
     for (const job of this.#openJobs) {
       this.#end(this.#jobOf(job), "failed", message, now);
@@ -303,36 +213,21 @@ export class Coordinator {
 
   // -- workers ---------------------------------------------------------------------------------------------
 
-  #onWorkerJoin(link: LinkId, { name, address, backend }: ControlOf<"worker-join">, now: number): void {
-    if (this.#workers.has(link)) return;
-    if (this.#workers.size >= LIMITS.workersPerJobMax)
-      throw new ClusterError("LIMIT_EXCEEDED", `this cluster has ${LIMITS.workersPerJobMax} workers already`);
-    const worker = this.#newId("worker");
-    this.#workers.set(link, {
-      worker,
-      name,
-      address,
-      backend,
-      link,
-      heardAt: now,
-      job: undefined,
-      ready: false,
-      unfitFor: new Set(),
-    });
-    this.#out.push({ kind: "log", message: `worker ${worker} (${name}) joined on ${backend}` });
-    this.#send(link, { type: "worker-joined", worker });
+  #onWorkerJoin(link: LinkId, control: ControlOf<"worker-join">, now: number): void {
+    if (this.#workers.get(link)) return;
+    this.#workers.join(link, control, now);
     this.#assignIdle();
   }
 
   /** Gives idle workers to the oldest job that is under way. */
   #assignIdle(): void {
     const job = [...this.#jobs.values()].find((j) => j.phase === "waiting" || j.phase === "training");
-    if (!job || !this.#map) return;
-    for (const worker of this.#workers.values()) {
+    if (!job || !this.map) return;
+    for (const worker of this.#workers.all) {
       if (worker.job !== undefined || worker.unfitFor.has(job.job)) continue;
       worker.job = job.job;
       worker.ready = false;
-      this.#send(worker.link, { type: "assign", job: job.job, manifest: job.manifest, map: this.#map });
+      this.#send(worker.link, { type: "assign", job: job.job, manifest: job.manifest, map: this.map });
     }
   }
 
@@ -348,7 +243,7 @@ export class Coordinator {
       job.measure(data);
     } else if (job.data.fingerprint !== fingerprint) {
       const message = `worker ${worker.name} sees other data than the first worker: ${trainRows} training and ${testRows} test rows against ${job.data.trainRows} and ${job.data.testRows}; give every worker the same file`;
-      this.#out.push({ kind: "log", message });
+      this.#effects.log(message);
       worker.unfitFor.add(job.job);
       this.#dismiss(worker, { job: job.job, phase: "failed", message });
       return;
@@ -356,7 +251,7 @@ export class Coordinator {
     worker.ready = true;
     if (job.phase === "training") this.#newTerm(job, `worker ${worker.name} joined`);
     else if (job.phase === "evaluating") this.#dismiss(worker, { job: job.job, phase: "evaluating" });
-    else if (this.#readyWorkers(job).length >= job.manifest.workersMin) {
+    else if (this.#workers.readyFor(job.job).length >= job.manifest.workersMin) {
       job.phase = "training";
       job.startedAt = now;
       this.#save(job);
@@ -372,33 +267,32 @@ export class Coordinator {
     this.#assignIdle();
   }
 
-  #readyWorkers(job: Job): Worker[] {
-    return [...this.#workers.values()].filter((w) => w.job === job.job && w.ready).sort((a, b) => a.worker - b.worker);
-  }
-
   /** Ranks go by seniority, so rank 0 holds the dense state if anyone does. */
   #newTerm(job: Job, why: string): void {
     const seniority = new Map(job.members.map((worker, rank) => [worker, rank]));
-    const workers = this.#readyWorkers(job).sort(
-      (a, b) => (seniority.get(a.worker) ?? Infinity) - (seniority.get(b.worker) ?? Infinity) || a.worker - b.worker,
-    );
+    const workers = this.#workers
+      .readyFor(job.job)
+      .sort(
+        (a, b) => (seniority.get(a.worker) ?? Infinity) - (seniority.get(b.worker) ?? Infinity) || a.worker - b.worker,
+      );
     job.beginTerm(workers.map((w) => w.worker));
     this.#save(job);
-    this.#out.push({
-      kind: "log",
-      message: `job ${job.job} (${job.manifest.name}): term ${job.term} with ${workers.length} workers (${why})`,
-    });
+    this.#effects.log(
+      `job ${job.job} (${job.manifest.name}): term ${job.term} with ${workers.length} workers (${why})`,
+    );
     const members = workers.map(({ worker, address }) => ({ worker, address }));
     for (const { link } of workers) this.#send(link, { type: "term", job: job.job, term: job.term, members });
+    if (job.isEvaluating) this.#inviteToEvaluate(job);
   }
 
   #loseWorker(worker: Worker, why: string, now: number): void {
-    this.#workers.delete(worker.link);
-    this.#out.push({ kind: "log", message: `worker ${worker.worker} (${worker.name}) is lost: ${why}` });
+    this.#workers.remove(worker.link);
+    this.#effects.log(`worker ${worker.worker} (${worker.name}) is lost: ${why}`);
     const job = worker.job === undefined ? undefined : this.#jobs.get(worker.job);
     if (!job || !job.active || !worker.ready) return;
-    job.testLeases?.release({ holder: worker.worker });
-    if (this.#readyWorkers(job).length === 0) {
+    job.badRows.forget(worker.worker);
+    job.evaluation?.release(worker.worker);
+    if (this.#workers.readyFor(job.job).length === 0) {
       this.#end(
         job,
         "failed",
@@ -412,7 +306,7 @@ export class Coordinator {
     const why = `silent for ${LIMITS.heartbeatLostMs / 1000} s`;
     if ("node" in member) this.#loseNode(member, why, now);
     else this.#loseWorker(member, why, now);
-    this.#out.push({ kind: "close", link: member.link, reason: why });
+    this.#effects.close(member.link, why);
   }
 
   #onTermRequest(worker: Worker, { term, reason }: ControlOf<"term-request">, now: number): void {
@@ -424,25 +318,47 @@ export class Coordinator {
 
   // -- leases, progress, evaluation --------------------------------------------------------------------------
 
-  #onLeaseRequest(worker: Worker, { purpose, term }: ControlOf<"lease-request">): void {
+  #onLeaseRequest(worker: Worker, { purpose, term }: ControlOf<"lease-request">, now: number): void {
     const job = this.#jobOf(worker.job!);
-    const base = { job: job.job, purpose, term } as const;
     if (purpose === "train") {
       if (job.phase !== "training" || term !== job.term || job.members[0] !== worker.worker) return;
-      const lease = job.leaseSteps(term);
-      if (lease)
-        this.#send(worker.link, { type: "lease", ...base, lease: lease.lease, from: lease.from, to: lease.to });
-      else this.#send(worker.link, { type: "no-lease", ...base, reason: "done" });
+      if (job.validationIsDue && !job.isEvaluating) this.#evaluate(job, now);
+      if (job.isEvaluating) job.leaseAwaited = true;
+      else this.#leaseSteps(job, worker);
       return;
     }
-    const lease = job.phase === "evaluating" ? job.leaseTest(worker.worker) : undefined;
+    const base = { job: job.job, purpose, term } as const;
+    const lease = job.active ? job.evaluation?.lease(worker.worker) : undefined;
     if (lease) this.#send(worker.link, { type: "lease", ...base, lease: lease.lease, from: lease.from, to: lease.to });
     else
       this.#send(worker.link, {
         type: "no-lease",
         ...base,
-        reason: job.phase === "evaluating" && !job.testLeases?.done ? "wait" : "done",
+        reason: job.active && job.isEvaluating ? "wait" : "done",
       });
+  }
+
+  /** Steps for the leader; none where training ends. */
+  #leaseSteps(job: Job, leader: Worker): void {
+    const base = { job: job.job, purpose: "train", term: job.term } as const;
+    const lease = job.leaseSteps(job.term);
+    if (lease) this.#send(leader.link, { type: "lease", ...base, lease: lease.lease, from: lease.from, to: lease.to });
+    else this.#send(leader.link, { type: "no-lease", ...base, reason: "done" });
+  }
+
+  /** Has the held-out rows evaluated as they are after the newest step. */
+  #evaluate(job: Job, now: number): void {
+    job.beginEvaluation(now);
+    if (job.evaluation!.done) this.#onEvaluationDone(job, now);
+    else this.#inviteToEvaluate(job);
+  }
+
+  #inviteToEvaluate(job: Job): void {
+    const evaluation = job.evaluation!;
+    for (const { worker, link } of this.#workers.readyFor(job.job)) {
+      if (!evaluation.invite(worker)) continue;
+      this.#send(link, { type: "evaluate", job: job.job, term: job.term, step: evaluation.step });
+    }
   }
 
   #onTrained(worker: Worker, { term, step }: ControlOf<"trained">, now: number): void {
@@ -453,29 +369,58 @@ export class Coordinator {
         "PROTOCOL_VIOLATION",
         `job ${job.job} ended at step ${step} but ${job.commits.length} commits were reported`,
       );
-    job.phase = "evaluating";
-    job.trainedAt = now;
+    job.endTraining(now);
     this.#save(job);
-    if (job.testLeases?.done ?? true) this.#finish(job);
-    else
-      for (const w of this.#readyWorkers(job)) this.#send(w.link, { type: "evaluate", job: job.job, term: job.term });
+    // Where training was ended at a validation, that one is the last.
+    if (job.evaluation?.step !== step) this.#evaluate(job, now);
+    else if (job.evaluation.done) this.#finish(job);
   }
 
-  #onEvaluated(worker: Worker, { lease, metrics }: ControlOf<"evaluated">): void {
+  #onEvaluated(worker: Worker, { lease, metrics }: ControlOf<"evaluated">, now: number): void {
     const job = this.#jobOf(worker.job!);
-    if (job.phase !== "evaluating") return;
-    if (job.evaluated({ lease, worker: worker.worker, metrics }) && job.testLeases!.done) this.#finish(job);
+    if (job.active && job.takeShare({ lease, worker: worker.worker, metrics })) this.#onEvaluationDone(job, now);
+  }
+
+  #onEvaluationDone(job: Job, now: number): void {
+    job.endEvaluation(now);
+    if (job.phase === "evaluating") {
+      this.#finish(job);
+      return;
+    }
+    this.#save(job);
+    const leader = this.#workers.readyFor(job.job).find(({ worker }) => worker === job.members[0]);
+    if (!job.leaseAwaited || !leader) return;
+    job.leaseAwaited = false;
+    this.#leaseSteps(job, leader);
   }
 
   #finish(job: Job): void {
-    job.finishEvaluation();
+    job.finish();
     this.#release(job, "done");
+  }
+
+  #onBadRows(worker: Worker, found: ControlOf<"bad-rows">, now: number): void {
+    const job = this.#jobOf(worker.job!);
+    if (job.over) return;
+    const inFirstEpoch = job.plan === undefined || job.commits.length < job.plan.stepsPerEpoch;
+    job.badRows.take({ worker: worker.worker, found, inFirstEpoch });
+    const fault = job.badRows.fault(job.manifest.data.badRowsMax);
+    if (fault !== undefined) this.#end(job, "failed", fault, now);
+  }
+
+  /** Training ends after the step under way. */
+  #onFinishJob(job: Job, reason: string): void {
+    if (job.over || job.phase === "evaluating") return;
+    job.ending ??= reason;
+    this.#effects.log(`job ${job.job} (${job.manifest.name}) ends early: ${reason}`);
+    const leader = this.#workers.readyFor(job.job).find(({ worker }) => worker === job.members[0]);
+    if (leader && job.phase === "training") this.#leaseSteps(job, leader);
   }
 
   // -- jobs --------------------------------------------------------------------------------------------------
 
   #onSubmit(link: LinkId, { manifest }: ControlOf<"submit">): void {
-    if (this.#nodes.size === 0 || !this.#map) {
+    if (this.#nodes.size === 0 || !this.map) {
       throw new ClusterError(
         "PARTITION_UNAVAILABLE",
         "no PS node has joined this cluster; start one with `volary ps --coordinator ADDRESS`",
@@ -483,13 +428,13 @@ export class Coordinator {
     }
     if (this.#jobs.size >= LIMITS.jobsMax)
       throw new ClusterError("LIMIT_EXCEEDED", `this coordinator remembers ${LIMITS.jobsMax} jobs already; restart it`);
-    const job = new Job({ job: this.#newId("job"), manifest, owner: link });
+    const job = new Job({ job: this.#effects.newId("job"), manifest, owner: link });
     this.#jobs.set(job.job, job);
     this.#openJobs.add(job.job);
     this.#save(job);
-    this.#opening.set(job.job, { client: link, nodes: new Set([...this.#nodes.values()].map((n) => n.node)) });
+    this.#opening.set(job.job, { client: link, nodes: new Set(Array.from(this.#nodes.all, ({ node }) => node)) });
     const { seed, tables, fit } = manifest;
-    for (const { link: node } of this.#nodes.values()) {
+    for (const { link: node } of this.#nodes.all) {
       this.#send(node, {
         type: "open-job",
         job: job.job,
@@ -502,7 +447,7 @@ export class Coordinator {
 
   /** A node that cannot open a job's tables ends the job: its client made them. */
   #onError(link: LinkId, { code, message, job }: ControlOf<"error">, now: number): void {
-    this.#out.push({ kind: "log", message: `${this.#nameOf(link)} reports ${code}: ${message}` });
+    this.#effects.log(`${this.#nameOf(link)} reports ${code}: ${message}`);
     const node = this.#nodes.get(link);
     if (node && job !== undefined) this.#refuseOpening(job, { code, message: `PS node ${node.name}: ${message}` }, now);
   }
@@ -522,16 +467,13 @@ export class Coordinator {
     opening.nodes.delete(node.node);
     if (opening.nodes.size > 0) return;
     this.#opening.delete(job);
-    this.#send(opening.client, { type: "submitted", job, map: this.#map! });
+    this.#send(opening.client, { type: "submitted", job, map: this.map! });
   }
 
   #onRunJob(job: Job, now: number): void {
     if (job.phase !== "preparing") return;
     if (this.#workers.size === 0)
-      this.#out.push({
-        kind: "log",
-        message: `job ${job.job} waits for workers; start one with \`volary worker --coordinator ADDRESS\``,
-      });
+      this.#effects.log(`job ${job.job} waits for workers; start one with \`volary worker --coordinator ADDRESS\``);
     job.phase = "waiting";
     void now;
     this.#save(job);
@@ -550,11 +492,10 @@ export class Coordinator {
     job.phase = phase;
     this.#save(job);
     const message = job.message === undefined ? {} : { message: job.message };
-    this.#out.push({
-      kind: "log",
-      message: `job ${job.job} (${job.manifest.name}) is ${phase}${job.message ? `: ${job.message}` : ""}`,
-    });
-    for (const worker of this.#workers.values()) {
+    this.#effects.log(
+      `job ${job.job} (${job.manifest.name}) is ${phase}${job.message === undefined ? "" : `: ${job.message}`}`,
+    );
+    for (const worker of this.#workers.all) {
       if (worker.job !== job.job) continue;
       worker.job = undefined;
       worker.ready = false;
@@ -572,7 +513,7 @@ export class Coordinator {
 
   #forgetRows(job: number): void {
     if (!this.#openJobs.delete(job)) return;
-    for (const { link } of this.#nodes.values()) this.#send(link, { type: "close-job", job });
+    for (const { link } of this.#nodes.all) this.#send(link, { type: "close-job", job });
   }
 
   // -- small change --------------------------------------------------------------------------------------------
@@ -584,54 +525,30 @@ export class Coordinator {
     return found;
   }
 
-  /** The worker behind `link`, if it serves `job`. */
-  #memberOf(link: LinkId, job: number): Worker {
-    const worker = this.#workers.get(link);
-    if (!worker) throw new ClusterError("NOT_A_MEMBER", "only a worker that has joined may say this");
-    if (worker.job !== job)
-      throw new ClusterError(
-        "NOT_A_MEMBER",
-        `worker ${worker.name} serves ${worker.job === undefined ? "no job" : `job ${worker.job}`}, not job ${job}`,
-      );
-    return worker;
-  }
-
   #nameOf(link: LinkId): string {
     return this.#nodes.get(link)?.name ?? this.#workers.get(link)?.name ?? `link ${link}`;
   }
 
-  #newId(kind: keyof Ids): number {
-    const id = ++this.#ids[kind];
-    this.#out.push({ kind: "save", key: "ids", value: { ...this.#ids } });
-    return id;
-  }
-
   #save(job: Job): void {
     const { manifest, phase, term, terms, message, metrics } = job;
-    this.#out.push({
-      kind: "save",
-      key: `job/${job.job}`,
-      value: { name: manifest.name, phase, term, terms, message, metrics, step: job.commits.length },
+    this.#effects.save(`job/${job.job}`, {
+      name: manifest.name,
+      phase,
+      term,
+      terms,
+      message,
+      metrics,
+      step: job.commits.length,
     });
   }
 
   #send(link: LinkId, control: Control): void {
-    this.#out.push({ kind: "control", link, control });
+    this.#effects.send(link, control);
   }
 
   /** Effects so far, and the news for watchers. */
   #flush(now: number): CoordinatorEffect[] {
-    for (const [link, jobs] of this.#watchers) {
-      for (const id of jobs) {
-        const job = this.#jobs.get(id)!;
-        const news = `${job.phase}/${job.term}/${job.commits.length}/${job.testLeases?.finished ?? 0}`;
-        if (this.#lastTold.get(`${link}/${id}`) === news) continue;
-        this.#lastTold.set(`${link}/${id}`, news);
-        this.#send(link, { type: "job-status", status: job.status(now) });
-      }
-    }
-    const out = this.#out;
-    this.#out = [];
-    return out;
+    for (const { link, status } of this.#watchers.news(now)) this.#send(link, { type: "job-status", status });
+    return this.#effects.take();
   }
 }

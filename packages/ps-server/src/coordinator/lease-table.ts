@@ -38,6 +38,11 @@ export class LeaseTable {
     return this.#finished === this.total;
   }
 
+  /** The first unit that is neither leased nor finished. */
+  get next(): number | undefined {
+    return this.#pending[0]?.from;
+  }
+
   /** Leases up to `unitsMax` units that lie side by side, or nothing when none is pending. */
   acquire({ holder, unitsMax }: { holder: number; unitsMax: number }): Lease | undefined {
     const range = this.#pending[0];

@@ -101,16 +101,17 @@ async function honestClient(): Promise<{ tables: TableClient; job: number }> {
     manifest: {
       name: "honest",
       seed: 1,
-      model: { topology: {}, embeddings: [], numbers: [], variables: [] },
+      model: { topology: {}, embeddings: [], numbers: [], variables: [], outputs: 1 },
       tables: [TABLE],
       data: {
-        format: "parquet",
-        file: { kind: "file", path: "x" },
+        format: { kind: "parquet" },
+        files: [{ kind: "file", path: "x" }],
+        badRowsMax: 0,
         fields: {},
         label: { kind: "column", column: "y" },
       },
       compile: { optimizer: { kind: "none" }, loss: "meanSquaredError", metrics: [] },
-      fit: { epochs: 1, batchSize: 1, consistency: { mode: "bsp" } },
+      fit: { epochs: 1, batchSize: 1, consistency: { mode: "bsp" }, shuffle: true, validate: "end" },
       workersMin: 1,
     },
   });

@@ -6,6 +6,7 @@ import type { PsCounters } from "../ps-node.ts";
 const HELP: Record<keyof PsCounters, string> = {
   pulls: "Pulls answered",
   pushes: "Pushes taken",
+  directPushes: "Direct pushes applied",
   rowsPulled: "Rows that pulls were answered with",
   rowsPushed: "Rows that pushes carried",
   commits: "Steps committed",

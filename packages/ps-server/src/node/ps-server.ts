@@ -6,6 +6,7 @@
  */
 import { ClusterError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
+import type { Plugins } from "@volary/core/plugin";
 import { connectWithBackoff, type Clock, type Dialer } from "@volary/core/wire";
 import { PsHost } from "../ps-host.ts";
 import { realClock } from "./clock.ts";
@@ -25,6 +26,8 @@ export interface PsServerOptions {
   /** Unique in the cluster. */
   name: string;
   log: (message: string) => void;
+  /** Server updates that tables may name; none by default. */
+  plugins?: Plugins | undefined;
   clock?: Clock;
   /** In [0, 1): jitters the dialing. */
   random?: () => number;
@@ -58,6 +61,7 @@ export async function startPsServer(o: PsServerOptions): Promise<RunningPsServer
     name,
     clock,
     log,
+    plugins: o.plugins,
     onCoordinatorLost: (reason) => {
       log(`the coordinator is gone (${reason}); serving on, and dialing it`);
       quickLosses = clock.now() - joinedMs < LIMITS.heartbeatLostMs ? quickLosses + 1 : 0;

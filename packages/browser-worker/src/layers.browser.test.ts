@@ -1,0 +1,13 @@
+/** Volary's layers keep their contract on the backends of a browser. */
+import * as tf from "@tensorflow/tfjs-core";
+import { layersContract } from "@volary/core/model/layers.contract";
+import { describe } from "vitest";
+import { openDevice, type DeviceName } from "./device.ts";
+
+describe.each<DeviceName>(["webgl", "wasm"])("on %s", (name) => {
+  layersContract(async () => {
+    await openDevice({ wanted: name });
+    // Tensors as small as a test's would be computed on the CPU.
+    if (name === "webgl") tf.env().set("WEBGL_CPU_FORWARD", false);
+  });
+});

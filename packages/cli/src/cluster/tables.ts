@@ -1,0 +1,173 @@
+/**
+ * Plain tables of a cluster, for algorithms that are no neural net: `cluster.tables({ counts: { dim: 4, … } })`.
+ *
+ * They are the tables of a job that is opened and never run, so that PS nodes and the coordinator know one kind of
+ * table. What happens when a peer dies here: a link to a PS node is dialed again, and what was not answered is sent
+ * again; a PS node that is lost takes its rows along, and every call fails from then on. When this process ends, or
+ * its link to the coordinator, the tables are closed and their rows forgotten.
+ */
+import { PlainTable, Requests, TableClient } from "@volary/core/client";
+import { ClusterError } from "@volary/core/errors";
+import type { JobManifest } from "@volary/core/job";
+import {
+  isPlainUpdate,
+  optimizerSpecFrom,
+  PLAIN_UPDATES,
+  type OptimizerName,
+  type OptimizerSpec,
+  type PlainUpdate,
+} from "@volary/core/optimizer";
+import { tableSpecSchema, type InitializerSpec, type PartitionMap, type TableSpec } from "@volary/core/partition";
+import { NodeLinks } from "@volary/core/training";
+import type { Clock, Dialer } from "@volary/core/wire";
+import type { CoordinatorClient } from "./coordinator-client.ts";
+
+/** A table as its author writes it; one of `optimizer` and `update`. */
+export interface PlainTableOptions {
+  /** Floats of a row. */
+  dim: number;
+  /** What pushes do to a row, as gradients: `ftrl({ … })`, "adagrad", … */
+  optimizer?: OptimizerName | OptimizerSpec;
+  /** What pushes do to a row otherwise: "sum", "count", "max", "set", or `plugin("./updates.ts", "name")`. */
+  update?: PlainUpdate | OptimizerSpec;
+  /** First values of rows; zeros unless said otherwise. */
+  initializer?: InitializerSpec;
+}
+
+export interface TablesOptions {
+  /** Of the rows' first values; 0 unless said otherwise. */
+  seed?: number;
+  /** For people, in the cluster's status. */
+  name?: string;
+}
+
+/** Tables by name, until they are closed. */
+export type Tables<Name extends string = string> = { readonly [name in Name]: PlainTable } & {
+  /** Gives their rows up. */
+  close(): void;
+};
+
+/**
+ * Opens tables on the PS nodes of a cluster.
+ *
+ * @throws {TypeError | RangeError} a table that makes no sense: which, and the remedy
+ * @throws {ClusterError} PARTITION_UNAVAILABLE; BAD_JOB: a PS node has not loaded the plugin of an update
+ */
+export async function openTables<Name extends string>(of: {
+  tables: Readonly<Record<Name, PlainTableOptions>>;
+  options?: TablesOptions;
+  client: CoordinatorClient;
+  /** Of this client, for PS nodes. */
+  name: string;
+  dialer: Dialer;
+  clock: Clock;
+}): Promise<Tables<Name>> {
+  const { client, name, dialer, clock } = of;
+  const specs = tableSpecsOf(of.tables);
+  const { job, map } = await client.submit(manifestOfTables(specs, of.options ?? {}));
+  const nodes = new NodeLinks({ addresses: addressesOf(map), hello: { role: "client", name, job }, dialer, clock });
+  const requests = new Requests();
+  try {
+    await nodes.open();
+  } catch (error) {
+    nodes.close("not all PS nodes can be reached");
+    client.closeJob(job);
+    throw error;
+  }
+  nodes.listen({
+    onControl: (_, control) => control.type === "error" && requests.takeError(control),
+    onFrame: (_, frame) => void requests.takeFrame(frame),
+    onDown: (_, link, reason) => requests.failLink(link, reason),
+    onUp: () => {},
+  });
+  /** Why nothing can be asked of these tables any more. */
+  let ended: ClusterError | undefined;
+  const end = (error: ClusterError) => {
+    if (ended) return;
+    ended = error;
+    for (const node of nodes.ids) requests.failLink(nodes.get(node), error.message);
+    nodes.close(error.message);
+    client.unwatch(job);
+    client.closeJob(job);
+  };
+  client.watch(job, {
+    onStatus: ({ phase, message }) => {
+      if (phase === "failed" || phase === "stopped")
+        end(new ClusterError("JOB_FAILED", `the tables are gone: ${message ?? phase}; open them anew`));
+    },
+    // Without the coordinator the PS nodes serve on.
+    onError: () => {},
+  });
+  const link = (node: number) => {
+    if (ended) throw ended;
+    return nodes.get(node);
+  };
+  const rows = new TableClient({ job, map, requests, link, clock, random: Math.random });
+  const close = () =>
+    end(new ClusterError("UNKNOWN_JOB", "these tables are closed; open them anew with cluster.tables()"));
+  const tables = Object.fromEntries(specs.map((spec) => [spec.name, new PlainTable({ spec, client: rows })]));
+  return Object.freeze({ ...tables, close }) as Tables<Name>;
+}
+
+/** @throws {TypeError | RangeError} naming the table */
+export function tableSpecsOf(tables: Readonly<Record<string, PlainTableOptions>>): TableSpec[] {
+  const names = Object.keys(tables);
+  if (names.length === 0)
+    throw new TypeError('cluster.tables(): give at least one table, as { counts: { dim: 4, update: "sum" } }');
+  return names.map((name, i) => {
+    if (name === "close" || name.startsWith("~"))
+      throw new TypeError(`table "${name}": this name is taken; give it another`);
+    const table = tables[name]!;
+    const spec = tableSpecSchema.safeParse({
+      id: i + 1,
+      name,
+      dim: table.dim,
+      initializer: table.initializer ?? { kind: "zeros" },
+      optimizer: optimizerOfTable(name, table),
+    });
+    if (spec.success) return spec.data;
+    const issue = spec.error.issues[0]!;
+    throw new RangeError(`table "${name}": ${issue.path.join(".")}: ${issue.message}`);
+  });
+}
+
+function optimizerOfTable(name: string, { optimizer, update }: PlainTableOptions): OptimizerSpec {
+  if ((optimizer === undefined) === (update === undefined)) {
+    throw new TypeError(
+      `table "${name}": give an optimizer, as ftrl(), or an update, one of ${quoted(PLAIN_UPDATES)} or plugin(file, name); not both`,
+    );
+  }
+  if (typeof update === "string" && isPlainUpdate(update)) return { kind: update };
+  try {
+    const spec = optimizerSpecFrom((optimizer ?? update)!);
+    if (!("schedule" in spec) || spec.schedule === undefined) return spec;
+  } catch (cause) {
+    const also = update === undefined ? "" : `; updates are ${quoted(PLAIN_UPDATES)} and plugin(file, name)`;
+    throw new RangeError(`table "${name}": ${(cause as Error).message}${also}`, { cause });
+  }
+  throw new TypeError(
+    `table "${name}": its learning rate has a schedule, and a table by itself has no steps; give a number`,
+  );
+}
+
+const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(", ");
+
+/** A job that is never run: of all that a manifest says, its tables alone are used. */
+function manifestOfTables(tables: TableSpec[], { seed = 0, name = "tables" }: TablesOptions): JobManifest {
+  return {
+    name,
+    seed,
+    tables,
+    model: { embeddings: [], numbers: [], variables: [], outputs: 1 },
+    data: { format: { kind: "table" }, files: [{ kind: "file", path: "none" }], fields: {}, badRowsMax: 0 },
+    compile: { optimizer: { kind: "none" }, loss: "meanSquaredError", metrics: [] },
+    fit: { epochs: 1, batchSize: 1, consistency: { mode: "bsp" }, shuffle: false, validate: "end" },
+    workersMin: 1,
+  };
+}
+
+/** Of the nodes that own partitions. */
+function addressesOf({ nodes, entries }: PartitionMap): Map<number, string> {
+  const owners = new Set(entries.map(({ chain }) => chain[0]!));
+  return new Map(nodes.filter(({ node }) => owners.has(node)).map(({ node, address }) => [node, address]));
+}

@@ -1,0 +1,178 @@
+/**
+ * A first job for a file nobody has trained on: every column as what it looks like, a label where one can be guessed,
+ * a small tower. It runs as it stands; what is better is for its author to find out.
+ */
+import type { ColumnReport, FileReport } from "@volary/node-worker";
+
+/** Names that a label often has. */
+const LABELS = ["label", "target", "y", "clicked", "click", "is_click", "converted", "conversion", "class", "rating"];
+/** A column of text or integers that differs in nearly every row says nothing that could be learnt. */
+const NEARLY_ALL = 0.95;
+/** Integers of fewer values than this share of the rows are ids of something; of more, amounts or row numbers. */
+const ID_SHARE = 0.5;
+
+interface SuggestedField {
+  /** A name that tfjs takes. */
+  name: string;
+  /** As written in the job. */
+  field: string;
+  input: string;
+  /** Floats of its rows; undefined for a number. */
+  dim?: number;
+  isList: boolean;
+}
+
+/**
+ * @param o.path of the file, as the job names it
+ * @returns undefined where no column is of use
+ */
+export function suggestedJob(report: FileReport, { path }: { path: string }): string | undefined {
+  if (report.format.kind === "table") return undefined;
+  const label = labelOf(report);
+  const fields = report.columns
+    .filter((column) => column !== label?.column)
+    .flatMap((column) => fieldsOf(column, report));
+  if (fields.length === 0) return undefined;
+  const isBinary = label?.isBinary ?? true;
+  const embedded = fields.filter(({ dim }) => dim !== undefined);
+  const numbers = fields.filter(({ dim }) => dim === undefined);
+  const words = ["defineJob", "fraction", builderOf(report), "input", "through"];
+  if (embedded.length > 0) words.push("embedding");
+  for (const word of ["standardise", "withDefault", "hourOf", "dayOfWeek"]) {
+    if (fields.some(({ field }) => field.includes(`${word}(`))) words.push(word);
+  }
+  const parts = [
+    ...embedded.map(
+      ({ name, dim, isList }) =>
+        `embedding({ table: ${text(name)}, dim: ${dim}${isList ? ', combiner: "mean"' : ""} }).apply(inputs[${text(name)}])`,
+    ),
+    ...numbers.map(({ name }) => `inputs[${text(name)}]`),
+  ];
+  return `import * as tf from "@tensorflow/tfjs";
+import { ${words.toSorted().join(", ")} } from "@volary/core";
+
+export default defineJob({
+  name: ${text(nameOf(path))},
+  data: ${builderOf(report)}(${text(path)}, {${optionsOf(report)}
+    fields: {
+${fields.map(({ name, field }) => `      ${text(name)}: ${field},`).join("\n")}
+    },
+${label === undefined ? "    // label: which column is to be predicted?\n" : `    label: ${text(label.column.name)},\n`}    test: fraction(0.1),
+${report.badRows > 0 ? `    badRowsMax: ${10 * report.badRows}, // of the rows looked at, ${report.badRows} are bad\n` : ""}  }),
+  model() {
+    const inputs = {
+${fields.map(({ name, input }) => `      ${text(name)}: ${input},`).join("\n")}
+    };
+    const parts = [
+${parts.map((part) => `      ${part},`).join("\n")}
+    ];
+    const prediction = through(
+      parts,${parts.length > 1 ? "\n      tf.layers.concatenate()," : ""}
+      tf.layers.dense({ units: 32, activation: "relu" }),
+      tf.layers.dense({ units: 1${isBinary ? ', activation: "sigmoid"' : ""} }),
+    );
+    return tf.model({ inputs: Object.values(inputs), outputs: prediction });
+  },
+  compile: {
+    optimizer: "adam",
+    sparseOptimizer: "adagrad",
+    loss: ${isBinary ? '"binaryCrossentropy"' : '"meanSquaredError"'},
+    metrics: [${isBinary ? '"auc"' : ""}],
+  },
+  fit: { epochs: 1, batchSize: ${Math.max(1, Math.min(1024, Math.floor(report.rows / 20)))} },
+});
+`;
+}
+
+/** A column that is named as labels are, else one of zeros and ones, else none. */
+export function labelOf({ columns }: FileReport): { column: ColumnReport; isBinary: boolean } | undefined {
+  const numeric = columns.filter(({ type, missing }) => (type === "number" || type === "int64") && missing === 0);
+  const isBinary = ({ distinct, min, max }: ColumnReport): boolean => distinct === 2 && min === "0" && max === "1";
+  const column =
+    numeric.find(({ name }) => LABELS.includes(name.toLowerCase())) ??
+    numeric.findLast((candidate) => isBinary(candidate));
+  return column && { column, isBinary: isBinary(column) };
+}
+
+function fieldsOf(column: ColumnReport, { rows, format }: FileReport): SuggestedField[] {
+  const { type, missing, distinct } = column;
+  const name = column.name.replaceAll(/[^A-Za-z0-9._]/g, "_").replace(/^[^A-Za-z0-9]+/, "") || "field";
+  const quoted = text(column.name);
+  const isEmpty = missing === rows;
+  if (isEmpty) return [];
+  const dim = dimOf(distinct);
+  switch (type) {
+    case "timestamp":
+      if (missing > 0) return [];
+      return [
+        key(`${name}_hour`, `hourOf(${quoted})`, "int32", 4),
+        key(`${name}_weekday`, `dayOfWeek(${quoted})`, "int32", 4),
+      ];
+    case "string":
+      if (distinct > NEARLY_ALL * rows && rows > 100) return [];
+      return [key(name, missing > 0 ? `withDefault(${quoted}, "missing")` : quoted, "string", dim)];
+    case "int64":
+      if (distinct <= ID_SHARE * rows) {
+        return [key(name, missing > 0 ? `withDefault(${quoted}, -1)` : quoted, "int64", dim)];
+      }
+      // Row numbers and the like.
+      if (distinct > NEARLY_ALL * rows && rows > 100) return [];
+      return [number(name, quoted, column)];
+    case "number":
+      return [number(name, quoted, column)];
+    case "string[]":
+    case "int64[]": {
+      const dtype = type === "string[]" ? "string" : "int64";
+      const input = `input({ name: ${text(name)}, dtype: "${dtype}", shape: [null] })`;
+      return [{ name, field: quoted, input, dim, isList: true }];
+    }
+    case "number[]": {
+      // Lists of one length are vectors; others mean something only their author knows.
+      if (format.kind === "libsvm" || column.min !== column.max || column.min === "0") return [];
+      return [
+        {
+          name,
+          field: quoted,
+          input: `input({ name: ${text(name)}, dtype: "float32", shape: [${column.min}] })`,
+          isList: false,
+        },
+      ];
+    }
+    default:
+      return type satisfies never;
+  }
+}
+
+function key(name: string, field: string, dtype: string, dim: number): SuggestedField {
+  return { name, field, input: `input({ name: ${text(name)}, dtype: "${dtype}" })`, dim, isList: false };
+}
+
+function number(name: string, quoted: string, { missing, mean, distinct }: ColumnReport): SuggestedField {
+  const present = missing > 0 ? `withDefault(${quoted}, ${Number((mean ?? 0).toPrecision(6))})` : quoted;
+  // A column of one value has no spread to divide by.
+  const field = distinct > 1 ? `standardise(${present})` : present;
+  return { name, field, input: `input({ name: ${text(name)}, dtype: "float32" })`, isList: false };
+}
+
+/** Rows of rare values are short: there is little to learn them from. */
+const dimOf = (distinct: number): number => Math.min(32, Math.max(4, 2 ** Math.round(Math.log2(distinct) / 2)));
+
+function builderOf({ format }: FileReport): string {
+  if (format.kind === "csv" && format.delimiter === "\t") return "tsv";
+  return format.kind;
+}
+
+function optionsOf({ format, columns }: FileReport): string {
+  const options: string[] = [];
+  if (format.kind === "csv" && format.delimiter !== "\t" && format.delimiter !== ",") {
+    options.push(`delimiter: ${text(format.delimiter)},`);
+  }
+  if (format.kind === "csv" && !format.header) options.push("header: false,");
+  if (format.kind === "csv" || format.kind === "jsonl") {
+    options.push(`types: { ${columns.map(({ name, type }) => `${text(name)}: "${type}"`).join(", ")} },`);
+  }
+  return options.map((option) => `\n    ${option}`).join("");
+}
+
+const text = (value: string): string => JSON.stringify(value);
+const nameOf = (path: string): string => /(?<name>[^/\\.]+)[^/\\]*$/.exec(path)?.groups?.["name"] ?? "job";

@@ -1,0 +1,61 @@
+/**
+ * Which direct pushes a partition has applied, so that one that is sent again counts once. (A step's pushes are
+ * named by their slots; see `staging.ts`.)
+ *
+ * A push carries (client, sequence, settled): `client` is a number that each client draws at random when it starts,
+ * `sequence` counts its pushes up from 1, and all up to `settled` will never be sent again: they were answered, or
+ * given up. So a partition remembers, per client, only what is neither, at most {@link LIMITS.directPushesMax}
+ * numbers. Clients are never forgotten while the job is open, since a forgotten one could count twice; after
+ * {@link LIMITS.pushClientsMax} of them no new one is let in.
+ */
+import { ClusterError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+
+export interface PushIdentity {
+  /** Whole, below 2⁵³. */
+  readonly client: number;
+  /** From 1. */
+  readonly sequence: number;
+  readonly settled: number;
+}
+
+interface PushesOfClient {
+  settled: number;
+  /** Those above `settled` that were applied. */
+  readonly applied: Set<number>;
+}
+
+export class PushIdentities {
+  readonly #clients = new Map<number, PushesOfClient>();
+
+  /**
+   * Was this push applied, or given up by its client? Changes nothing.
+   *
+   * @throws {RangeError} numbers that no client sends
+   * @throws {ClusterError} LIMIT_EXCEEDED: too many clients
+   */
+  has({ client, sequence, settled }: PushIdentity): boolean {
+    if (!(sequence > settled && settled >= 0 && sequence - settled <= LIMITS.directPushesMax)) {
+      throw new RangeError(
+        `push ${sequence} of a client that has settled ${settled}: it may be at most ${LIMITS.directPushesMax} ahead`,
+      );
+    }
+    const known = this.#clients.get(client);
+    if (known) return sequence <= known.settled || known.applied.has(sequence);
+    if (this.#clients.size < LIMITS.pushClientsMax) return false;
+    throw new ClusterError(
+      "LIMIT_EXCEEDED",
+      `${LIMITS.pushClientsMax} clients have pushed to these tables; use one client for longer, or open the tables anew`,
+    );
+  }
+
+  /** Remembers a push that is new, and forgets what its client has settled. */
+  add({ client, sequence, settled }: PushIdentity): void {
+    let known = this.#clients.get(client);
+    if (!known) this.#clients.set(client, (known = { settled: 0, applied: new Set() }));
+    known.applied.add(sequence);
+    if (settled <= known.settled) return;
+    known.settled = settled;
+    for (const each of known.applied) if (each <= settled) known.applied.delete(each);
+  }
+}

@@ -1,0 +1,1 @@
+export { Plugins, pluginOf, type Plugin, type PluginExport } from "./plugins.ts";

@@ -1,0 +1,79 @@
+/** The workers of a cluster: who they are, which job each serves, and whether it is ready. */
+import { ClusterError } from "@volary/core/errors";
+import { LIMITS } from "@volary/core/limits";
+import type { ClusterStatus, ControlOf } from "@volary/core/wire";
+import type { Effects, LinkId } from "./effects.ts";
+
+export interface Worker {
+  readonly worker: number;
+  readonly name: string;
+  readonly address: string;
+  readonly backend: string;
+  readonly link: LinkId;
+  heardAt: number;
+  job: number | undefined;
+  ready: boolean;
+  /** Jobs whose data this worker sees differently. */
+  readonly unfitFor: Set<number>;
+}
+
+export class Workers {
+  readonly #effects: Effects;
+  readonly #workers = new Map<LinkId, Worker>();
+
+  constructor(effects: Effects) {
+    this.#effects = effects;
+  }
+
+  get all(): Iterable<Worker> {
+    return this.#workers.values();
+  }
+
+  get size(): number {
+    return this.#workers.size;
+  }
+
+  get(link: LinkId): Worker | undefined {
+    return this.#workers.get(link);
+  }
+
+  /** Numbers a worker and tells it so. @throws {ClusterError} LIMIT_EXCEEDED */
+  join(link: LinkId, { name, address, backend }: ControlOf<"worker-join">, now: number): void {
+    if (this.#workers.size >= LIMITS.workersPerJobMax)
+      throw new ClusterError("LIMIT_EXCEEDED", `this cluster has ${LIMITS.workersPerJobMax} workers already`);
+    const worker = this.#effects.newId("worker");
+    const idle = { job: undefined, ready: false, unfitFor: new Set<number>() };
+    this.#workers.set(link, { worker, name, address, backend, link, heardAt: now, ...idle });
+    this.#effects.log(`worker ${worker} (${name}) joined on ${backend}`);
+    this.#effects.send(link, { type: "worker-joined", worker });
+  }
+
+  remove(link: LinkId): void {
+    this.#workers.delete(link);
+  }
+
+  /** Those that have opened a job, by number. */
+  readyFor(job: number): Worker[] {
+    return [...this.#workers.values()].filter((w) => w.job === job && w.ready).sort((a, b) => a.worker - b.worker);
+  }
+
+  /** The worker behind `link`. @throws {ClusterError} NOT_A_MEMBER: it does not serve `job` */
+  memberOf(link: LinkId, job: number): Worker {
+    const worker = this.#workers.get(link);
+    if (!worker) throw new ClusterError("NOT_A_MEMBER", "only a worker that has joined may say this");
+    if (worker.job === job) return worker;
+    throw new ClusterError(
+      "NOT_A_MEMBER",
+      `worker ${worker.name} serves ${worker.job === undefined ? "no job" : `job ${worker.job}`}, not job ${job}`,
+    );
+  }
+
+  status(): ClusterStatus["workers"] {
+    return [...this.#workers.values()].map(({ worker, name, job, backend }) => ({
+      worker,
+      name,
+      job: job ?? null,
+      backend,
+    }));
+  }
+}
