@@ -34,6 +34,7 @@ async function runStages() {
     ["lint", [join(root, "node_modules/oxlint/bin/oxlint"), "--type-aware", "--deny-warnings"]],
     ["types", [typescriptBin(), "-b"]],
     ["structure", ["scripts/check-structure.mjs"]],
+    ["api", ["scripts/api-page.mjs", "--check"]],
   ];
   for (const [name, args] of filters.length === 0 ? checks : checks.filter(([name]) => name === "types")) {
     total = sum(total, await check(name, ready, args));

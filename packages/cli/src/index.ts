@@ -1,7 +1,7 @@
 export type { ArrayColumn, ArrayData, DatasetLike, TensorLike } from "./scoring/array-table.ts";
 export type { Logs, TrainingCallbacks } from "./cluster/callbacks.ts";
 export { Cluster, type ConnectOptions, type LocalOptions } from "./cluster/cluster.ts";
-export type { FitData } from "./cluster/fit-data.ts";
+export type { FitData, FitDataOptions, LabelledArrays } from "./cluster/fit-data.ts";
 export type { History } from "./cluster/run-history.ts";
 export type { ColumnArrays } from "./scoring/scored-data.ts";
 export type { Predictions } from "./scoring/scored-rows.ts";
@@ -17,3 +17,4 @@ export { loadModel, type SavedModel, type SavedSize, type SavedTable } from "./s
 export type { PlainTableOptions, Tables, TablesOptions } from "./cluster/tables.ts";
 export { plugin, type PluginFile } from "./plugin-file.ts";
 export { UserError } from "./user-error.ts";
+export type { ClusterStatus, JobStatus, StepNews, ValidationNews } from "@volary/core/wire";

@@ -4,18 +4,22 @@ import { stat } from "node:fs/promises";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import type { JobDefinition } from "@volary/core/model";
+import { resolveOwnPackages } from "./own-packages.ts";
 import { codeOf, messageOf, UserError } from "./user-error.ts";
 
 const EXTENSIONS = [".ts", ".mts", ".js", ".mjs"];
 const SHAPE = "end the file with `export default defineJob({ … })`";
 
 /**
+ * The job that a file exports by default.
+ *
  * @param file relative to the working folder, or absolute
  * @throws {UserError} no such file, a syntax error, no job in it, …
  */
 export async function loadJobFile(file: string): Promise<JobDefinition> {
   const absolute = path.resolve(file);
   await checkIsFile(file, absolute);
+  resolveOwnPackages();
   let module: object;
   try {
     module = (await import(pathToFileURL(absolute).href)) as object;

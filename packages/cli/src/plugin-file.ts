@@ -8,6 +8,7 @@ import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { OptimizerSpec } from "@volary/core/optimizer";
 import { pluginOf, Plugins, type Plugin } from "@volary/core/plugin";
+import { resolveOwnPackages } from "./own-packages.ts";
 import { codeOf, messageOf, UserError } from "./user-error.ts";
 
 /** A path, relative to the working folder, or `new URL("./updates.ts", import.meta.url)`. */
@@ -49,6 +50,7 @@ export function pluginPath(file: PluginFile): string {
 async function loadPlugin(file: string): Promise<Plugin> {
   // Hashed before it is imported: a file that changes in between is told by its hash, not run under the wrong one.
   const sha256 = sha256Of(file);
+  resolveOwnPackages();
   try {
     const module = (await import(pathToFileURL(file).href)) as Record<string, unknown>;
     return pluginOf({ file: path.relative("", file) || file, sha256, module });

@@ -37,6 +37,7 @@ const RETRYABLE: ReadonlySet<ClusterErrorCode> = new Set<ClusterErrorCode>([
 /** An expected distributed failure. `retryable` is decided by one table, never at the place of the throw. */
 export class ClusterError extends Error {
   override readonly name = "ClusterError";
+  /** Stable, for programs; the message is for people. */
   readonly code: ClusterErrorCode;
 
   constructor(code: ClusterErrorCode, message: string, options?: ErrorOptions) {
@@ -44,6 +45,7 @@ export class ClusterError extends Error {
     this.code = code;
   }
 
+  /** May the same call succeed later? */
   get retryable(): boolean {
     return RETRYABLE.has(this.code);
   }

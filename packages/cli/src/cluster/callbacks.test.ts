@@ -1,3 +1,4 @@
+import * as tf from "@tensorflow/tfjs";
 import type { JobNews, JobStatus } from "@volary/core/wire";
 import { describe, expect, test } from "vitest";
 import { CallbackDriver, type TrainingCallbacks } from "./callbacks.ts";
@@ -41,6 +42,15 @@ function driver(
 }
 
 describe("CallbackDriver", () => {
+  test("takes a Sequential model that was never compiled, and stops when its stopTraining says so", async () => {
+    const model = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [1] })] });
+    const { driver: told, stops, errors } = driver({ onBatchEnd: () => void (model.stopTraining = true) }, { model });
+    told.take(statusOf({ steps: [step(1)] }));
+    await told.end();
+    expect({ stops, errors }).toEqual({ stops: ["stopped by a callback"], errors: [] });
+    model.dispose();
+  });
+
   test("calls in tfjs's order, however the news are cut", async () => {
     const news: Partial<JobNews>[] = [
       { steps: [step(1), step(2)], epochs: [epoch(0, 2)] },

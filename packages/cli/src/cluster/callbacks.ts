@@ -5,6 +5,7 @@
 import type { EpochNews, JobNews, JobStatus, StepNews, ValidationNews } from "@volary/core/wire";
 import { epochLogs } from "./run-history.ts";
 
+/** Figures by name, as `loss` and `val_auc`. */
 export type Logs = Record<string, number>;
 
 /**
@@ -56,7 +57,10 @@ export class CallbackDriver {
 
   constructor(o: CallbackDriverOptions) {
     this.#o = o;
-    if (o.model) o.model.stopTraining = false;
+    if (o.model) {
+      build(o.model);
+      o.model.stopTraining = false;
+    }
     for (const callback of o.callbacks as readonly TfjsCallback[]) {
       callback.setParams?.(o.params);
       if (o.model) callback.setModel?.(o.model);
@@ -142,6 +146,12 @@ export class CallbackDriver {
     this.#hasStopped = true;
     this.#o.onStop("stopped by a callback");
   }
+}
+
+/** A Sequential model of tfjs refuses to tell or take `stopTraining` before `compile` or `predict` has built it. */
+function build(model: object): void {
+  const { getClassName, model: built } = model as { getClassName?: () => string; model?: unknown };
+  if (getClassName?.call(model) === "Sequential" && !built) (model as { build(): void }).build();
 }
 
 function asksToStop(returned: unknown): boolean {

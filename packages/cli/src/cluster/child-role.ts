@@ -22,6 +22,7 @@ export interface ReadyMessage {
   readonly address: string;
 }
 
+/** What a process of a local cluster printed. */
 export interface LogEntry {
   /** Name of the process that said it. */
   readonly process: string;

@@ -21,6 +21,7 @@ import { WorkerDeaths } from "./worker-deaths.ts";
 import { loadPlugins, type PluginFile } from "../plugin-file.ts";
 import { withoutGreeting } from "../tfjs-greeting.ts";
 
+/** Options of `Cluster.connect`. */
 export interface ConnectOptions {
   /**
    * Plugin files whose functions jobs name. A local cluster's processes load them too; those of a cluster that runs
@@ -33,10 +34,20 @@ export interface ConnectOptions {
   onWarning?: ((message: string) => void) | undefined;
 }
 
+/** Options of `Cluster.local`: 2 PS nodes and 2 workers unless said otherwise. */
 export interface LocalOptions extends Partial<Omit<LocalClusterOptions, "onDeath">>, ConnectOptions {}
 
 const CLIENT_NAME = `client-${process.pid}`;
 
+/**
+ * A cluster to train on, of this machine or elsewhere; made by `Cluster.local` or `Cluster.connect`.
+ *
+ * @example
+ * const cluster = await Cluster.local({ ps: 2, workers: 2 });
+ * const run = await cluster.fit(model, data, { epochs: 3, batchSize: 4096 });
+ * await run.save("runs/clicks");
+ * await cluster.stop();
+ */
 export class Cluster {
   readonly #client: CoordinatorClient;
   readonly #local: LocalCluster | undefined;
@@ -110,6 +121,11 @@ export class Cluster {
     return this.#local?.processes ?? [];
   }
 
+  /**
+   * Members, jobs and how busy they are, now.
+   *
+   * @throws {ClusterError} COORDINATOR_UNAVAILABLE
+   */
   status(): Promise<ClusterStatus> {
     return this.#client.status();
   }

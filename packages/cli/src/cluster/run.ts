@@ -20,6 +20,7 @@ import type { ColumnArrays } from "../scoring/scored-data.ts";
 import type { Predictions, TrainedRows } from "../scoring/scored-rows.ts";
 import { saveModel, type SavedSize } from "../saved-model/saved-model.ts";
 
+/** How rows are scored in this process. */
 export interface ScoreOptions {
   /** Of this process: the first that works, unless said otherwise. */
   device?: DeviceName | undefined;
@@ -37,13 +38,26 @@ export interface RunOptions {
   onClose: () => Promise<void>;
 }
 
+/**
+ * A job that has been trained and evaluated, as `cluster.fit` and `cluster.train` give it. Its rows stay on the PS nodes
+ * until it is closed.
+ *
+ * @example
+ * console.log(run.metrics["auc"], run.history.history["val_loss"]);
+ * const { values } = await run.predict({ user: [7n], item: [12n] });
+ * await run.save("runs/clicks");
+ * run.close();
+ */
 export class Run {
+  /** Number of the job in its cluster. */
   readonly job: number;
+  /** The job as data, every default written out. */
   readonly manifest: JobManifest;
   /** The coordinator's last word. */
   readonly status: JobStatus;
   readonly #o: RunOptions;
 
+  /** @internal */
   constructor(o: RunOptions) {
     this.job = o.status.job;
     this.manifest = o.manifest;
@@ -71,10 +85,12 @@ export class Run {
     return this.#o.history.validations;
   }
 
+  /** Wall time from the first step to the last. */
   get trainSeconds(): number {
     return this.status.trainSeconds;
   }
 
+  /** Of training, over all workers. */
   get samplesPerSecond(): number {
     const { samples, trainSeconds } = this.status;
     return trainSeconds > 0 ? samples / trainSeconds : 0;

@@ -34,6 +34,7 @@ export interface PlainTableOptions {
   initializer?: InitializerSpec;
 }
 
+/** What tables have in common. */
 export interface TablesOptions {
   /** Of the rows' first values; 0 unless said otherwise. */
   seed?: number;

@@ -4,6 +4,7 @@ import type { ClusterStatus, JobStatus } from "@volary/core/wire";
 import type { TrainingCallbacks } from "./callbacks.ts";
 import type { FitDataOptions } from "./fit-data.ts";
 
+/** How a job is watched and stopped. */
 export interface TrainOptions {
   /** Every piece of news, many a second. */
   onStatus?: ((status: JobStatus) => void) | undefined;

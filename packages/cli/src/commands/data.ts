@@ -1,4 +1,5 @@
 /** `volary data inspect`: what a data file holds, and a first job that trains on it. */
+import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { ColumnReport, FileReport } from "@volary/node-worker";
 import type { FileSpec } from "@volary/core/data";
@@ -7,6 +8,7 @@ import { suggestedJob } from "../inspection/suggested-job.ts";
 import { example, rowsOf } from "../options.ts";
 import { grouped, plural, short } from "../screen/figures.ts";
 import { textTable } from "../screen/text-table.ts";
+import { codeOf, messageOf, UserError } from "../user-error.ts";
 
 const ROWS = 100_000;
 
@@ -15,10 +17,11 @@ export function dataCommand(): Command {
     .description("show what the columns of a file hold, and a job file to begin with")
     .argument("<file>", "CSV, TSV, JSONL, libsvm, npy or Parquet; a path, https:// or s3://; .gz and .zst too")
     .option("--rows <count>", 'look at this many rows from the first, or "all"', rowsOf, ROWS)
+    .option("--job <file>", "write the job to this file, which must not exist yet")
     .option("--json", "print one JSON object")
     .addHelpText(
       "after",
-      example("volary data inspect clicks.csv", "volary data inspect --json --rows all clicks.parquet"),
+      example("volary data inspect clicks.csv --job job.ts", "volary data inspect --json --rows all clicks.parquet"),
     )
     .action(run);
   return new Command("data")
@@ -27,17 +30,57 @@ export function dataCommand(): Command {
     .addHelpText("after", example("volary data inspect clicks.csv"));
 }
 
-async function run(file: string, { rows, json }: { rows: number; json?: true }): Promise<void> {
+interface Options {
+  rows: number;
+  job?: string;
+  json?: true;
+}
+
+async function run(file: string, { rows, job: jobFile, json }: Options): Promise<void> {
   const { DISTINCT_MAX, inspectFile } = await import("@volary/node-worker");
   const spec = fileSpecOf(file);
   const report = await inspectFile(spec, { rowsMax: rows, baseDirs: [process.cwd()] });
-  const name = spec.kind === "file" ? path.resolve(file) : file;
-  const job = suggestedJob(report, { path: name });
-  if (json) console.log(JSON.stringify({ file, ...report, ...(job === undefined ? {} : { job }) }));
-  else console.log(reportText(report, job, DISTINCT_MAX));
+  const job = suggestedJob(report, { path: spec.kind === "file" ? pathFrom(jobFile, file) : file });
+  if (jobFile !== undefined) await writeJob(jobFile, { job, file });
+  if (json) {
+    const suggested = job === undefined ? {} : { job };
+    console.log(JSON.stringify({ file, ...report, ...suggested, ...(jobFile === undefined ? {} : { jobFile }) }));
+    return;
+  }
+  const next =
+    jobFile === undefined
+      ? job && ["A job to begin with (--job FILE writes it to a file):", "", job].join("\n")
+      : `A job to begin with is in ${jobFile}; look it over, then: volary train ${jobFile}`;
+  console.log([reportText(report, DISTINCT_MAX), ...(next === undefined ? [] : [next])].join("\n\n"));
 }
 
-export function reportText(report: FileReport, job: string | undefined, distinctMax: number): string {
+/** As the job names the data file: beside or below the job file relative to it, so that both may move together. */
+function pathFrom(jobFile: string | undefined, file: string): string {
+  const absolute = path.resolve(file);
+  if (jobFile === undefined) return absolute;
+  const relative = path.relative(path.dirname(path.resolve(jobFile)), absolute);
+  const isBelow = relative !== "" && !relative.startsWith("..") && !path.isAbsolute(relative);
+  return isBelow ? relative.replaceAll(path.sep, "/") : absolute;
+}
+
+/** Never over a file that is there: it may have been worked on. */
+async function writeJob(jobFile: string, { job, file }: { job: string | undefined; file: string }): Promise<void> {
+  if (job === undefined) {
+    throw new UserError(
+      `there is no job to write to ${jobFile}: ${file} has no column that says something of its rows`,
+    );
+  }
+  try {
+    await mkdir(path.dirname(jobFile), { recursive: true });
+    await writeFile(jobFile, job, { flag: "wx" });
+  } catch (cause) {
+    const isThere = codeOf(cause) === "EEXIST";
+    const why = isThere ? "it exists; delete it, or give another name" : messageOf(cause);
+    throw new UserError(`cannot write the job to ${jobFile}: ${why}`, { cause });
+  }
+}
+
+export function reportText(report: FileReport, distinctMax: number): string {
   const { rows, isWhole, badRows, firstBadRows, columns } = report;
   const figure = (value: string | undefined): string =>
     value === undefined ? "" : /^-?\d+\.\d{4,}/.test(value) ? Number(value).toPrecision(6) : value;
@@ -56,7 +99,6 @@ export function reportText(report: FileReport, job: string | undefined, distinct
     ...(badRows > 0 ? [`${plural(badRows, "bad row")}: ${firstBadRows.join("; ")}`] : []),
     "",
     textTable(["COLUMN", "TYPE", "MISSING", "DISTINCT", "MIN", "MAX", "MEAN", "EXAMPLES"], lines),
-    ...(job === undefined ? [] : ["", "A job to begin with (save it as job.ts, then: volary train job.ts)", "", job]),
   ].join("\n");
 }
 

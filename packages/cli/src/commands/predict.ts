@@ -1,15 +1,21 @@
 /** `volary predict`: a saved model's predictions for the rows of a file. */
+import { mkdir, writeFile } from "node:fs/promises";
+import path from "node:path";
 import type { DeviceName } from "@volary/node-worker";
 import { Command } from "commander";
-import { grouped } from "../screen/figures.ts";
+import { grouped, plural } from "../screen/figures.ts";
 import { deviceOption, example, pluginOption, rowsOf } from "../options.ts";
 import { loadPlugins } from "../plugin-file.ts";
 import { loadModel } from "../saved-model/saved-model.ts";
 import { textTable } from "../screen/text-table.ts";
+import { messageOf, UserError } from "../user-error.ts";
+
+const ROWS_SHOWN = 10;
 
 interface Options {
   data: string;
-  rows: number;
+  rows?: number;
+  out?: string;
   device: DeviceName | "auto";
   plugin?: string[];
   json?: true;
@@ -19,46 +25,68 @@ export function predictCommand(): Command {
   return new Command("predict")
     .description("predict the rows of a file with a saved model")
     .argument("<model-folder>", "folder that `volary train` saved a model to")
-    .requiredOption("--data <file>", "Parquet file with the columns the model reads")
-    .option("--rows <count>", 'predict this many rows from the first, or "all"', rowsOf, 10)
+    .requiredOption("--data <file>", "file with the columns the model reads, in the format it was trained on")
+    .option(
+      "--rows <count>",
+      `predict this many rows from the first, or "all" (default: ${ROWS_SHOWN}; all with --out)`,
+      rowsOf,
+    )
+    .option("--out <file>", "write the predictions to this CSV file, a row for each row of the data")
     .addOption(deviceOption())
     .addOption(pluginOption("the training function or layers of the model"))
     .option("--json", "print one JSON object")
-    .addHelpText("after", example("volary predict runs/flights --data flights.parquet --rows 5"))
+    .addHelpText(
+      "after",
+      example(
+        "volary predict runs/flights --data flights.parquet --rows 5",
+        "volary predict my/model --data new.csv --out predictions.csv",
+      ),
+    )
     .action(run);
 }
 
-async function run(folder: string, { data, rows, device, plugin = [], json }: Options): Promise<void> {
+async function run(folder: string, { data, rows, out, device, plugin = [], json }: Options): Promise<void> {
   const saved = await loadModel(folder);
+  if (out !== undefined) await mkdir(path.dirname(out), { recursive: true }).catch((cause) => cannotWrite(out, cause));
   const { predictFile } = await import("../saved-model/predict-file.ts");
   const { predictions, outputs, rowsInFile } = await predictFile({
     saved,
     file: data,
-    rows,
+    rows: rows ?? (out === undefined ? ROWS_SHOWN : Infinity),
     plugins: await loadPlugins(plugin),
     ...(device === "auto" ? {} : { device }),
   });
+  const predicted = predictions.length / outputs;
+  if (out !== undefined) await writeFile(out, csvText(predictions, outputs)).catch((cause) => cannotWrite(out, cause));
   if (json) {
     const { name } = saved.manifest;
-    console.log(
-      JSON.stringify({ model: folder, job: name, data, rowsInFile, predictions: byRow(predictions, outputs) }),
-    );
+    const values = out === undefined ? { predictions: byRow(predictions, outputs) } : { out, rows: predicted };
+    console.log(JSON.stringify({ model: folder, job: name, data, rowsInFile, ...values }));
     return;
   }
-  console.log(
-    textTable(
-      ["ROW", "PREDICTION"],
-      byRow(predictions, outputs).map((values, row) => [
-        row,
-        [values]
-          .flat()
-          .map((value) => value.toFixed(4))
-          .join(" "),
-      ]),
-    ),
-  );
-  const left = rowsInFile - predictions.length / outputs;
+  if (out === undefined) console.log(tableText(predictions, outputs));
+  else console.log(`${out}: the predictions of ${plural(predicted, "row")}`);
+  const left = rowsInFile - predicted;
   if (left > 0) console.error(`${grouped(left)} more rows in ${data}; --rows all predicts them`);
+}
+
+function cannotWrite(out: string, cause: unknown): never {
+  throw new UserError(`cannot write the predictions to ${out}: ${messageOf(cause)}`, { cause });
+}
+
+function tableText(values: Float32Array, outputs: number): string {
+  const rows = byRow(values, outputs).map((row) => [row].flat().map((value) => value.toFixed(4)));
+  return textTable(
+    ["ROW", "PREDICTION"],
+    rows.map((row, i) => [i, row.join(" ")]),
+  );
+}
+
+/** With a header: the row's number, from 0 as on the screen, and what the model gives, in float32's digits. */
+function csvText(values: Float32Array, outputs: number): string {
+  const names = outputs === 1 ? ["prediction"] : Array.from({ length: outputs }, (_, i) => `prediction_${i}`);
+  const rows = byRow(values, outputs).map((row) => [row].flat().map((value) => Number(value.toPrecision(8))));
+  return [["row", ...names], ...rows.map((row, i) => [i, ...row])].map((line) => `${line.join(",")}\n`).join("");
 }
 
 /** One number a row, or a list of them where the model gives several. */

@@ -124,8 +124,17 @@ function report(o: { run: Run; saved: SavedSize; reportFile: string | undefined;
   const { metrics, trainSeconds, samplesPerSecond } = run;
   const { folder, rows, bytes } = saved;
   if (options.json) {
-    const { name, phase, samples, testRows } = run.status;
-    const figures = { job: name, phase, metrics, testRows, samples, trainSeconds, samplesPerSecond };
+    const { name, phase, samples, testRows, badRows } = run.status;
+    const figures = {
+      job: name,
+      phase,
+      metrics,
+      testRows,
+      badRows: badRows.count,
+      samples,
+      trainSeconds,
+      samplesPerSecond,
+    };
     console.log(JSON.stringify({ ...figures, saved: { folder, rows, bytes }, report: reportFile }));
     return;
   }

@@ -36,6 +36,7 @@ describe("suggestedJob()", () => {
       `row,city,price,at,age,same,clicked\n${rows(200, (i) => `${i},${i % 7 === 0 ? "" : `c${i % 9}`},${i / 8},2001-01-0${1 + (i % 9)},${i % 5 === 0 ? "" : i % 60},1.5,${i % 2}`)}`,
       ["city", "price", "at_hour", "at_weekday", "age", "same"],
     ],
+    ["tagged.csv", `tags,y\n${rows(60, (i) => `${i % 3 === 0 ? "" : `a|t${i % 4}`},${i % 2}`)}`, ["tags"]],
     ["semicolons.csv", `a b;y\n${rows(50, (i) => `x${i % 3};${i}.5`)}`, ["a_b"]],
     [
       "lists.jsonl",

@@ -10,6 +10,8 @@ const LABELS = ["label", "target", "y", "clicked", "click", "is_click", "convert
 const NEARLY_ALL = 0.95;
 /** Integers of fewer values than this share of the rows are ids of something; of more, amounts or row numbers. */
 const ID_SHARE = 0.5;
+/** A text with it is a list, as "Action|Comedy". */
+const LIST_SEPARATOR = "|";
 
 interface SuggestedField {
   /** A name that tfjs takes. */
@@ -38,15 +40,15 @@ export function suggestedJob(report: FileReport, { path }: { path: string }): st
   const numbers = fields.filter(({ dim }) => dim === undefined);
   const words = ["defineJob", "fraction", builderOf(report), "input", "through"];
   if (embedded.length > 0) words.push("embedding");
-  for (const word of ["standardise", "withDefault", "hourOf", "dayOfWeek"]) {
+  for (const word of ["standardise", "withDefault", "hourOf", "dayOfWeek", "split"]) {
     if (fields.some(({ field }) => field.includes(`${word}(`))) words.push(word);
   }
   const parts = [
     ...embedded.map(
       ({ name, dim, isList }) =>
-        `embedding({ table: ${text(name)}, dim: ${dim}${isList ? ', combiner: "mean"' : ""} }).apply(inputs[${text(name)}])`,
+        `embedding({ table: ${text(name)}, dim: ${dim}${isList ? ', combiner: "mean"' : ""} }).apply(inputs${member(name)})`,
     ),
-    ...numbers.map(({ name }) => `inputs[${text(name)}]`),
+    ...numbers.map(({ name }) => `inputs${member(name)}`),
   ];
   return `import * as tf from "@tensorflow/tfjs";
 import { ${words.toSorted().join(", ")} } from "@volary/core";
@@ -55,13 +57,13 @@ export default defineJob({
   name: ${text(nameOf(path))},
   data: ${builderOf(report)}(${text(path)}, {${optionsOf(report)}
     fields: {
-${fields.map(({ name, field }) => `      ${text(name)}: ${field},`).join("\n")}
+${fields.map(({ name, field }) => `      ${property(name)}: ${field},`).join("\n")}
     },
 ${label === undefined ? "    // label: which column is to be predicted?\n" : `    label: ${text(label.column.name)},\n`}    test: fraction(0.1),
 ${report.badRows > 0 ? `    badRowsMax: ${10 * report.badRows}, // of the rows looked at, ${report.badRows} are bad\n` : ""}  }),
   model() {
     const inputs = {
-${fields.map(({ name, input }) => `      ${text(name)}: ${input},`).join("\n")}
+${fields.map(({ name, input }) => `      ${property(name)}: ${input},`).join("\n")}
     };
     const parts = [
 ${parts.map((part) => `      ${part},`).join("\n")}
@@ -79,7 +81,7 @@ ${parts.map((part) => `      ${part},`).join("\n")}
     loss: ${isBinary ? '"binaryCrossentropy"' : '"meanSquaredError"'},
     metrics: [${isBinary ? '"auc"' : ""}],
   },
-  fit: { epochs: 1, batchSize: ${Math.max(1, Math.min(1024, Math.floor(report.rows / 20)))} },
+  fit: { epochs: 5, batchSize: ${Math.max(1, Math.min(1024, Math.floor(report.rows / 20)))} },
 });
 `;
 }
@@ -109,6 +111,8 @@ function fieldsOf(column: ColumnReport, { rows, format }: FileReport): Suggested
         key(`${name}_weekday`, `dayOfWeek(${quoted})`, "int32", 4),
       ];
     case "string":
+      if (column.examples.some((value) => value.includes(LIST_SEPARATOR)))
+        return [list(name, `split(${quoted}, ${text(LIST_SEPARATOR)})`, "string", dim)];
       if (distinct > NEARLY_ALL * rows && rows > 100) return [];
       return [key(name, missing > 0 ? `withDefault(${quoted}, "missing")` : quoted, "string", dim)];
     case "int64":
@@ -122,9 +126,7 @@ function fieldsOf(column: ColumnReport, { rows, format }: FileReport): Suggested
       return [number(name, quoted, column)];
     case "string[]":
     case "int64[]": {
-      const dtype = type === "string[]" ? "string" : "int64";
-      const input = `input({ name: ${text(name)}, dtype: "${dtype}", shape: [null] })`;
-      return [{ name, field: quoted, input, dim, isList: true }];
+      return [list(name, quoted, type === "string[]" ? "string" : "int64", dim)];
     }
     case "number[]": {
       // Lists of one length are vectors; others mean something only their author knows.
@@ -145,6 +147,10 @@ function fieldsOf(column: ColumnReport, { rows, format }: FileReport): Suggested
 
 function key(name: string, field: string, dtype: string, dim: number): SuggestedField {
   return { name, field, input: `input({ name: ${text(name)}, dtype: "${dtype}" })`, dim, isList: false };
+}
+
+function list(name: string, field: string, dtype: string, dim: number): SuggestedField {
+  return { name, field, input: `input({ name: ${text(name)}, dtype: "${dtype}", shape: [null] })`, dim, isList: true };
 }
 
 function number(name: string, quoted: string, { missing, mean, distinct }: ColumnReport): SuggestedField {
@@ -169,10 +175,13 @@ function optionsOf({ format, columns }: FileReport): string {
   }
   if (format.kind === "csv" && !format.header) options.push("header: false,");
   if (format.kind === "csv" || format.kind === "jsonl") {
-    options.push(`types: { ${columns.map(({ name, type }) => `${text(name)}: "${type}"`).join(", ")} },`);
+    options.push(`types: { ${columns.map(({ name, type }) => `${property(name)}: "${type}"`).join(", ")} },`);
   }
   return options.map((option) => `\n    ${option}`).join("");
 }
 
 const text = (value: string): string => JSON.stringify(value);
+const isIdentifier = (name: string): boolean => /^[A-Za-z_$][\w$]*$/.test(name);
+const property = (name: string): string => (isIdentifier(name) ? name : text(name));
+const member = (name: string): string => (isIdentifier(name) ? `.${name}` : `[${text(name)}]`);
 const nameOf = (path: string): string => /(?<name>[^/\\.]+)[^/\\]*$/.exec(path)?.groups?.["name"] ?? "job";

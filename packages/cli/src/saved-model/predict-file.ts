@@ -8,6 +8,7 @@ import { predictRows } from "../scoring/scored-rows.ts";
 import { rowLookup, savedRows } from "./model-rows.ts";
 import type { SavedModel } from "./saved-model.ts";
 
+/** What a saved model says of the first rows of a file. */
 export interface FilePredictions {
   /** float32, of the first rows of the file, shape [rows, outputs]. */
   predictions: Float32Array;
@@ -17,6 +18,8 @@ export interface FilePredictions {
 }
 
 /**
+ * Predicts the rows of a file with a saved model, in this process; no cluster is needed.
+ *
  * @param o.device the first that works, unless said otherwise
  * @param o.rows how many, from the first
  * @throws {ClusterError} BAD_DATA: the file is missing, broken, or lacks a column

@@ -18,6 +18,7 @@ import type { TableSpec } from "@volary/core/partition";
 import { denseFloats } from "@volary/core/training";
 import { codeOf, messageOf, UserError } from "../user-error.ts";
 
+/** A trained model, read back from its folder. */
 export interface SavedModel {
   readonly folder: string;
   readonly manifest: JobManifest;
@@ -28,6 +29,7 @@ export interface SavedModel {
   readonly tables: ReadonlyMap<string, SavedTable>;
 }
 
+/** All rows of an embedding table, in the same order as their keys. */
 export interface SavedTable {
   /** 64-bit keys, unique, shape [K]. */
   readonly keys: BigUint64Array;
@@ -35,6 +37,7 @@ export interface SavedTable {
   readonly rows: Float32Array;
 }
 
+/** What was written where. */
 export interface SavedSize {
   readonly folder: string;
   /** Rows of all embedding tables. */

@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { arraysOf, arrayTable, LABEL_COLUMN, tableRows, WEIGHT_COLUMN, type TensorLike } from "./array-table.ts";
+import {
+  arraysOf,
+  arrayTable,
+  LABEL_COLUMN,
+  tableRows,
+  WEIGHT_COLUMN,
+  type ArrayData,
+  type TensorLike,
+} from "./array-table.ts";
 
 const tensor = (shape: number[], values: number[], dtype = "float32"): TensorLike & { disposed?: boolean } => ({
   shape,
@@ -12,6 +20,15 @@ const tensor = (shape: number[], values: number[], dtype = "float32"): TensorLik
 
 describe("arrayTable()", () => {
   test("refuses what does not fit, naming the array", async () => {
+    for (const data of [
+      [1, 2],
+      [
+        [1, 2],
+        [0, 1],
+      ],
+      {},
+    ])
+      await expect(arrayTable(data as unknown as ArrayData, ["a"])).rejects.toThrow("give arrays as { x, y }");
     await expect(arrayTable({ x: { a: [1] } }, ["a", "b"])).rejects.toThrow(
       `x has no values for the model's input "b"; it has "a"`,
     );

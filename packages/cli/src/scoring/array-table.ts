@@ -41,10 +41,14 @@ export const WEIGHT_COLUMN = "~weight";
  * The table of some arrays.
  *
  * @param inputs of the model
- * @throws {TypeError} an input without values, or values of different lengths
+ * @throws {TypeError} no x, an input without values, or values of different lengths
  * @throws {RangeError} an integer beyond ±2^53 that is no bigint
  */
 export async function arrayTable({ x, y, sampleWeight }: ArrayData, inputs: readonly string[]): Promise<ColumnTable> {
+  if (x === undefined || x === null)
+    throw new TypeError(
+      "the data has no x; give arrays as { x, y }, x by the names of the inputs, or files, as csv(…)",
+    );
   const all = new Map<string, ArrayColumn>(Object.entries(byName(x, inputs)));
   for (const input of inputs) {
     if (all.has(input)) continue;

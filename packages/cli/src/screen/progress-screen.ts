@@ -19,6 +19,7 @@ import {
 /** What a screen needs of a stream; process.stdout and process.stderr have it. */
 export type Screen = Pick<WriteStream, "write"> & Partial<Pick<WriteStream, "isTTY" | "columns" | "hasColors">>;
 
+/** Progress on a terminal, to be given to `cluster.train` or `cluster.fit` as its options. */
 export interface ProgressScreen {
   readonly onStatus: (status: JobStatus) => void;
   readonly onCluster: (status: ClusterStatus) => void;
@@ -33,6 +34,8 @@ const LOG_EVERY_MS = 5_000;
 const COLUMNS = 80;
 
 /**
+ * Shows how a job goes on: drawn over and over on a terminal, a line now and then elsewhere.
+ *
  * @example
  * const screen = progressScreen();
  * const run = await cluster.train(job, screen);

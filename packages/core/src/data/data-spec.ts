@@ -26,10 +26,17 @@ export const fileSpecSchema = z.discriminatedUnion("kind", [
     endpoint: z.string().optional(),
   }),
 ]);
-export type FileSpec = z.infer<typeof fileSpecSchema>;
+// `Extract` leaves all of it, and lets editors and messages call it by its name.
+/** Where the bytes of a file lie, as `npmFile()` and its like make it. */
+export type FileSpec = Extract<z.infer<typeof fileSpecSchema>, object>;
 
 /** What a column of a text format holds; `[]` for a list of them. */
 export const columnTypeSchema = z.enum(["string", "int64", "number", "timestamp", "string[]", "int64[]", "number[]"]);
+/**
+ * What a column of a text format holds; `[]` for a list of them.
+ *
+ * @useDeclaredType
+ */
 export type ColumnType = z.infer<typeof columnTypeSchema>;
 const columnTypes = z.record(column, columnTypeSchema);
 
@@ -55,7 +62,8 @@ export const formatSpecSchema = z.discriminatedUnion("kind", [
   /** Volary's own container of columns, for arrays handed in by code: see `table-file.ts`. */
   z.strictObject({ kind: z.literal("table") }),
 ]);
-export type FormatSpec = z.infer<typeof formatSpecSchema>;
+/** How the bytes of the files are laid out. */
+export type FormatSpec = Extract<z.infer<typeof formatSpecSchema>, object>;
 
 /**
  * How a field is made. Fields that give *keys* (64-bit ids for an embedding): `column`, `hash`, `cross`, `datePart`,
@@ -84,6 +92,7 @@ export type FieldSpec =
   | { kind: "split"; column: string; separator: string }
   /** `count` keys drawn uniformly from 0 … vocabulary − 1, a pure function of (seed, epoch, sample). */
   | { kind: "negatives"; count: number; vocabulary: number };
+/** A part of an instant, UTC; "slot10" is the slot of 10 minutes in the day. */
 export type DatePart = "hour" | "slot10" | "minuteOfDay" | "dayOfWeek" | "dayOfMonth" | "month";
 export const datePartSchema = z.enum(["hour", "slot10", "minuteOfDay", "dayOfWeek", "dayOfMonth", "month"]);
 
@@ -132,7 +141,8 @@ export const labelSpecSchema = z.discriminatedUnion("kind", [
   /** The same numbers for every row, as for losses that compare a sample's own outputs. */
   z.strictObject({ kind: z.literal("constant"), values: z.array(finite).min(1).max(LIMITS.sequenceLengthMax) }),
 ]);
-export type LabelSpec = z.infer<typeof labelSpecSchema>;
+/** How a label is made, as `atLeast()` and its like make it. */
+export type LabelSpec = Extract<z.infer<typeof labelSpecSchema>, object>;
 
 export const splitSpecSchema = z.discriminatedUnion("kind", [
   /** Held out: rows whose date column is at or after `instant` (ISO 8601, UTC when it names no zone). */
@@ -144,7 +154,8 @@ export const splitSpecSchema = z.discriminatedUnion("kind", [
   /** Held out: the rows of these files, of the same format; all rows of `files` are for training. */
   z.strictObject({ kind: z.literal("files"), files: z.array(fileSpecSchema).min(1) }),
 ]);
-export type SplitSpec = z.infer<typeof splitSpecSchema>;
+/** Which rows are held out, as `since()` and its like make it. */
+export type SplitSpec = Extract<z.infer<typeof splitSpecSchema>, object>;
 
 export const dataSpecSchema = z.strictObject({
   format: formatSpecSchema,
@@ -161,4 +172,5 @@ export const dataSpecSchema = z.strictObject({
   /** Rows that cannot be read, or lack a value, are left out up to this many; one more ends the job. */
   badRowsMax: z.number().int().nonnegative(),
 });
-export type DataSpec = z.infer<typeof dataSpecSchema>;
+/** A data set as plain data, as `csv()` and its like make it: it travels in a job. */
+export interface DataSpec extends z.infer<typeof dataSpecSchema> {}

@@ -49,12 +49,23 @@ export type GivesOf<P> = P extends string
       : G
     : Gives;
 
-/** The column as it is: strings are hashed to keys, integers are keys themselves; or numbers, if an input wants numbers. */
+/**
+ * The column as it is: strings are hashed to keys, integers are keys themselves; or numbers, if an input wants numbers.
+ * The column's name by itself means the same.
+ *
+ * @throws {TypeError} no column's name, of this and every other field
+ */
 export function column<const C extends string>(name: C): { kind: "column"; column: C } & ReadsColumns<C> {
   return { kind: "column", column: checkedColumn(name, "column") };
 }
 
-/** One key for each combination of the parts. */
+/**
+ * One key for each combination of the parts: their values are hashed together.
+ *
+ * @throws {RangeError} fewer than 2 parts, or more than 16
+ * @see tf.feature_column.crossed_column
+ * @example cross("origin", "destination", hourOf("date"))
+ */
 export function cross<const P extends readonly FieldLike[]>(...parts: P): Field<ColumnsIn<P[number]>, "keys"> {
   if (parts.length < 2 || parts.length > 16) {
     throw new RangeError(
@@ -67,6 +78,8 @@ export function cross<const P extends readonly FieldLike[]>(...parts: P): Field<
 /**
  * The key of `part`, hashed with the field's salt: for integers that share an embedding table with other fields.
  * Fields of one `salt` share a vocabulary: the same value is the same key in each of them.
+ *
+ * @example { seen: hash("seen", { salt: "item" }), item: hash("item", { salt: "item" }) }
  */
 export function hash<const P extends FieldLike>(part: P, options: { salt?: string } = {}): Field<ColumnsIn<P>, "keys"> {
   checkOptions("hash", options, ["salt"]);
@@ -78,32 +91,32 @@ export function hash<const P extends FieldLike>(part: P, options: { salt?: strin
   return { kind: "hash", of, salt };
 }
 
-/** 0–23, UTC. */
+/** The hour of the day, 0–23, UTC: a key, or a number. */
 export function hourOf<const C extends string>(dateColumn: C): Field<C> {
   return datePart(dateColumn, "hour", "hourOf");
 }
 
-/** The slot of 10 minutes in the day, 0–143, UTC. */
+/** The slot of 10 minutes in the day, 0–143, UTC: a key, or a number. */
 export function slotOf<const C extends string>(dateColumn: C): Field<C> {
   return datePart(dateColumn, "slot10", "slotOf");
 }
 
-/** 0–1439, UTC. */
+/** The minute of the day, 0–1439, UTC: a key, or a number. */
 export function minuteOfDay<const C extends string>(dateColumn: C): Field<C> {
   return datePart(dateColumn, "minuteOfDay", "minuteOfDay");
 }
 
-/** 0–6 from Sunday, UTC. */
+/** The day of the week, 0–6 from Sunday, UTC: a key, or a number. */
 export function dayOfWeek<const C extends string>(dateColumn: C): Field<C> {
   return datePart(dateColumn, "dayOfWeek", "dayOfWeek");
 }
 
-/** 1–31, UTC. */
+/** The day of the month, 1–31, UTC: a key, or a number. */
 export function dayOfMonth<const C extends string>(dateColumn: C): Field<C> {
   return datePart(dateColumn, "dayOfMonth", "dayOfMonth");
 }
 
-/** 1–12, UTC. */
+/** The month, 1–12, UTC: a key, or a number. */
 export function monthOf<const C extends string>(dateColumn: C): Field<C> {
   return datePart(dateColumn, "month", "monthOf");
 }
@@ -112,7 +125,11 @@ function datePart<C extends string>(dateColumn: C, part: DatePart, call: string)
   return { kind: "datePart", column: checkedColumn(dateColumn, call), part };
 }
 
-/** floor(x / width): a key, or a number. */
+/**
+ * floor(x / width): a key, or a number.
+ *
+ * @throws {RangeError} a width that is not above 0
+ */
 export function bucket<const P extends FieldLike>(part: P, width: number): Field<ColumnsIn<P>> {
   const of = fieldOf(part, "bucket()");
   checkNumber({ call: "bucket", name: "width", value: width, range: "above 0", remedy: "give a width above 0, as 50" });
@@ -122,6 +139,8 @@ export function bucket<const P extends FieldLike>(part: P, width: number): Field
 /**
  * The place of x among `count` buckets that hold about as many training rows each, from 0: a key, or a number. The
  * edges are fitted when the job is submitted. Equal edges are one, so there are fewer buckets where a value is frequent.
+ *
+ * @throws {RangeError} a count below 2 or over the limit
  */
 export function quantiles<const P extends FieldLike>(part: P, count: number): Field<ColumnsIn<P>> {
   const of = fieldOf(part, "quantiles()");
@@ -132,6 +151,9 @@ export function quantiles<const P extends FieldLike>(part: P, count: number): Fi
 /**
  * (x − mean) / stddev, as a number for the dense tower. Without `mean` and `stddev` both are those of the training
  * rows, fitted when the job is submitted.
+ *
+ * @throws {RangeError} a stddev that is not above 0
+ * @see Keras's Normalization
  */
 export function standardise<const P extends FieldLike>(
   part: P,
@@ -152,16 +174,30 @@ export function standardise<const P extends FieldLike>(
   return { kind: "standardise", of, mean, stddev };
 }
 
-/** ln(x + plus), as a number: plus is 1 unless given, so that counts from 0 have logarithms. */
-export function logOf<const P extends FieldLike>(part: P, options: { plus?: number } = {}): Field<ColumnsIn<P>, "numbers"> {
+/**
+ * ln(x + plus), as a number: plus is 1 unless given, so that counts from 0 have logarithms.
+ *
+ * @example standardise(logOf("price"))
+ */
+export function logOf<const P extends FieldLike>(
+  part: P,
+  options: { plus?: number } = {},
+): Field<ColumnsIn<P>, "numbers"> {
   checkOptions("logOf", options, ["plus"]);
   const { plus = 1 } = options;
   checkNumber({ call: "logOf", name: "plus", value: plus });
   return { kind: "log", of: fieldOf(part, "logOf()"), plus };
 }
 
-/** x, or the nearer of `min` and `max` where x lies outside of them, as a number. */
-export function clip<const P extends FieldLike>(part: P, bounds: { min: number; max: number }): Field<ColumnsIn<P>, "numbers"> {
+/**
+ * x, or the nearer of `min` and `max` where x lies outside of them, as a number.
+ *
+ * @throws {RangeError} min above max
+ */
+export function clip<const P extends FieldLike>(
+  part: P,
+  bounds: { min: number; max: number },
+): Field<ColumnsIn<P>, "numbers"> {
   checkOptions("clip", bounds, ["min", "max"]);
   const { min, max } = bounds;
   checkNumber({ call: "clip", name: "min", value: min });
@@ -170,7 +206,11 @@ export function clip<const P extends FieldLike>(part: P, bounds: { min: number; 
   return { kind: "clip", of: fieldOf(part, "clip()"), min, max };
 }
 
-/** `value` where the part is missing: an empty cell, a null, a NaN or an empty list. */
+/**
+ * `value` where the part is missing: an empty cell, a null, a NaN or an empty list. Without it such a row is a bad row.
+ *
+ * @example standardise(withDefault("age", 40))
+ */
 export function withDefault<const P extends FieldLike>(
   part: P,
   value: string | number,
@@ -179,7 +219,11 @@ export function withDefault<const P extends FieldLike>(
   return { kind: "withDefault", of: fieldOf(part, "withDefault()"), value };
 }
 
-/** A string cut at each `separator` to a list of keys, as "Action|Comedy" at "|"; empty parts are left out. */
+/**
+ * A string cut at each `separator` to a list of keys, as "Action|Comedy" at "|"; empty parts are left out.
+ *
+ * @throws {TypeError} a separator that is not 1 to 10 characters
+ */
 export function split<const C extends string>(stringColumn: C, separator: string): Field<C, "keys"> {
   const name = checkedColumn(stringColumn, "split");
   if (typeof separator !== "string" || separator.length < 1 || separator.length > 10)
@@ -190,6 +234,9 @@ export function split<const C extends string>(stringColumn: C, separator: string
 /**
  * A list of `count` keys drawn uniformly from 0 … vocabulary − 1, anew for each sample and epoch: the negatives a
  * ranking loss compares the sample's own key with.
+ *
+ * @throws {RangeError} a count or vocabulary below 1 or over the limit
+ * @example negatives({ count: 4, vocabulary: 1682 })
  */
 export function negatives(options: { count: number; vocabulary: number }): Field<never, "keys"> {
   checkOptions("negatives", options, ["count", "vocabulary"]);

@@ -10,14 +10,22 @@ export type FileLike = string | FileSpec;
 /** One file, folder or glob, or several, read one after the other. */
 export type FilesLike = FileLike | readonly FileLike[];
 
-/** A file, a folder or a glob on the machine of whoever reads it; a relative path starts at the job file's folder. */
+/**
+ * A file, a folder or a glob on the machine of whoever reads it; a relative path starts at the job file's folder.
+ *
+ * @throws {TypeError} no path
+ */
 export function file(path: string): FileSpec {
   if (typeof path !== "string" || path === "")
     throw new TypeError(`file(${text(path)}): expected a path, as "data/train.parquet"`);
   return { kind: "file", path };
 }
 
-/** A file inside an installed npm package: `"package/path/inside"`. */
+/**
+ * A file inside an installed npm package: `"package/path/inside"`.
+ *
+ * @throws {TypeError} no package, or no path inside it
+ */
 export function npmFile(path: string): FileSpec {
   const parts = typeof path === "string" ? path.split("/") : [];
   const packageParts = path?.startsWith?.("@") ? 2 : 1;
@@ -29,7 +37,11 @@ export function npmFile(path: string): FileSpec {
   return { kind: "npm", path };
 }
 
-/** A file at an http or https address. */
+/**
+ * A file at an http or https address.
+ *
+ * @throws {TypeError} another address
+ */
 export function http(url: string): FileSpec {
   if (typeof url !== "string" || !/^https?:\/\/[^/]/i.test(url) || !URL_CHARACTERS.test(url))
     throw new TypeError(`http(${text(url)}): expected an address, as "https://example.org/train.csv"`);
@@ -39,7 +51,11 @@ export function http(url: string): FileSpec {
 const URL_CHARACTERS = /^[^\s\p{Cc}]+$/u;
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/i;
 
-/** An object of an S3 bucket, or every object under a key that ends in "/". Credentials are the reader's own. */
+/**
+ * An object of an S3 bucket, or every object under a key that ends in "/". Credentials are the reader's own.
+ *
+ * @throws {TypeError} a bucket, key, region or endpoint that is none
+ */
 export function s3(object: { bucket: string; key: string; region?: string; endpoint?: string }): FileSpec {
   checkOptions("s3", object, ["bucket", "key", "region", "endpoint"]);
   const { bucket, key, region, endpoint } = object;

@@ -47,6 +47,7 @@ export {
   parquet,
   tsv,
   type CheckedField,
+  type CheckedFields,
   type CsvOptions,
   type DataOptions,
   type DataSource,

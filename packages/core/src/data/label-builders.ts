@@ -11,7 +11,11 @@ export type Label<C extends string = string> = LabelSpec & ReadsColumns<C>;
 /** Held-out rows, told by the columns `C`. */
 export type HeldOut<C extends string = string> = SplitSpec & ReadsColumns<C>;
 
-/** A label: 1 where the column is at least `threshold`, else 0. */
+/**
+ * A label: 1 where the column is at least `threshold`, else 0.
+ *
+ * @throws {TypeError} a threshold that is no number
+ */
 export function atLeast<const C extends string>(numberColumn: C, threshold: number): Label<C> {
   checkNumber({ call: "atLeast", name: "threshold", value: threshold, remedy: 'write atLeast("delay", 15)' });
   return { kind: "atLeast", column: checkedColumn(numberColumn, "atLeast"), threshold };
@@ -23,7 +27,11 @@ export function equals<const C extends string>(name: C, value: string | number):
   return { kind: "equals", column: checkedColumn(name, "equals"), value };
 }
 
-/** A label: the place of the column's value in `values`, from 0. A row with another value is a bad row. */
+/**
+ * A label: the place of the column's value in `values`, from 0. A row with another value is a bad row.
+ *
+ * @throws {TypeError} fewer than two values, or one twice
+ */
 export function classes<const C extends string>(name: C, values: readonly (string | number)[]): Label<C> {
   if (!Array.isArray(values) || values.length < 2)
     throw new TypeError(`classes(): the values are ${show(values)}; list at least two, as ["setosa", "virginica"]`);
@@ -49,7 +57,12 @@ export function constantLabel(...values: readonly number[]): Label<never> {
   return { kind: "constant", values: [...values] };
 }
 
-/** Holds out the rows whose date is at or after `instant`: ISO 8601, UTC where it names no zone. */
+/**
+ * Holds out the rows whose date is at or after `instant`: ISO 8601, UTC where it names no zone.
+ *
+ * @throws {TypeError} an instant that is no text
+ * @throws {RangeError} text that is no instant
+ */
 export function since<const C extends string>(dateColumn: C, instant: string): HeldOut<C> {
   if (typeof instant !== "string")
     throw new TypeError(`since(): the instant is ${show(instant)}; write it as "2001-06-13T08:02"`);
@@ -57,7 +70,11 @@ export function since<const C extends string>(dateColumn: C, instant: string): H
   return { kind: "since", column: checkedColumn(dateColumn, "since"), instant };
 }
 
-/** Holds out this share of the rows, drawn by row number and `seed`. */
+/**
+ * Holds out this share of the rows, drawn by row number and `seed`.
+ *
+ * @throws {RangeError} a share that is not between 0 and 1
+ */
 export function fraction(share: number, options: { seed?: number } = {}): HeldOut<never> {
   if (typeof share !== "number" || !(share > 0 && share < 1))
     throw new RangeError(`fraction(): the share must lie between 0 and 1, got ${show(share)}; write 0.1 for a tenth`);

@@ -193,9 +193,9 @@ describe("the compiler", () => {
   it("knows the fields of a data set by name", () => {
     const data = csv("a.csv", { fields: { age: "age", route: cross("from", "to") }, label: "y" });
     expectTypeOf(data).toEqualTypeOf<DataSource<"age" | "route", "route">>();
-    expectTypeOf(parquet("a", { fields: { a: logOf("a"), b: withDefault(logOf("b"), 1), c: hourOf("c") } })).toEqualTypeOf<
-      DataSource<"a" | "b" | "c", never, "a" | "b">
-    >();
+    expectTypeOf(
+      parquet("a", { fields: { a: logOf("a"), b: withDefault(logOf("b"), 1), c: hourOf("c") } }),
+    ).toEqualTypeOf<DataSource<"a" | "b" | "c", never, "a" | "b">>();
     expectTypeOf<FieldsOf<typeof data>>().toEqualTypeOf<"age" | "route">();
     expectTypeOf<FieldsOf<DataSpec>>().toEqualTypeOf<string>();
     expectTypeOf(data).toExtend<DataSpec>();

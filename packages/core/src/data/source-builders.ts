@@ -66,10 +66,13 @@ export type CheckedField<P, C extends string> = P extends string
       : `no column "${Exclude<ColumnsIn<P>, C>}" among the declared ones`
     : FieldLike<C>;
 
+/** Fields by the names of the inputs that read them, each {@link CheckedField checked}. */
+export type CheckedFields<T, C extends string = string> = { readonly [F in keyof T]: CheckedField<T[F], C> };
+
 /** What is read of a data set. `C` are its columns where they are declared, and any others elsewhere. */
 export interface DataOptions<T = Readonly<Record<string, FieldLike>>, C extends string = string> {
   /** What the model may read, by the names of its inputs. */
-  fields: { readonly [F in keyof T]: CheckedField<T[F], NoInfer<C>> };
+  fields: CheckedFields<T, NoInfer<C>>;
   /** What it predicts, as `atLeast(…)`, or the name of a column of numbers. Without it every label is 0. */
   label?: NoInfer<C> | Label<NoInfer<C>>;
   /** What a row weighs in loss and metrics, 0 or more; 1 without it. */
@@ -83,8 +86,10 @@ export interface DataOptions<T = Readonly<Record<string, FieldLike>>, C extends 
 }
 
 /** As {@link DataOptions}, and what the columns of a text format hold. */
-export interface TypedOptions<T = Readonly<Record<string, FieldLike>>, C extends string = string>
-  extends DataOptions<T, C> {
+export interface TypedOptions<T = Readonly<Record<string, FieldLike>>, C extends string = string> extends DataOptions<
+  T,
+  C
+> {
   /**
    * What columns hold; those that are not named are inferred from the first rows. To the compiler the named ones are
    * all there are, so that it finds a misspelt column.
@@ -93,8 +98,10 @@ export interface TypedOptions<T = Readonly<Record<string, FieldLike>>, C extends
 }
 
 /** As {@link TypedOptions}, and how the lines are to be read. */
-export interface TsvOptions<T = Readonly<Record<string, FieldLike>>, C extends string = string>
-  extends TypedOptions<T, C> {
+export interface TsvOptions<T = Readonly<Record<string, FieldLike>>, C extends string = string> extends TypedOptions<
+  T,
+  C
+> {
   /** Does the first line name the columns? It does by default. */
   header?: boolean;
   /** Names of the columns where there is no header; "0", "1", … by default. */
@@ -104,8 +111,10 @@ export interface TsvOptions<T = Readonly<Record<string, FieldLike>>, C extends s
 }
 
 /** As {@link TsvOptions}, and what lies between cells. */
-export interface CsvOptions<T = Readonly<Record<string, FieldLike>>, C extends string = string>
-  extends TsvOptions<T, C> {
+export interface CsvOptions<T = Readonly<Record<string, FieldLike>>, C extends string = string> extends TsvOptions<
+  T,
+  C
+> {
   /** Between two cells: "," by default. */
   delimiter?: string;
 }
@@ -113,7 +122,20 @@ export interface CsvOptions<T = Readonly<Record<string, FieldLike>>, C extends s
 const DATA_OPTIONS = ["fields", "label", "weight", "group", "test", "badRowsMax"] as const;
 const TSV_OPTIONS = [...DATA_OPTIONS, "types", "header", "names", "missing"] as const;
 
-/** The rows of CSV files (RFC 4180). */
+/**
+ * The rows of CSV files (RFC 4180).
+ *
+ * @param files a path, a folder, a glob, an address, or several
+ * @returns plain data; nothing is read yet
+ * @throws {TypeError} a field, column or option that is none: which, and the remedy
+ * @example
+ * const data = csv("days/*.csv.gz", {
+ *   types: { user: "int64", city: "string", when: "timestamp", clicked: "number" },
+ *   fields: { user: "user", place: cross("city", hourOf("when")) },
+ *   label: "clicked",
+ *   test: since("when", "2026-06-01"),
+ * });
+ */
 export function csv<const T extends NamedFields, const C extends string = string>(
   files: FilesLike,
   options: CsvOptions<T, C>,
@@ -122,7 +144,12 @@ export function csv<const T extends NamedFields, const C extends string = string
   return delimited("csv", files, options);
 }
 
-/** The rows of files whose cells are separated by tabs. */
+/**
+ * The rows of files whose cells are separated by tabs; as {@link csv}.
+ *
+ * @throws {TypeError} a field, column or option that is none
+ * @example tsv("u.data", { header: false, names: ["user", "item", "stars", "when"], fields: { user: "user", item: "item" }, label: "stars" })
+ */
 export function tsv<const T extends NamedFields, const C extends string = string>(
   files: FilesLike,
   options: TsvOptions<T, C>,
@@ -131,7 +158,12 @@ export function tsv<const T extends NamedFields, const C extends string = string
   return delimited("tsv", files, { ...options, delimiter: "\t" });
 }
 
-/** One JSON object a line. */
+/**
+ * The rows of files with one JSON object a line; a column is a key, and a list of values a list.
+ *
+ * @throws {TypeError} a field, column or option that is none
+ * @example jsonl("news.jsonl", { types: { seen: "int64[]" }, fields: { seen: "seen", item: "item" }, label: "clicked" })
+ */
 export function jsonl<const T extends NamedFields, const C extends string = string>(
   files: FilesLike,
   options: TypedOptions<T, C>,
@@ -141,7 +173,17 @@ export function jsonl<const T extends NamedFields, const C extends string = stri
   return sourceOf("jsonl", { format, files: filesOf(files, "jsonl"), options });
 }
 
-/** The rows of Parquet files. */
+/**
+ * The rows of Parquet files; of their columns only those are read that fields, label, weight, group and test need.
+ *
+ * @throws {TypeError} a field, column or option that is none
+ * @example
+ * parquet(npmFile("vega-datasets/data/flights-3m.parquet"), {
+ *   fields: { route: cross("origin", "destination"), hour: hourOf("date") },
+ *   label: atLeast("delay", 15),
+ *   test: since("date", "2001-06-13T08:02"),
+ * });
+ */
 export function parquet<const T extends NamedFields>(files: FilesLike, options: DataOptions<T>): DataSourceOf<T> {
   checkOptions("parquet", options, DATA_OPTIONS);
   return sourceOf("parquet", { format: { kind: "parquet" }, files: filesOf(files, "parquet"), options });
@@ -150,14 +192,27 @@ export function parquet<const T extends NamedFields>(files: FilesLike, options: 
 /** Columns of libsvm files: the label, and the indices and values of a row's entries, two lists of one length. */
 export type LibsvmColumn = "label" | "indices" | "values";
 
-/** Lines of `label index:value …`; the label is that of the file unless another is given. */
-export function libsvm<const T extends NamedFields>(files: FilesLike, options: DataOptions<T, LibsvmColumn>): DataSourceOf<T> {
+/**
+ * Lines of `label index:value …`; the label is that of the file unless another is given.
+ *
+ * @throws {TypeError} a field, column or option that is none
+ * @example libsvm("a9a", { fields: { ids: "indices", values: "values" }, label: equals("label", 1) })
+ */
+export function libsvm<const T extends NamedFields>(
+  files: FilesLike,
+  options: DataOptions<T, LibsvmColumn>,
+): DataSourceOf<T> {
   checkOptions("libsvm", options, DATA_OPTIONS);
   const withLabel = { ...options, label: options.label ?? ("label" as const) };
   return sourceOf("libsvm", { format: { kind: "libsvm" }, files: filesOf(files, "libsvm"), options: withLabel });
 }
 
-/** NumPy arrays, by column name; the first axis of each is the row. */
+/**
+ * NumPy arrays, by column name; the first axis of each is the row.
+ *
+ * @throws {TypeError} a field, column or option that is none
+ * @example npy({ pixels: "x.npy", digit: "y.npy" }, { fields: { pixels: "pixels" }, label: "digit" })
+ */
 export function npy<const T extends NamedFields, const C extends string>(
   files: Readonly<Record<C, FileLike>>,
   options: DataOptions<T, C>,
@@ -178,7 +233,11 @@ export function npy<const T extends NamedFields, const C extends string>(
   return sourceOf("npy", { format: { kind: "npy", columns }, files: list, options });
 }
 
-function delimited<T extends NamedFields, C extends string>(call: string, files: FilesLike, options: CsvOptions<T, C>): DataSourceOf<T> {
+function delimited<T extends NamedFields, C extends string>(
+  call: string,
+  files: FilesLike,
+  options: CsvOptions<T, C>,
+): DataSourceOf<T> {
   const { delimiter = ",", header = true, names, types, missing = [] } = options;
   if (typeof delimiter !== "string" || delimiter.length !== 1 || /["\r\n]/.test(delimiter))
     throw new TypeError(`${call}(): delimiter is ${show(delimiter)}; expected one character, as "," or ";"`);

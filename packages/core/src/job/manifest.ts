@@ -44,7 +44,7 @@ export const embeddingUseSchema = z.strictObject({
   dim: z.number().int().min(1).max(LIMITS.dimMax),
   usage: usageSchema,
 });
-export type EmbeddingUse = z.infer<typeof embeddingUseSchema>;
+export interface EmbeddingUse extends z.infer<typeof embeddingUseSchema> {}
 
 /** Floats of a sample that a use gives. */
 export function floatsOfUse({ dim, usage }: Pick<EmbeddingUse, "dim" | "usage">): number {
@@ -62,7 +62,7 @@ export const numberUseSchema = z.strictObject({
   field: z.string(),
   shape: z.array(z.number().int().min(1)),
 });
-export type NumberUse = z.infer<typeof numberUseSchema>;
+export interface NumberUse extends z.infer<typeof numberUseSchema> {}
 
 /** Floats of a sample that a field of numbers gives. */
 export function floatsOfNumbers({ shape }: Pick<NumberUse, "shape">): number {
@@ -74,7 +74,7 @@ export const variableSpecSchema = z.strictObject({
   shape: z.array(z.number().int().nonnegative()),
   trainable: z.boolean(),
 });
-export type VariableSpec = z.infer<typeof variableSpecSchema>;
+export interface VariableSpec extends z.infer<typeof variableSpecSchema> {}
 
 /** Numbers the tower gives for a sample: [O] floats, flat. */
 const outputs = z.number().int().min(1).max(LIMITS.outputsMax);
@@ -92,7 +92,7 @@ export const modelSpecSchema = z.strictObject({
   variables: z.array(variableSpecSchema),
   outputs,
 });
-export type ModelSpec = z.infer<typeof modelSpecSchema>;
+export interface ModelSpec extends z.infer<typeof modelSpecSchema> {}
 
 /** A function of a plugin file, which every node that runs it has loaded from its operator's own copy. */
 export const functionRefSchema = z.strictObject({
@@ -100,7 +100,7 @@ export const functionRefSchema = z.strictObject({
   /** SHA-256 of the plugin file, hex. */
   sha256: z.string().length(64),
 });
-export type FunctionRef = z.infer<typeof functionRefSchema>;
+export interface FunctionRef extends z.infer<typeof functionRefSchema> {}
 
 export const LOSS_NAMES = [
   "binaryCrossentropy",
@@ -116,6 +116,11 @@ export const LOSS_NAMES = [
   "sampledSoftmax",
 ] as const;
 export const lossNameSchema = z.enum(LOSS_NAMES);
+/**
+ * Losses by name, as in tfjs; "bpr" and "sampledSoftmax" compare a sample's own outputs.
+ *
+ * @useDeclaredType
+ */
 export type LossName = z.infer<typeof lossNameSchema>;
 export const lossSchema = z.union([lossNameSchema, functionRefSchema]);
 export type LossSpec = z.infer<typeof lossSchema>;
@@ -124,6 +129,10 @@ export const METRIC_NAMES = ["auc", "exactAuc", "logloss", "accuracy", "mse", "r
 const RANKING_METRIC = /^(hr|ndcg|recall)@([1-9]\d{0,3})$/;
 /** Metrics over the groups of the held-out rows, as "hr@10". */
 export type RankingMetricName = `${"hr" | "ndcg" | "recall"}@${number}`;
+/**
+ * Metrics of the held-out rows: "auc", "exactAuc", "logloss", "accuracy", "mse", "rmse", "mae" and "calibration"; and over
+ * groups "hr@10", "ndcg@10" and "recall@10", of any number.
+ */
 export type MetricName = (typeof METRIC_NAMES)[number] | RankingMetricName;
 export const metricSchema = z.custom<MetricName>(
   (name) =>
@@ -162,7 +171,7 @@ export const earlyStoppingSchema = z.strictObject({
   minDelta: z.number().finite().nonnegative(),
   mode: z.enum(["min", "max"]),
 });
-export type EarlyStoppingSpec = z.infer<typeof earlyStoppingSchema>;
+export interface EarlyStoppingSpec extends z.infer<typeof earlyStoppingSchema> {}
 
 export const jobManifestSchema = z.strictObject({
   name: z.string().min(1).max(200),
@@ -200,7 +209,7 @@ export const jobManifestSchema = z.strictObject({
   /** The job starts once this many workers are ready. */
   workersMin: z.number().int().min(1).max(LIMITS.workersPerJobMax),
 });
-export type JobManifest = z.infer<typeof jobManifestSchema>;
+export interface JobManifest extends z.infer<typeof jobManifestSchema> {}
 
 /** What a job's model wants of each field of its data, each demand once. */
 export function fieldDemands({ model }: { model: Pick<ModelSpec, "embeddings" | "numbers"> }): FieldDemand[] {

@@ -20,6 +20,11 @@ import {
 } from "./weight-initializer.ts";
 
 const QUERIES = ["learned", "input"] as const;
+/**
+ * Where the query comes from: a weight of the layer, or its second input.
+ *
+ * @useDeclaredType
+ */
 export type AttentionQuery = (typeof QUERIES)[number];
 
 const ACTIVATIONS = {
@@ -28,8 +33,14 @@ const ACTIVATIONS = {
   sigmoid: (x: tf.Tensor) => tf.sigmoid(x),
   tanh: (x: tf.Tensor) => tf.tanh(x),
 };
+/**
+ * Of the hidden layer of scores.
+ *
+ * @useDeclaredType
+ */
 export type AttentionActivation = keyof typeof ACTIVATIONS;
 
+/** Arguments of {@link attentionPooling}. */
 export interface AttentionPoolingArgs {
   /** A hidden layer of this many units gives the scores; without it, the dot product. */
   units?: number;

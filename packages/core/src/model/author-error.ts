@@ -16,8 +16,12 @@ export function checkChoice<T extends string>(
 ): asserts value is T {
   if ((choices as readonly unknown[]).includes(value)) return;
   const near = typeof value === "string" ? didYouMean(value, choices) : "";
-  throw new TypeError(`${place} is ${JSON.stringify(value) ?? String(value)}; use one of ${quoted(choices)}.${near}`);
+  throw new TypeError(`${place} is ${shown(value)}; use one of ${quoted(choices)}.${near}`);
 }
+
+/** A value in a message; of a function its name, not its code. */
+const shown = (value: unknown): string =>
+  typeof value === "function" ? `function ${value.name || "without a name"}` : (JSON.stringify(value) ?? String(value));
 
 /** @throws {RangeError} naming the value, its limits and a usual one */
 export function checkInteger(

@@ -24,6 +24,7 @@ export interface TableRows {
   values: Float32Array;
 }
 
+/** What becomes of the embeddings of a tfjs model: see {@link convertEmbeddings}. */
 export interface ConvertOptions {
   /** By the name of the embedding layer: its table's name, or that and more. The layer's name by default. */
   tables?: Readonly<Record<string, string | ConvertedTable>>;

@@ -17,6 +17,7 @@ import {
   type WeightInitializerArg,
 } from "./weight-initializer.ts";
 
+/** Arguments of {@link crossNet}. */
 export interface CrossNetArgs {
   /** How many cross layers follow one another; the paper uses 2 to 4. */
   layers: number;

@@ -118,6 +118,7 @@ type FitSpec = Omit<JobManifest["fit"], "earlyStopping"> & {
 /** A checked job, every default written out. Frozen. */
 export interface JobDefinition {
   readonly name: string;
+  /** Of initial rows, initial dense weights and epoch orders. */
   readonly seed: number;
   readonly data: DataSpec;
   /** Undefined where a training function needs none. */
@@ -136,8 +137,11 @@ const NAME_CHARS_MAX = 200;
 const U32_MAX = 0xffff_ffff;
 
 /**
- * Checks a job. A checked job may be passed again.
+ * Checks a job, at once, before any cluster is there. A checked job may be passed again.
  *
+ * A job file exports one; `volary train FILE` and `cluster.train` run it.
+ *
+ * @returns the job with every default written out, frozen
  * @throws {TypeError} an unknown or missing key, or a value of the wrong kind
  * @throws {RangeError} a number out of its limits
  */
@@ -175,10 +179,7 @@ function checkedData(job: string, data: DataSpec): DataSpec {
   throw new TypeError(`job "${job}": ${place}: ${issue!.message}; make data with parquet(…)`, { cause: checked.error });
 }
 
-function checkedCompile(
-  place: string,
-  compile: JobArgs["compile"],
-): JobDefinition["compile"] {
+function checkedCompile(place: string, compile: JobArgs["compile"]): JobDefinition["compile"] {
   checkObject(place, compile);
   refuseUnknownKeys(place, compile, ["optimizer", "sparseOptimizer", "loss", "metrics", "clip"]);
   const { loss, metrics = [], clip } = compile;
@@ -224,11 +225,7 @@ function checkedOptimizer(place: string, optimizer: unknown): OptimizerSpec {
   }
 }
 
-function checkedFit(
-  place: string,
-  fit: JobArgs["fit"],
-  compile: JobDefinition["compile"],
-): JobDefinition["fit"] {
+function checkedFit(place: string, fit: JobArgs["fit"], compile: JobDefinition["compile"]): JobDefinition["fit"] {
   checkObject(place, fit);
   refuseUnknownKeys(place, fit, [
     "epochs",

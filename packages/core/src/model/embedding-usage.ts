@@ -5,7 +5,17 @@
 import type { Usage } from "../job/manifest.ts";
 
 type Pooled = Extract<Usage, { kind: "pooled" }>;
+/**
+ * How the rows of a list of keys become one: their sum, their mean, or the sum over √n.
+ *
+ * @useDeclaredType
+ */
 export type Combiner = Pooled["combiner"];
+/**
+ * Which places of a sequence the layers behind leave out: none, those after its last key, or those whose key is 0 too.
+ *
+ * @useDeclaredType
+ */
 export type SequenceMask = Extract<Usage, { kind: "sequence" }>["mask"];
 
 /** The options of an embedding that a usage depends on. */

@@ -68,6 +68,7 @@ const ARGS = [
  *
  * @throws {RangeError} a `dim` that is no width
  * @throws {TypeError} anything else that is malformed
+ * @see tf.layers.embedding; TorchRec's EmbeddingBagCollection and EmbeddingCollection
  * @example const rows = embedding({ table: "route", dim: 16 }).apply(route);
  * @example const tags = embedding({ table: "tag", dim: 8, combiner: "mean" }).apply([tagIds, tagWeights]);
  */
@@ -80,6 +81,7 @@ const TABLE_NAME_CHARS_MAX = 200;
 /** What a table has beside its name, width and initializer; undefined where the job's defaults serve. */
 type TableOptions = Partial<Pick<TableSpec, "optimizer" | "l2" | "maxNorm" | "clip">>;
 
+/** The layer that {@link embedding} makes. */
 export class VolaryEmbedding extends layers.Layer {
   static className = "VolaryEmbedding";
   readonly table: string;

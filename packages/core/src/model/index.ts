@@ -26,6 +26,7 @@ export {
   type OneBound,
 } from "./define-job.ts";
 export { embedding, VolaryEmbedding, type EmbeddingArgs } from "./embedding.ts";
+export type { Combiner, SequenceMask } from "./embedding-usage.ts";
 export { FunctionModel, type FunctionModelOptions } from "./function-model.ts";
 export { fm, VolaryFm } from "./fm.ts";
 export { constant, normal, truncatedNormal, uniform, zeros } from "./initializer.ts";

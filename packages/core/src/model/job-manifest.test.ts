@@ -58,6 +58,15 @@ beforeEach(() => {
 });
 
 describe("manifestOf", () => {
+  it("hands model() an input that knows the fields of the data", async () => {
+    const model: JobArgs["model"] = ({ input: field }) => {
+      const x = field({ name: "x", dtype: "float32" });
+      return tfl.model({ inputs: x, outputs: through(x, sigmoid()) });
+    };
+    const { manifest } = await manifestOf(jobOf(model), { workersMin: 1 });
+    expect(manifest.model.numbers).toMatchObject([{ field: "x", shape: [1] }]);
+  });
+
   afterEach(() => {
     expect(tf.memory().numTensors).toBe(tensorsBefore);
   });

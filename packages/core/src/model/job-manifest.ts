@@ -344,7 +344,11 @@ const SUMS: readonly string[] = ["Add", "Subtract", "Concatenate", "VolaryFm"];
 /** Layers that draw random numbers no seed reaches. */
 const UNSEEDED: readonly string[] = ["GaussianNoise", "GaussianDropout", "AlphaDropout"];
 
-function warningsOf(topology: Topology | undefined, { data }: JobDefinition, used: Record<string, FieldSpec>): string[] {
+function warningsOf(
+  topology: Topology | undefined,
+  { data }: JobDefinition,
+  used: Record<string, FieldSpec>,
+): string[] {
   const warnings = Object.keys(data.fields)
     .filter((field) => !Object.hasOwn(used, field))
     .map((field) => `data field "${field}" is no input of the model; it is left out`);

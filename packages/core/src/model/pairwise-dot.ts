@@ -9,6 +9,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { layers, type Shape } from "@tensorflow/tfjs-layers";
 import { checkChoice, refuseUnknownKeys } from "./author-error.ts";
 
+/** Arguments of {@link pairwiseDot}. */
 export interface PairwiseDotArgs {
   /** Do embeddings meet themselves too? `"without"` by default, which gives F(F−1)/2 pairs; `"with"`, F(F+1)/2. */
   self?: SelfPairs;
@@ -17,6 +18,11 @@ export interface PairwiseDotArgs {
 }
 
 const SELF_PAIRS = ["without", "with"] as const;
+/**
+ * Do embeddings meet themselves too?
+ *
+ * @useDeclaredType
+ */
 export type SelfPairs = (typeof SELF_PAIRS)[number];
 
 /**

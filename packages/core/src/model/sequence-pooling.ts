@@ -10,9 +10,16 @@ import { checkChoice, refuseUnknownKeys } from "./author-error.ts";
 import { onlyWhereCounted, sequenceMask, sequenceWidth, weightedSum } from "./sequence-mask.ts";
 
 const POOLING_MODES = ["mean", "sum", "max"] as const;
+/**
+ * How the places of a sequence become one.
+ *
+ * @useDeclaredType
+ */
 export type PoolingMode = (typeof POOLING_MODES)[number];
 
+/** Arguments of {@link sequencePooling}. */
 export interface SequencePoolingArgs {
+  /** "mean", "sum" or "max" over the places that count. */
   mode: PoolingMode;
   /** The layer's name. */
   name?: string;

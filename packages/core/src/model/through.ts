@@ -2,8 +2,11 @@
 import { SymbolicTensor, type layers } from "@tensorflow/tfjs-layers";
 
 /**
- * Applies `steps` one after the other.
+ * Applies `steps` one after the other. tfjs types what `layer.apply` gives as any of several sorts of tensors; this gives
+ * the one sort that a model is made of.
  *
+ * @param inputs of the first step; several, where that joins them
+ * @returns what the last step gives
  * @throws {TypeError} a step that is no layer, or that gives several tensors
  * @example const late = through([route, hour], tf.layers.concatenate(), tf.layers.dense({ units: 1 }));
  */

@@ -46,7 +46,9 @@ export interface FunctionInputs<
   readonly masks: NamedTensors<string>;
   /** Shape [B, …shape]. */
   readonly numbers: NamedTensors<Numbers>;
+  /** Dense weights of the function's own. */
   readonly variables: NamedTensors<Variables>;
+  /** B. */
   readonly samples: number;
   /**
    * The output of the job's model, shape [B, O], for this slot's inputs or with some of them replaced: so a sample's
@@ -57,6 +59,7 @@ export interface FunctionInputs<
   readonly tower: (replaced?: { rows?: Record<string, tf.Tensor>; numbers?: Record<string, tf.Tensor> }) => tf.Tensor;
 }
 
+/** What `step` is given: as {@link FunctionInputs}, and labels and weights. */
 export interface FunctionStep<
   Rows extends string = string,
   Numbers extends string = string,
@@ -68,6 +71,7 @@ export interface FunctionStep<
   readonly weight: tf.Tensor1D;
 }
 
+/** Arguments of {@link trainingFunction}. */
 export interface TrainingFunctionArgs<Rows extends string, Numbers extends string, Variables extends string> {
   /** What the job's manifest names it by, unique in its file. */
   name: string;
@@ -75,6 +79,7 @@ export interface TrainingFunctionArgs<Rows extends string, Numbers extends strin
   rows?: Readonly<Record<Rows, FunctionRows>>;
   /** Numbers it needs, by field: their shape for each sample. */
   numbers?: Readonly<Record<Numbers, readonly number[]>>;
+  /** Dense weights of its own, trained with the model's. */
   variables?: Readonly<Record<Variables, FunctionVariable>>;
   /** The *sum* of the samples' losses, a scalar: the sums of all slots are added. It runs inside `tf.tidy`. */
   step: (at: FunctionStep<Rows, Numbers, Variables>) => tf.Tensor;
@@ -84,6 +89,7 @@ export interface TrainingFunctionArgs<Rows extends string, Numbers extends strin
   outputs?: number;
 }
 
+/** What {@link trainingFunction} makes: a loss of one's own, named by a job and loaded by each worker. Frozen. */
 export interface TrainingFunction {
   readonly kind: "trainingFunction";
   readonly name: string;

@@ -22,6 +22,7 @@ export interface RowUpdate<Option extends string = string> {
   readonly options: Readonly<Record<Option, number>>;
 }
 
+/** Arguments of {@link serverUpdate}. */
 export interface ServerUpdateArgs<Option extends string> {
   /** What tables name it by, unique in its file. */
   name: string;
@@ -35,6 +36,7 @@ export interface ServerUpdateArgs<Option extends string> {
   update: (row: RowUpdate<Option>) => void;
 }
 
+/** What {@link serverUpdate} makes: an update of rows of one's own, named by a table and loaded by each PS node. */
 export interface ServerUpdate {
   readonly kind: "serverUpdate";
   readonly name: string;

@@ -33,6 +33,7 @@ export const scheduleSchema = z.discriminatedUnion("kind", [
     warmupSteps: steps,
   }),
 ]);
+/** How a learning rate changes with the step, as `cosineDecay()` and its like make it. */
 export type ScheduleSpec = Extract<z.infer<typeof scheduleSchema>, object>;
 const schedule = scheduleSchema.optional();
 
@@ -71,10 +72,8 @@ export const optimizerSpecSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("ftrl"), learningRate: rate, beta: rate, l1: rate, l2: rate }),
 ]);
 
-/**
- * An optimizer with every number written out, as `adam()` and its like make it. Plain data: it travels in a job.
- * `Extract` leaves all of it, and lets the compiler call it by this name.
- */
+// `Extract` leaves all of it, and lets editors and messages call it by its name.
+/** An optimizer with every number written out, as `adam()` and its like make it. Plain data: it travels in a job. */
 export type OptimizerSpec = Extract<z.infer<typeof optimizerSpecSchema>, object>;
 /** Which optimizer a spec is of. */
 export type OptimizerKind = OptimizerSpec["kind"];

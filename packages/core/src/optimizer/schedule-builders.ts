@@ -135,10 +135,7 @@ export function piecewiseConstant({
  * @throws {RangeError} a number out of its range
  * @example adam({ learningRate: linearWarmup({ learningRate: 0.001, warmupSteps: 500 }) })
  */
-export function linearWarmup({
-  learningRate,
-  warmupSteps,
-}: LinearWarmupArgs): LearningRateSchedule {
+export function linearWarmup({ learningRate, warmupSteps }: LinearWarmupArgs): LearningRateSchedule {
   return checked("linearWarmup", {
     initialLearningRate: learningRate,
     schedule: { kind: "warmup", warmupSteps },

@@ -10,7 +10,8 @@ export const initializerSpecSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("normal"), mean: z.number().finite(), stddev: z.number().nonnegative() }),
   z.strictObject({ kind: z.literal("truncated-normal"), mean: z.number().finite(), stddev: z.number().nonnegative() }),
 ]);
-/** First values of a table's rows, as `uniform()` and its like make it. Plain data, called by this name by `Extract`. */
+// `Extract` leaves all of it, and lets editors and messages call it by its name.
+/** First values of a table's rows, as `uniform()` and its like make it. Plain data: it travels in a job. */
 export type InitializerSpec = Extract<z.infer<typeof initializerSpecSchema>, object>;
 
 const positive = z.number().finite().positive();
@@ -29,7 +30,7 @@ export const tableSpecSchema = z.strictObject({
   /** Bounds on the gradient of one row, summed over the batch: of each component, and of its length. */
   clip: z.strictObject({ value: positive.optional(), norm: positive.optional() }).optional(),
 });
-export type TableSpec = z.infer<typeof tableSpecSchema>;
+export interface TableSpec extends z.infer<typeof tableSpecSchema> {}
 
 /** The reserved table that every job has beside its own; it holds dense variables: key = (variable << 32) | chunk, a row = one chunk of floats. */
 export const DENSE_TABLE: TableSpec = {

@@ -38,22 +38,25 @@ const metricValues = z.record(z.string(), z.number());
 
 /** A committed step: the mean training loss of its samples. */
 const stepNewsSchema = z.strictObject({ step: u32, loss: z.number(), samples: u32 });
-export type StepNews = z.infer<typeof stepNewsSchema>;
+/** A committed step. */
+export interface StepNews extends z.infer<typeof stepNewsSchema> {}
 
 /** An epoch that has ended: its number from 0, its last step, and the exact mean training loss of its samples. */
 const epochNewsSchema = z.strictObject({ epoch: u32, step: u32, loss: z.number(), samples: z.number() });
-export type EpochNews = z.infer<typeof epochNewsSchema>;
+/** An epoch that has ended. */
+export interface EpochNews extends z.infer<typeof epochNewsSchema> {}
 
 /** Metrics of the held-out rows after a step, in the epoch of that step, from 0; "loss" is among them. */
 const validationNewsSchema = z.strictObject({ step: u32, epoch: u32, metrics: metricValues });
-export type ValidationNews = z.infer<typeof validationNewsSchema>;
+/** An evaluation of the held-out rows. */
+export interface ValidationNews extends z.infer<typeof validationNewsSchema> {}
 
 /** Rows that were left out: how many are known of, and the first few, as "train.csv:1042: …". */
 const badRowsSchema = z.strictObject({
   count: z.number().int().nonnegative(),
   first: z.array(text).max(LIMITS.badRowsKept),
 });
-export type BadRowsNews = z.infer<typeof badRowsSchema>;
+export interface BadRowsNews extends z.infer<typeof badRowsSchema> {}
 
 export const jobStatusSchema = z.strictObject({
   job: u32,
@@ -89,7 +92,8 @@ export const jobStatusSchema = z.strictObject({
     })
     .optional(),
 });
-export type JobStatus = z.infer<typeof jobStatusSchema>;
+/** How far a job is. */
+export interface JobStatus extends z.infer<typeof jobStatusSchema> {}
 export type JobNews = NonNullable<JobStatus["news"]>;
 
 export const clusterStatusSchema = z.strictObject({
@@ -108,7 +112,8 @@ export const clusterStatusSchema = z.strictObject({
   jobs: z.array(jobStatusSchema),
   mapVersion: u32,
 });
-export type ClusterStatus = z.infer<typeof clusterStatusSchema>;
+/** Members of a cluster and its jobs. */
+export interface ClusterStatus extends z.infer<typeof clusterStatusSchema> {}
 
 export const controlSchema = z.discriminatedUnion("type", [
   // -- every connection ------------------------------------------------------------------------------------

@@ -25,8 +25,8 @@ export interface TextSourceOptions {
   close: () => Promise<void>;
 }
 
-/** Bytes of a block, about, and how many blocks stay in memory: 64 MB of text. */
-const BLOCK_BYTES = 512 * 1024;
+/** Bytes of a block, about, and how many blocks stay in memory: 32 MB of text. */
+const BLOCK_BYTES = 256 * 1024;
 const WINDOW_BLOCKS = 128;
 const BLOCK_ROWS_MAX = 16_384;
 /** Row numbers are u32. */

@@ -1,0 +1,8 @@
+// expect: Property 'y' is missing
+import type * as tf from "@tensorflow/tfjs";
+import { Cluster } from "../src/index.ts";
+
+declare const model: tf.LayersModel;
+const cluster = await Cluster.local({ ps: 1, workers: 1 });
+
+await cluster.fit(model, { x: { user: [7n, 8n] } }); // wrong
