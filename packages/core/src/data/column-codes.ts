@@ -5,7 +5,7 @@
  */
 import { leafPlace, valueInWords, wordsOf, type CellContext, type Cells } from "./cells.ts";
 import type { FieldSpec } from "./data-spec.ts";
-import { hashStrings, type Salt } from "./murmur3.ts";
+import { hashStrings, hashUtf8, type Salt } from "./murmur3.ts";
 
 export type ColumnCodes =
   /** Row r has the value `values[codes[r]]`. Strings are salted, integers are themselves whatever the salt. */
@@ -41,20 +41,28 @@ function markMissing(missing: Uint8Array | undefined, spec: FieldSpec, context: 
   for (let row = 0; row < missing.length; row++) if (missing[row] === 1) markBad(row, spec, context);
 }
 
-function markEmpty(
-  { codes, dictionary }: Extract<Cells, { kind: "string" }>,
-  spec: FieldSpec,
-  context: CellContext,
-): void {
-  if (!dictionary.includes("")) return;
-  for (let row = 0; row < codes.length; row++) if (dictionary[codes[row]!] === "") markBad(row, spec, context);
+function markEmpty(cells: Extract<Cells, { kind: "string" }>, spec: FieldSpec, context: CellContext): void {
+  const empty = emptyCodeOf(cells);
+  if (empty < 0) return;
+  for (let row = 0; row < cells.codes.length; row++) if (cells.codes[row] === empty) markBad(row, spec, context);
+}
+
+/** The code of the empty string, or −1. */
+function emptyCodeOf(cells: Extract<Cells, { kind: "string" }>): number {
+  if (cells.utf8 === undefined) return cells.dictionary.indexOf("");
+  return cells.utf8.ends.findIndex((end, i) => end === (i === 0 ? 0 : cells.utf8!.ends[i - 1]));
 }
 
 function markBad(row: number, spec: FieldSpec, context: CellContext): void {
   context.faults.mark(row, () => `${leafPlace(spec, context)} is ${valueInWords(spec, context, row)}; expected a key`);
 }
 
-function codesOfStrings({ codes, dictionary }: Extract<Cells, { kind: "string" }>): ColumnCodes {
+function codesOfStrings(cells: Extract<Cells, { kind: "string" }>): ColumnCodes {
+  const { codes, utf8 } = cells;
+  if (utf8 !== undefined && utf8.size <= Math.max(codes.length, CODES_MIN)) {
+    return { kind: "coded", codes, size: utf8.size, values: (salt) => hashUtf8(salt, utf8) };
+  }
+  const { dictionary } = cells;
   if (dictionary.length <= Math.max(codes.length, CODES_MIN)) {
     return { kind: "coded", codes, size: dictionary.length, values: (salt) => hashStrings(salt, dictionary) };
   }

@@ -11,9 +11,17 @@ export type Column =
   /** `missing[row]` is 1 where a value is missing; absent where none is. */
   | { kind: "int64"; values: BigInt64Array; missing?: Uint8Array | undefined }
   /** Dictionary-coded: `dictionary[codes[row]]`. A missing value is the empty string. */
-  | { kind: "string"; codes: Uint32Array; dictionary: readonly string[] }
+  | { kind: "string"; codes: Uint32Array; dictionary: readonly string[]; utf8?: Utf8Strings | undefined }
   /** Row r has the elements [offsets[r], offsets[r + 1]) of `elements`. A missing list is an empty one. */
   | { kind: "list"; offsets: Uint32Array; elements: Exclude<Column, { kind: "list" }> };
+
+/** Strings as a reader has them before anyone wants them as JavaScript's: a batch that is only hashed never does. */
+export interface Utf8Strings {
+  readonly size: number;
+  /** String i is `bytes[ends[i − 1], ends[i])`. */
+  readonly bytes: Uint8Array;
+  readonly ends: Uint32Array;
+}
 
 export interface ColumnTable {
   readonly rows: number;

@@ -7,6 +7,8 @@
  * ({@link Salt}), so a salt costs nothing per value.
  */
 
+import type { Utf8Strings } from "./dataset.ts";
+
 /** The four words of the state after the salt's block. */
 export type Salt = Uint32Array;
 
@@ -45,6 +47,25 @@ export function hashStrings(salt: Salt, strings: readonly string[]): Uint32Array
     finishWith({ state: digest, bytes, from: whole, to: length, lengthBytes: SALT_BYTES + length });
     pairs[2 * i] = digest[0]!;
     pairs[2 * i + 1] = digest[1]!;
+  }
+  return pairs;
+}
+
+/** As {@link hashStrings}, of strings that are UTF-8 already. */
+export function hashUtf8(salt: Salt, { size, bytes, ends }: Utf8Strings): Uint32Array {
+  const pairs = new Uint32Array(2 * size);
+  const digest = new Uint32Array(4);
+  for (let i = 0, from = 0; i < size; i++) {
+    const to = ends[i]!;
+    digest.set(salt);
+    let at = from;
+    for (; at + 16 <= to; at += 16) {
+      absorb(digest, wordAt(bytes, at), wordAt(bytes, at + 4), wordAt(bytes, at + 8), wordAt(bytes, at + 12));
+    }
+    finishWith({ state: digest, bytes, from: at, to, lengthBytes: SALT_BYTES + to - from });
+    pairs[2 * i] = digest[0]!;
+    pairs[2 * i + 1] = digest[1]!;
+    from = to;
   }
   return pairs;
 }

@@ -3,7 +3,7 @@
  * set in memory is read through one of these, a streamed one through one for each batch, so both give the same bits.
  */
 import type { DataSpec } from "./data-spec.ts";
-import type { Batch, ColumnTable, FieldDemand, KeyLists, NumberLists, Split } from "./dataset.ts";
+import type { Batch, Column, ColumnTable, FieldDemand, KeyLists, NumberLists, Split } from "./dataset.ts";
 import { ClusterError } from "../errors.ts";
 import { floatsOf, gatherFloats } from "./field-numbers.ts";
 import { FieldCompiler, type Reader } from "./fields.ts";
@@ -196,15 +196,12 @@ function lengthOf(column: ScalarColumn): number {
   return column.kind === "string" ? column.codes.length : column.values.length;
 }
 
-function checkCodes(
-  name: string,
-  { codes, dictionary }: { kind: "string"; codes: Uint32Array; dictionary: readonly string[] },
-): void {
-  const row = codes.findIndex((code) => code >= dictionary.length);
+function checkCodes(name: string, column: Extract<Column, { kind: "string" }>): void {
+  const { codes } = column;
+  const size = column.utf8?.size ?? column.dictionary.length;
+  const row = codes.findIndex((code) => code >= size);
   if (row < 0) return;
-  throw new RangeError(
-    `column "${name}", row ${row} has code ${codes[row]}; its dictionary has ${dictionary.length} entries`,
-  );
+  throw new RangeError(`column "${name}", row ${row} has code ${codes[row]}; its dictionary has ${size} entries`);
 }
 
 function checkLists(name: string, offsets: Uint32Array, elements: number): void {

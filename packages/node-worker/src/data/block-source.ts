@@ -5,9 +5,12 @@
 import type { ColumnTable, RowSource } from "@volary/core/data";
 import { concatTables, pickRows } from "@volary/core/data/formats";
 
-/** Puts rows of one block after another together to a table. */
+/** Puts rows of blocks together to a table. */
 export interface RowGatherer<Block> {
+  /** Rows of one block. */
   add(block: Block, rowsInBlock: Uint32Array): void;
+  /** One row. Where it is not there, rows are put together block after block, and then in order. */
+  addRow?(block: Block, rowInBlock: number): void;
   take(): ColumnTable;
 }
 
@@ -59,8 +62,18 @@ export function blockSource<Block>(o: BlockSourceOptions<Block>): RowSource {
       }
     },
     async read(wanted, columns) {
-      const { blocks, places } = byBlock(wanted, { rows, blockRows });
       const gatherer = o.gatherer(columns);
+      if (gatherer.addRow) {
+        checkRows(wanted, rows);
+        const blocks = new Map<number, Block>();
+        for (const row of wanted) {
+          const block = Math.floor(row / blockRows);
+          if (!blocks.has(block)) blocks.set(block, await cache.get(block));
+        }
+        for (const row of wanted) gatherer.addRow(blocks.get(Math.floor(row / blockRows))!, row % blockRows);
+        return gatherer.take();
+      }
+      const { blocks, places } = byBlock(wanted, { rows, blockRows });
       for (const [block, rowsInBlock] of blocks) gatherer.add(await cache.get(block), rowsInBlock);
       const table = gatherer.take();
       return blocks.size === 1 ? table : inOrder(table, places);
@@ -98,11 +111,18 @@ class BlockCache<Block> {
   }
 }
 
+function checkRows(wanted: Uint32Array, rows: number): void {
+  const beyond = wanted.find((row) => row >= rows);
+  if (beyond !== undefined) {
+    throw new RangeError(`row ${beyond} is past the end of the data, which has ${rows} rows`);
+  }
+}
+
 /** The wanted rows of each block, and for each wanted row its place among all of them block after block. */
 function byBlock(wanted: Uint32Array, { rows, blockRows }: { rows: number; blockRows: number }) {
+  checkRows(wanted, rows);
   const counts = new Map<number, number>();
   for (const row of wanted) {
-    if (row >= rows) throw new RangeError(`row ${row} is past the end of the data, which has ${rows} rows`);
     const block = Math.floor(row / blockRows);
     counts.set(block, (counts.get(block) ?? 0) + 1);
   }

@@ -168,17 +168,19 @@ function gatherers(format: TextFormat): (columns: readonly string[]) => RowGathe
 }
 
 function gatherer(parser: RecordParser, done: () => void): RowGatherer<TextBlock> {
-  const parts: { rows: number; block: TextBlock; rowsInBlock: Uint32Array }[] = [];
-  const placeOf = (row: number): string => {
-    const part = parts.findLast(({ rows }) => rows <= row)!;
-    return placeIn(part.block, part.rowsInBlock[row - part.rows]!);
+  const blocks: TextBlock[] = [];
+  const rowsInBlocks: number[] = [];
+  const placeOf = (row: number): string => placeIn(blocks[row]!, rowsInBlocks[row]!);
+  const addRow = (block: TextBlock, row: number): void => {
+    blocks.push(block);
+    rowsInBlocks.push(row);
+    parser.add(block.bytes, block.from[row]!, block.to[row]!);
   };
   return {
     add(block, rowsInBlock) {
-      parts.push({ rows: parser.rows, block, rowsInBlock });
-      const { bytes, from, to } = block;
-      for (let i = 0; i < rowsInBlock.length; i++) parser.add(bytes, from[rowsInBlock[i]!]!, to[rowsInBlock[i]!]!);
+      for (const row of rowsInBlock) addRow(block, row);
     },
+    addRow,
     take() {
       const { table, faults } = parser.take();
       done();

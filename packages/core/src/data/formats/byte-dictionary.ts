@@ -1,13 +1,20 @@
 /**
  * Strings numbered in the order they are first met, keyed by their UTF-8 bytes: a table with few distinct strings
  * makes few JavaScript strings, however many rows it has. Open addressing with linear probing; the hash multiplies and
- * shifts word by word and ends as MurmurHash3 does. A slot holds all that a probe compares, so that a look-up in a
- * large dictionary misses the cache twice, not five times.
+ * shifts word by word and ends as MurmurHash3 does. A slot holds all that a probe compares, the short string itself
+ * included, so that a look-up in a large dictionary misses the cache once or twice, not five times.
  */
 import { ClusterError } from "../../errors.ts";
+import type { Column, Utf8Strings } from "../dataset.ts";
 
-/** Words of a slot: hash, code + 1 (0 where the slot is free), first byte, length. */
+/**
+ * Words of a slot. Of a string of up to 8 bytes: its bytes as two words, so that nothing else is looked at. Of a longer
+ * one: hash and first byte. Then code + 1 (0 where the slot is free), and the length.
+ */
 const WORDS = 4;
+const CODE = 2;
+const LENGTH = 3;
+const SHORT = 8;
 
 export class ByteDictionary {
   /** At most half full; the number of slots is a power of two. */
@@ -29,6 +36,37 @@ export class ByteDictionary {
    * @throws {ClusterError} LIMIT_EXCEEDED: the distinct strings are more than 4 GB together
    */
   codeOf(bytes: Uint8Array, from: number, to: number): number {
+    return to - from <= SHORT ? this.#codeOfShort(bytes, from, to) : this.#codeOfLong(bytes, from, to);
+  }
+
+  #codeOfShort(bytes: Uint8Array, from: number, to: number): number {
+    const length = to - from;
+    let first = 0;
+    let second = 0;
+    if (length === SHORT) {
+      first = (bytes[from]! | (bytes[from + 1]! << 8) | (bytes[from + 2]! << 16) | (bytes[from + 3]! << 24)) >>> 0;
+      second = (bytes[from + 4]! | (bytes[from + 5]! << 8) | (bytes[from + 6]! << 16) | (bytes[from + 7]! << 24)) >>> 0;
+    } else {
+      for (let at = to - 1; at >= from + 4; at--) second = (second << 8) | bytes[at]!;
+      for (let at = Math.min(to, from + 4) - 1; at >= from; at--) first = (first << 8) | bytes[at]!;
+      first >>>= 0;
+      second >>>= 0;
+    }
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let slot = (hashOfShort(first, second, length) * WORDS) & mask;
+    for (; slots[slot + CODE] !== 0; slot = (slot + WORDS) & mask) {
+      if (slots[slot] === first && slots[slot + 1] === second && slots[slot + LENGTH] === length) {
+        return slots[slot + CODE]! - 1;
+      }
+    }
+    if (!this.#admits(first | second, bytes, from, to)) return -1;
+    slots[slot] = first;
+    slots[slot + 1] = second;
+    return this.#append(bytes, from, to, slot);
+  }
+
+  #codeOfLong(bytes: Uint8Array, from: number, to: number): number {
     const length = to - from;
     let hash = length;
     let seen = 0;
@@ -44,24 +82,30 @@ export class ByteDictionary {
       seen |= bytes[at]!;
       hash = Math.imul(hash ^ bytes[at]!, 0x01000193);
     }
-    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-    hash = (hash ^ (hash >>> 13)) >>> 0;
+    hash = mixed(hash);
     const slots = this.#slots;
     const own = this.#bytes;
     const mask = slots.length - 1;
     let slot = (hash * WORDS) & mask;
-    for (; slots[slot + 1] !== 0; slot = (slot + WORDS) & mask) {
-      if (slots[slot] !== hash || slots[slot + 3] !== length) continue;
-      const start = slots[slot + 2]! - from;
+    for (; slots[slot + CODE] !== 0; slot = (slot + WORDS) & mask) {
+      if (slots[slot] !== hash || slots[slot + LENGTH] !== length) continue;
+      const start = slots[slot + 1]! - from;
       let difference = 0;
       for (at = from; at < to; at++) difference |= own[start + at]! ^ bytes[at]!;
-      if (difference === 0) return slots[slot + 1]! - 1;
+      if (difference === 0) return slots[slot + CODE]! - 1;
     }
-    if ((seen & 0x8080_8080) !== 0) {
-      if (!isUtf8(bytes.subarray(from, to))) return -1;
-      this.#isAscii = false;
-    }
-    return this.#append(bytes, from, to, hash, slot);
+    if (!this.#admits(seen, bytes, from, to)) return -1;
+    slots[slot] = hash;
+    slots[slot + 1] = this.#size === 0 ? 0 : this.#ends[this.#size - 1]!;
+    return this.#append(bytes, from, to, slot);
+  }
+
+  /** Is it UTF-8? @param seen all its bytes, ored together in any way */
+  #admits(seen: number, bytes: Uint8Array, from: number, to: number): boolean {
+    if ((seen & 0x8080_8080) === 0) return true;
+    if (!isUtf8(bytes.subarray(from, to))) return false;
+    this.#isAscii = false;
+    return true;
   }
 
   /** Forgets all strings, and keeps the memory. */
@@ -71,53 +115,56 @@ export class ByteDictionary {
     this.#isAscii = true;
   }
 
-  /** The strings in the order of their codes. */
-  strings(): string[] {
-    const strings = Array.from<string>({ length: this.#size });
-    let start = 0;
-    if (!this.#isAscii) {
-      for (let code = 0; code < this.#size; code++) {
-        strings[code] = DECODER.decode(this.#bytes.subarray(start, this.#ends[code]));
-        start = this.#ends[code]!;
-      }
-      return strings;
-    }
-    // ASCII is one character a byte: decoded many at a time and cut, which is faster than one by one.
-    for (let code = 0; code < this.#size;) {
-      let last = code;
-      while (last + 1 < this.#size && this.#ends[last + 1]! - start <= DECODE_BYTES) last++;
-      const text = DECODER.decode(this.#bytes.subarray(start, this.#ends[last]));
-      let cut = 0;
-      for (; code <= last; code++) {
-        const end = this.#ends[code]! - start;
-        strings[code] = text.slice(cut, end);
-        cut = end;
-      }
-      start = this.#ends[last]!;
-    }
-    return strings;
+  /** The column of strings with these codes; they are decoded when somebody looks at its dictionary. */
+  column(codes: Uint32Array): Extract<Column, { kind: "string" }> {
+    const size = this.#size;
+    const ends = this.#ends.slice(0, size);
+    const utf8 = { size, ends, bytes: this.#bytes.slice(0, size === 0 ? 0 : ends[size - 1]!) };
+    const isAscii = this.#isAscii;
+    let dictionary: readonly string[] | undefined;
+    const column = {
+      kind: "string" as const,
+      codes,
+      get dictionary() {
+        return (dictionary ??= isAscii ? asciiStrings(utf8) : decodedStrings(utf8));
+      },
+    };
+    // Not enumerable: a copy of the column has its dictionary, and stands for itself.
+    return Object.defineProperty(column, "utf8", { value: utf8 });
   }
 
-  #append(bytes: Uint8Array, from: number, to: number, hash: number, slot: number): number {
-    const code = this.#size++;
+  /** A new string, whose slot has its first two words already. */
+  #append(bytes: Uint8Array, from: number, to: number, slot: number): number {
+    const code = this.#size;
     const start = code === 0 ? 0 : this.#ends[code - 1]!;
     const end = start + to - from;
     if (end > BYTES_MAX) {
       throw new ClusterError("LIMIT_EXCEEDED", "the distinct strings of a column take more than 4 GB: hash them");
     }
+    this.#size++;
     if (end > this.#bytes.length) this.#bytes = enlarged(this.#bytes, new Uint8Array(Math.max(end, 2 * start)));
     // Strings are short: a loop is faster than a view of their bytes and a call to copy it.
     const own = this.#bytes;
     for (let at = from, i = start; at < to; at++, i++) own[i] = bytes[at]!;
     if (code === this.#ends.length) this.#ends = enlarged(this.#ends, new Uint32Array(2 * code));
     this.#ends[code] = end;
-    this.#slots[slot] = hash;
-    this.#slots[slot + 1] = code + 1;
-    this.#slots[slot + 2] = start;
-    this.#slots[slot + 3] = to - from;
+    this.#slots[slot + CODE] = code + 1;
+    this.#slots[slot + LENGTH] = to - from;
     if (2 * WORDS * this.#size > this.#slots.length) this.#slots = rehashed(this.#slots);
     return code;
   }
+}
+
+function hashOfShort(first: number, second: number, length: number): number {
+  let hash = Math.imul(length ^ first, 0x9e3779b1);
+  hash ^= hash >>> 15;
+  return mixed(Math.imul(hash ^ second, 0x9e3779b1));
+}
+
+/** As MurmurHash3 ends. */
+function mixed(hash: number): number {
+  const once = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return (once ^ (once >>> 13)) >>> 0;
 }
 
 const SLOTS = 256;
@@ -125,6 +172,33 @@ const BYTES_MAX = 0xffff_ffff;
 const DECODER = new TextDecoder("utf-8", { ignoreBOM: true });
 const STRICT = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 const DECODE_BYTES = 4_194_304;
+
+function decodedStrings({ size, bytes, ends }: Utf8Strings): string[] {
+  const strings = Array.from<string>({ length: size });
+  for (let code = 0, start = 0; code < size; start = ends[code++]!) {
+    strings[code] = DECODER.decode(bytes.subarray(start, ends[code]));
+  }
+  return strings;
+}
+
+/** ASCII is one character a byte: decoded many at a time and cut, which is faster than one by one. */
+function asciiStrings({ size, bytes, ends }: Utf8Strings): string[] {
+  const strings = Array.from<string>({ length: size });
+  let start = 0;
+  for (let code = 0; code < size;) {
+    let last = code;
+    while (last + 1 < size && ends[last + 1]! - start <= DECODE_BYTES) last++;
+    const text = DECODER.decode(bytes.subarray(start, ends[last]));
+    let cut = 0;
+    for (; code <= last; code++) {
+      const end = ends[code]! - start;
+      strings[code] = text.slice(cut, end);
+      cut = end;
+    }
+    start = ends[last]!;
+  }
+  return strings;
+}
 
 export function isUtf8(bytes: Uint8Array): boolean {
   try {
@@ -139,9 +213,11 @@ function rehashed(from: Uint32Array): Uint32Array<ArrayBuffer> {
   const slots = new Uint32Array(2 * from.length);
   const mask = slots.length - 1;
   for (let at = 0; at < from.length; at += WORDS) {
-    if (from[at + 1] === 0) continue;
-    let slot = (from[at]! * WORDS) & mask;
-    while (slots[slot + 1] !== 0) slot = (slot + WORDS) & mask;
+    if (from[at + CODE] === 0) continue;
+    const length = from[at + LENGTH]!;
+    const hash = length <= SHORT ? hashOfShort(from[at]!, from[at + 1]!, length) : from[at]!;
+    let slot = (hash * WORDS) & mask;
+    while (slots[slot + CODE] !== 0) slot = (slot + WORDS) & mask;
     for (let word = 0; word < WORDS; word++) slots[slot + word] = from[at + word]!;
   }
   return slots;

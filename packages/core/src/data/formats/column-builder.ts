@@ -174,10 +174,10 @@ class StringBuilder implements ColumnBuilder {
 
   take(): Column {
     const codes = this.#codes.slice(0, this.length);
-    const dictionary = this.#dictionary.strings();
+    const column = this.#dictionary.column(codes);
     this.length = 0;
     this.#dictionary.clear();
-    return { kind: "string", codes, dictionary };
+    return column;
   }
 }
 

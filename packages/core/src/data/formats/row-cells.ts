@@ -21,6 +21,8 @@ export interface RowFault {
 /** Records that wait to be turned into columns. */
 const WAITING_MAX = 256;
 
+const NO_BYTES = new Uint8Array(0);
+
 export class RowCells {
   readonly columns: readonly WantedColumn[];
   /** Rows since the last {@link take}. */
@@ -28,10 +30,10 @@ export class RowCells {
   readonly #builders: readonly ColumnBuilder[];
   /** Faults by row. */
   readonly #faults = new Map<number, string>();
-  /** Cell of column c of the i-th waiting row is `#bytes[#from[k], #to[k])`, k = c × WAITING_MAX + i; empty: missing. */
+  /** Cell of column c of the i-th waiting row is `#bytes[i][#from[k], #to[k])`, k = c × WAITING_MAX + i; empty: missing. */
   readonly #from: Uint32Array;
   readonly #to: Uint32Array;
-  #bytes: Uint8Array = new Uint8Array(0);
+  readonly #bytes: Uint8Array[] = Array.from({ length: WAITING_MAX }, () => NO_BYTES);
   /** Cells whose text is not in `#bytes`, by k. */
   readonly #others = new Map<number, Uint8Array>();
   #waiting = 0;
@@ -52,8 +54,8 @@ export class RowCells {
 
   /** Begins a row whose cells are in `bytes`, which stay as they are until {@link flush}. */
   begin(bytes: Uint8Array): void {
-    if (this.#waiting === WAITING_MAX || bytes !== this.#bytes) this.flush();
-    this.#bytes = bytes;
+    if (this.#waiting === WAITING_MAX) this.flush();
+    this.#bytes[this.#waiting] = bytes;
   }
 
   /** The cell of the row begun. */
@@ -86,6 +88,7 @@ export class RowCells {
     this.#from.fill(0);
     this.#to.fill(0);
     this.#others.clear();
+    this.#bytes.fill(NO_BYTES);
     this.#waiting = 0;
   }
 
@@ -108,7 +111,7 @@ export class RowCells {
     for (let i = 0; i < this.#waiting; i++) {
       const from = this.#from[base + i]!;
       const to = this.#to[base + i]!;
-      const bytes = hasOthers ? (this.#others.get(base + i) ?? this.#bytes) : this.#bytes;
+      const bytes = (hasOthers ? this.#others.get(base + i) : undefined) ?? this.#bytes[i]!;
       if (from === to || (hasMissing && this.#isMissing(bytes, from, to))) builder.addMissing();
       else if (!builder.add(bytes, from, to) && !this.#faults.has(firstRow + i)) {
         this.#faults.set(firstRow + i, wrongType(this.columns[column]!, bytes, from, to));
