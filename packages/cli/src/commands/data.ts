@@ -4,7 +4,7 @@ import path from "node:path";
 import type { ColumnReport, FileReport } from "@volary/node-worker";
 import type { FileSpec } from "@volary/core/data";
 import { Command } from "commander";
-import { suggestedJob } from "../inspection/suggested-job.ts";
+import { labelOf, suggestedJob } from "../inspection/suggested-job.ts";
 import { example, rowsOf } from "../options.ts";
 import { grouped, plural, short } from "../screen/figures.ts";
 import { textTable } from "../screen/text-table.ts";
@@ -51,7 +51,11 @@ async function run(file: string, { rows, job: jobFile, json }: Options): Promise
     jobFile === undefined
       ? job && ["A job to begin with (--job FILE writes it to a file):", "", job].join("\n")
       : `A job to begin with is in ${jobFile}; look it over, then: volary train ${jobFile}`;
-  console.log([reportText(report, DISTINCT_MAX), ...(next === undefined ? [] : [next])].join("\n\n"));
+  const unlabelled =
+    job !== undefined && labelOf(report) === undefined
+      ? ["No column looks like what is to be predicted: write it in the job as its label, or every label is 0."]
+      : [];
+  console.log([reportText(report, DISTINCT_MAX), ...(next === undefined ? [] : [next]), ...unlabelled].join("\n\n"));
 }
 
 /** As the job names the data file: beside or below the job file relative to it, so that both may move together. */

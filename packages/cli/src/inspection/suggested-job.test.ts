@@ -25,6 +25,16 @@ const rows = (count: number, row: (i: number) => string): string =>
   Array.from({ length: count }, (_, i) => row(i)).join("\n");
 
 describe("suggestedJob()", () => {
+  it("embeds integers, but for those that have a sign", async () => {
+    const { file, report } = await inspect(
+      "signed.csv",
+      `id,balance,y\n${rows(60, (i) => `${i % 9},${(i % 11) - 5},${i % 2}`)}`,
+    );
+    const job = suggestedJob(report, { path: file });
+    expect(job).toContain('embedding({ table: "id"');
+    expect(job).toContain('balance: standardise("balance")');
+  });
+
   it("suggests nothing where no column is of use", async () => {
     const { file, report } = await inspect("ids.csv", `id\n${rows(300, (i) => `${i}x`)}`);
     expect(suggestedJob(report, { path: file })).toBeUndefined();
@@ -36,6 +46,7 @@ describe("suggestedJob()", () => {
       `row,city,price,at,age,same,clicked\n${rows(200, (i) => `${i},${i % 7 === 0 ? "" : `c${i % 9}`},${i / 8},2001-01-0${1 + (i % 9)},${i % 5 === 0 ? "" : i % 60},1.5,${i % 2}`)}`,
       ["city", "price", "at_hour", "at_weekday", "age", "same"],
     ],
+    ["words.csv", `kind,y\n${rows(60, (i) => `k${i % 3},${i % 2 ? "yes" : "no"}`)}`, ["kind"]],
     ["tagged.csv", `tags,y\n${rows(60, (i) => `${i % 3 === 0 ? "" : `a|t${i % 4}`},${i % 2}`)}`, ["tags"]],
     ["semicolons.csv", `a b;y\n${rows(50, (i) => `x${i % 3};${i}.5`)}`, ["a_b"]],
     [
@@ -57,5 +68,9 @@ describe("suggestedJob()", () => {
     expect(labelOf(report)).toMatchObject({ column: { name: "Target" }, isBinary: false });
     const other = await inspect("labels2.csv", `a,b\n${rows(40, (i) => `${i % 2},${i % 3}`)}`);
     expect(labelOf(other.report)).toMatchObject({ column: { name: "a" }, isBinary: true });
+    const words = await inspect("labels3.csv", `a,b\n${rows(40, (i) => `${i % 3},${i % 2 ? "yes" : "no"}`)}`);
+    expect(labelOf(words.report)).toMatchObject({ isBinary: true, label: 'equals("b", "yes")' });
+    const none = await inspect("labels4.csv", `a,b\n${rows(40, (i) => `${i % 3},${i % 7}.5`)}`);
+    expect(labelOf(none.report)).toBeUndefined();
   });
 });

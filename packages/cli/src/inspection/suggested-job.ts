@@ -6,6 +6,8 @@ import type { ColumnReport, FileReport } from "@volary/node-worker";
 
 /** Names that a label often has. */
 const LABELS = ["label", "target", "y", "clicked", "click", "is_click", "converted", "conversion", "class", "rating"];
+/** Words for a label of 1. */
+const YES = ["yes", "y", "true", "t", "positive", "spam"];
 /** A column of text or integers that differs in nearly every row says nothing that could be learnt. */
 const NEARLY_ALL = 0.95;
 /** Integers of fewer values than this share of the rows are ids of something; of more, amounts or row numbers. */
@@ -39,7 +41,8 @@ export function suggestedJob(report: FileReport, { path }: { path: string }): st
   const embedded = fields.filter(({ dim }) => dim !== undefined);
   const numbers = fields.filter(({ dim }) => dim === undefined);
   const words = ["defineJob", "fraction", builderOf(report), "input", "through"];
-  if (embedded.length > 0) words.push("embedding");
+  if (embedded.length > 0) words.push("adagrad", "embedding");
+  if (label?.column.type === "string") words.push("equals");
   for (const word of ["standardise", "withDefault", "hourOf", "dayOfWeek", "split"]) {
     if (fields.some(({ field }) => field.includes(`${word}(`))) words.push(word);
   }
@@ -59,7 +62,7 @@ export default defineJob({
     fields: {
 ${fields.map(({ name, field }) => `      ${property(name)}: ${field},`).join("\n")}
     },
-${label === undefined ? "    // label: which column is to be predicted?\n" : `    label: ${text(label.column.name)},\n`}    test: fraction(0.1),
+${label === undefined ? '    // label: "…", // no column looks like what is to be predicted\n' : `    label: ${label.label},\n`}    test: fraction(0.1),
 ${report.badRows > 0 ? `    badRowsMax: ${10 * report.badRows}, // of the rows looked at, ${report.badRows} are bad\n` : ""}  }),
   model() {
     const inputs = {
@@ -77,8 +80,7 @@ ${parts.map((part) => `      ${part},`).join("\n")}
   },
   compile: {
     optimizer: "adam",
-    sparseOptimizer: "adagrad",
-    loss: ${isBinary ? '"binaryCrossentropy"' : '"meanSquaredError"'},
+${embedded.length > 0 ? "    sparseOptimizer: adagrad({ learningRate: 0.1 }),\n" : ""}    loss: ${isBinary ? '"binaryCrossentropy"' : '"meanSquaredError"'},
     metrics: [${isBinary ? '"auc"' : ""}],
   },
   fit: { epochs: 5, batchSize: ${Math.max(1, Math.min(1024, Math.floor(report.rows / 20)))} },
@@ -86,14 +88,33 @@ ${parts.map((part) => `      ${part},`).join("\n")}
 `;
 }
 
-/** A column that is named as labels are, else one of zeros and ones, else none. */
-export function labelOf({ columns }: FileReport): { column: ColumnReport; isBinary: boolean } | undefined {
-  const numeric = columns.filter(({ type, missing }) => (type === "number" || type === "int64") && missing === 0);
-  const isBinary = ({ distinct, min, max }: ColumnReport): boolean => distinct === 2 && min === "0" && max === "1";
-  const column =
-    numeric.find(({ name }) => LABELS.includes(name.toLowerCase())) ??
-    numeric.findLast((candidate) => isBinary(candidate));
-  return column && { column, isBinary: isBinary(column) };
+export interface SuggestedLabel {
+  column: ColumnReport;
+  isBinary: boolean;
+  /** As written in the job. */
+  label: string;
+}
+
+/** A column that is named as labels are, else one of zeros and ones, else the last one if it has two words, else none. */
+export function labelOf({ columns }: FileReport): SuggestedLabel | undefined {
+  const candidates = columns.flatMap((column) => asLabel(column) ?? []);
+  return (
+    candidates.find(({ column }) => LABELS.includes(column.name.toLowerCase())) ??
+    candidates.findLast(({ column, isBinary }) => isBinary && column.type !== "string") ??
+    candidates.find(({ column }) => column === columns.at(-1) && column.type === "string")
+  );
+}
+
+function asLabel(column: ColumnReport): SuggestedLabel | undefined {
+  const { name, type, missing, distinct, min, max, examples } = column;
+  if (missing > 0) return undefined;
+  if (type === "number" || type === "int64") {
+    return { column, isBinary: distinct === 2 && min === "0" && max === "1", label: text(name) };
+  }
+  if (type !== "string" || distinct !== 2) return undefined;
+  // The first word of a file is rather that of the many.
+  const yes = examples.find((word) => YES.includes(word.toLowerCase())) ?? examples[1]!;
+  return { column, isBinary: true, label: `equals(${text(name)}, ${text(yes)})` };
 }
 
 function fieldsOf(column: ColumnReport, { rows, format }: FileReport): SuggestedField[] {
@@ -116,11 +137,11 @@ function fieldsOf(column: ColumnReport, { rows, format }: FileReport): Suggested
       if (distinct > NEARLY_ALL * rows && rows > 100) return [];
       return [key(name, missing > 0 ? `withDefault(${quoted}, "missing")` : quoted, "string", dim)];
     case "int64":
-      if (distinct <= ID_SHARE * rows) {
+      if (distinct <= ID_SHARE * rows && !isNegative(column)) {
         return [key(name, missing > 0 ? `withDefault(${quoted}, -1)` : quoted, "int64", dim)];
       }
       // Row numbers and the like.
-      if (distinct > NEARLY_ALL * rows && rows > 100) return [];
+      if (distinct > NEARLY_ALL * rows && rows > 100 && !isNegative(column)) return [];
       return [number(name, quoted, column)];
     case "number":
       return [number(name, quoted, column)];
@@ -180,6 +201,8 @@ function optionsOf({ format, columns }: FileReport): string {
   return options.map((option) => `\n    ${option}`).join("");
 }
 
+/** No id is. */
+const isNegative = ({ min = "" }: ColumnReport): boolean => min.startsWith("-");
 const text = (value: string): string => JSON.stringify(value);
 const isIdentifier = (name: string): boolean => /^[A-Za-z_$][\w$]*$/.test(name);
 const property = (name: string): string => (isIdentifier(name) ? name : text(name));
