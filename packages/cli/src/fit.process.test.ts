@@ -239,7 +239,23 @@ describe("cluster.fit()", () => {
     expect(run.validations).toHaveLength(2);
     const same = csv(file, { fields: { user: "user" } });
     await expect(run.predict(same, { device: "cpu" })).rejects.toThrow("clicks.csv:9");
+    const lenient = csv(file, { fields: { user: "user" }, badRowsMax: 1 });
+    const all = await run.predict(lenient, { device: "cpu" });
+    expect(all.values.findIndex(Number.isNaN)).toBe(7);
+    expect(all.values.filter(Number.isNaN)).toHaveLength(1);
+    const held = await run.predict(lenient, { device: "cpu", split: "test" });
+    expect(held.shape).toEqual([run.status.testRows, 1]);
+    const trained = await run.predict(lenient, { device: "cpu", split: "train" });
+    // Typed arrays sort numbers, NaN last.
+    expect(Float32Array.of(...held.values, ...trained.values).sort()).toEqual(all.values.toSorted());
+    const metrics = await run.evaluate(lenient, { device: "cpu", split: "test" });
+    for (const [name, value] of Object.entries(run.metrics)) expect(metrics[name]).toBeCloseTo(value, 6);
+    await expect(run.predict({ user: ["a"], hour: [1] }, { split: "test" })).rejects.toThrow("goes with files");
     run.close();
+    const closed = /the run is closed, and its rows are given up; .* before run\.close\(\)/;
+    await expect(run.predict(lenient)).rejects.toThrow(closed);
+    await expect(run.evaluate(lenient)).rejects.toThrow(closed);
+    expect(() => run.rowsOf("user")).toThrow(closed);
     model.dispose();
     await rm(folder, { recursive: true });
   });

@@ -69,6 +69,13 @@ export function rowsOf(text: string): number {
   return rows;
 }
 
+/** Of bad rows, which may be none. */
+export function badRowsOf(text: string): number {
+  const rows = wholeNumber(text);
+  if (rows === undefined) throw new InvalidArgumentError("Give a whole number from 0.");
+  return rows;
+}
+
 export function addressOf(text: string): string {
   const url = URL.parse(text);
   if (!url || (url.protocol !== "ws:" && url.protocol !== "wss:") || url.hostname === "") {

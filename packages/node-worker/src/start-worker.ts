@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import { columnsOf, openDataset, openStreamedDataset, type ColumnTable, type Dataset } from "@volary/core/data";
 import { ClusterError } from "@volary/core/errors";
-import { fieldDemands, type JobManifest } from "@volary/core/job";
+import { fieldDemands, labelDemandsOf, type JobManifest } from "@volary/core/job";
 import { openModel } from "@volary/core/model";
 import { Plugins } from "@volary/core/plugin";
 import { WorkerSession } from "@volary/core/training";
@@ -117,15 +117,17 @@ function openDatasets(o: {
   return async (manifest) => {
     const { data: spec, seed } = manifest;
     const demands = fieldDemands(manifest);
+    const labelDemands = (labelWidth: number) => labelDemandsOf(manifest, labelWidth);
     const columns = columnsOf(spec);
     const files = [...spec.files, ...(spec.test?.kind === "files" ? spec.test.files : [])];
     const key = JSON.stringify([spec.format, spec.files, columns, await versionOfFiles(files, o.baseDirs)]);
     if (last?.key !== key) {
       last = undefined;
       const opened = await openData(spec, { ...o, columns });
-      if (opened.kind === "stream") return openStreamedDataset({ spec, source: opened.source, demands, seed });
+      if (opened.kind === "stream")
+        return openStreamedDataset({ spec, source: opened.source, demands, seed, labelDemands });
       last = { key, table: opened.table };
     }
-    return openDataset({ spec, table: last.table, demands, seed });
+    return openDataset({ spec, table: last.table, demands, seed, labelDemands });
   };
 }

@@ -109,7 +109,7 @@ test.skipIf(bank.isAbsent)(
           loss: "binaryCrossentropy",
           metrics: ["exactAuc", "accuracy"],
         },
-        epochs: 4,
+        epochs: 3,
         batchSize: 512,
       });
       model.dispose();
@@ -130,7 +130,7 @@ test.skipIf(bank.isAbsent)(
       const auc = aucOf(values);
       expect(run.metrics["exactAuc"]).toBeCloseTo(auc, 9);
       const baseline = aucOf(logisticScores(rows, isHeldOut));
-      // Seen in five runs: .920 to .926 against .902.
+      // Seen in three runs: .917 to .921 against .902.
       expect(baseline).toBeGreaterThan(0.89);
       expect(auc).toBeGreaterThan(baseline + 0.01);
 

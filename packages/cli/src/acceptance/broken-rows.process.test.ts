@@ -1,7 +1,7 @@
 /** From a CSV file with broken rows to predictions, by the command line alone. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -126,4 +126,16 @@ test("as many broken rows as are allowed are left out and told of, and the saved
   expect(rowsInFile).toBe(NEW_ROWS);
   const right = visits(NEW_ROWS).filter((visit, i) => isSold(visit) === predictions[i]! > 0.5);
   expect(right.length).toBeGreaterThan(0.9 * NEW_ROWS);
+
+  await writeFile(inFolder("gap.csv"), "page,seconds\n1,10\n2,\n3,30\n");
+  const gap = ["predict", inFolder("model-3"), "--data", inFolder("gap.csv"), "--out", inFolder("gap-out.csv")];
+  const refused = await volary(...gap);
+  expect(refused).toMatchObject({ code: 1, stdout: "" });
+  expect(refused.stderr).toMatch(/1 of 3 rows cannot be predicted.*gap\.csv:3: .*missing.*with --bad-rows-max 1$/m);
+  const allowed = await volary(...gap, "--bad-rows-max", "1");
+  expect(allowed).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/1 row of .* without a prediction, as .*gap\.csv:3/),
+  });
+  expect(await readFile(inFolder("gap-out.csv"), "utf8")).toMatch(/^row,prediction\n0,[\d.e-]+\n1,\n2,[\d.e-]+\n$/);
 }, 120_000);

@@ -44,7 +44,7 @@ describe("readableData()", () => {
       files: [{ path: "0" }],
       test: { kind: "files", files: [{ path: "1" }] },
       fields: { a: { kind: "column", column: "a" } },
-      label: { kind: "column", column: "~y" },
+      label: { kind: "column", column: "labels (y)" },
     });
   });
 
@@ -65,8 +65,8 @@ describe("readableData()", () => {
       [{ x: [1, 2], y: [0, 1] }, { sampleWeight: [1, 3] }],
     ] as const) {
       const { spec } = await readable(data, options);
-      expect(spec.weight).toEqual({ kind: "column", column: "~weight" });
-      expect(spec.label).toEqual({ kind: "column", column: "~y" });
+      expect(spec.weight).toEqual({ kind: "column", column: "weights (sampleWeight)" });
+      expect(spec.label).toEqual({ kind: "column", column: "labels (y)" });
     }
   });
 });

@@ -3,7 +3,7 @@
  * saved, looked at and predicted with.
  */
 import type { ExportedRows } from "@volary/core/client";
-import type { Batch, DataSpec } from "@volary/core/data";
+import type { Batch, DataSpec, Split } from "@volary/core/data";
 import type { JobManifest } from "@volary/core/job";
 import { LIMITS } from "@volary/core/limits";
 import type { LayersModel } from "@volary/core/model";
@@ -24,6 +24,11 @@ import { saveModel, type SavedSize } from "../saved-model/saved-model.ts";
 export interface ScoreOptions {
   /** Of this process: the first that works, unless said otherwise. */
   device?: DeviceName | undefined;
+  /**
+   * Of files, only the rows that are held out, or only those that are not: as the `test` of the data says, or else that
+   * of the job's own data. All rows, unless said otherwise.
+   */
+  split?: Split | undefined;
 }
 
 export interface RunOptions {
@@ -56,6 +61,7 @@ export class Run {
   /** The coordinator's last word. */
   readonly status: JobStatus;
   readonly #o: RunOptions;
+  #isClosed = false;
 
   /** @internal */
   constructor(o: RunOptions) {
@@ -97,43 +103,53 @@ export class Run {
   }
 
   /**
-   * The job's metrics and its loss: of the held-out rows, or of all rows of other data, which is read and scored in
+   * The job's metrics and its loss: without `data`, those of the held-out rows as training left them; otherwise those of
+   * all rows of the data, those trained on among them, unless `split: "test"` says otherwise. They are read and scored in
    * this process.
    *
    * @param data as what the job was trained on: files, or arrays by column
+   * @throws {TypeError} a split of arrays, or where nothing is held out
+   * @throws {RangeError} the run is closed
    * @throws {ClusterError} BAD_DATA, PARTITION_UNAVAILABLE
    */
   async evaluate(data?: DataSpec | ArrayData, options: ScoreOptions = {}): Promise<Record<string, number>> {
     if (data === undefined) return this.metrics;
+    this.#checkOpen();
     const [{ evaluateRows }, { openForEvaluation }] = await Promise.all([
       import("../scoring/scored-rows.ts"),
       import("../scoring/scored-data.ts"),
     ]);
-    const dataset = await openForEvaluation(this.manifest, data, this.#o);
+    const rows = await openForEvaluation(this.manifest, data, { baseDirs: this.#o.baseDirs, split: options.split });
     try {
-      return await evaluateRows(await this.#trained(options), dataset);
+      return await evaluateRows(await this.#trained(options), rows);
     } finally {
-      await dataset.close();
+      await rows.dataset.close();
     }
   }
 
   /**
-   * What the model says of rows, computed in this process from the rows of the PS nodes.
+   * What the model says of rows, computed in this process from the rows of the PS nodes: of all rows of the data, held
+   * out or not, unless `split: "test"` says otherwise. Of a bad row, of which files may have as many as their `badRowsMax`
+   * says, it is NaN.
    *
    * @param data files, or arrays by column; labels are not needed
+   * @throws {TypeError} a split of arrays, or where nothing is held out
+   * @throws {RangeError} the run is closed
    * @throws {ClusterError} BAD_DATA, PARTITION_UNAVAILABLE
    * @example const { values } = await run.predict({ user: [7n, 8n], item: ["a", "b"] });
+   * @example const { values } = await run.predict(csv("clicks.csv", { … }), { split: "test" });
    */
   async predict(data: DataSpec | ColumnArrays, options: ScoreOptions = {}): Promise<Predictions> {
+    this.#checkOpen();
     const [{ predictRows }, { openForPrediction }] = await Promise.all([
       import("../scoring/scored-rows.ts"),
       import("../scoring/scored-data.ts"),
     ]);
-    const dataset = await openForPrediction(this.manifest, data, this.#o);
+    const rows = await openForPrediction(this.manifest, data, { baseDirs: this.#o.baseDirs, split: options.split });
     try {
-      return await predictRows(await this.#trained(options), dataset);
+      return await predictRows(await this.#trained(options), rows);
     } finally {
-      await dataset.close();
+      await rows.dataset.close();
     }
   }
 
@@ -165,10 +181,11 @@ export class Run {
   /**
    * Streams the rows of one embedding table, in no particular order.
    *
-   * @throws {RangeError} no such table
+   * @throws {RangeError} no such table, or the run is closed
    * @throws {ClusterError} PARTITION_UNAVAILABLE
    */
   rowsOf(table: string): AsyncGenerator<ExportedRows> {
+    this.#checkOpen();
     const spec = this.manifest.tables.find(({ name }) => name === table);
     if (spec) return this.#o.ps.tables.export(spec);
     const names = this.manifest.tables.map(({ name }) => `"${name}"`).join(", ");
@@ -176,7 +193,8 @@ export class Run {
   }
 
   /** The dense weights: float32, all variables in order; the caller owns it. */
-  denseWeights(): Promise<Float32Array> {
+  async denseWeights(): Promise<Float32Array> {
+    this.#checkOpen();
     return readDense(this.#o.ps.tables, this.manifest.model.variables);
   }
 
@@ -192,9 +210,18 @@ export class Run {
 
   /** Gives the job's rows up, and what was hosted for it. */
   close(): void {
+    this.#isClosed = true;
     this.#o.ps.close();
     this.#o.client.closeJob(this.job);
     this.#o.onClose().catch(() => {});
+  }
+
+  #checkOpen(): void {
+    if (!this.#isClosed) return;
+    throw new RangeError(
+      `job "${this.manifest.name}": the run is closed, and its rows are given up; predict, evaluate and save before ` +
+        `run.close()`,
+    );
   }
 
   async #trained({ device }: ScoreOptions): Promise<TrainedRows> {

@@ -29,7 +29,7 @@ export interface FitOptions<Fields extends string = string>
   extends TrainOptions, FitDataOptions<Fields>, Omit<Fit, "batchSize" | "consistency"> {
   /** Of the job; the model's name by default. */
   name?: string;
-  /** Of initial rows and epoch orders; 0 by default. */
+  /** Of initial rows and epoch orders; 0 by default. Dense weights are those the model has when it is handed in. */
   seed?: number;
   /** What `model.compile(…)` did not say; optimizer, loss and metrics here go before those. */
   compile?: Partial<JobArgs["compile"]>;

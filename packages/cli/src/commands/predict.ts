@@ -4,7 +4,7 @@ import path from "node:path";
 import type { DeviceName } from "@volary/node-worker";
 import { Command } from "commander";
 import { grouped, plural } from "../screen/figures.ts";
-import { deviceOption, example, pluginOption, rowsOf } from "../options.ts";
+import { deviceOption, example, pluginOption, badRowsOf, rowsOf } from "../options.ts";
 import { loadPlugins } from "../plugin-file.ts";
 import { loadModel } from "../saved-model/saved-model.ts";
 import { textTable } from "../screen/text-table.ts";
@@ -16,6 +16,7 @@ interface Options {
   data: string;
   rows?: number;
   out?: string;
+  badRowsMax: number;
   device: DeviceName | "auto";
   plugin?: string[];
   json?: true;
@@ -32,6 +33,12 @@ export function predictCommand(): Command {
       rowsOf,
     )
     .option("--out <file>", "write the predictions to this CSV file, a row for each row of the data")
+    .option(
+      "--bad-rows-max <count>",
+      "rows that may lack a value or be broken; their predictions are left empty (null in JSON)",
+      badRowsOf,
+      0,
+    )
     .addOption(deviceOption())
     .addOption(pluginOption("the training function or layers of the model"))
     .option("--json", "print one JSON object")
@@ -45,14 +52,15 @@ export function predictCommand(): Command {
     .action(run);
 }
 
-async function run(folder: string, { data, rows, out, device, plugin = [], json }: Options): Promise<void> {
+async function run(folder: string, { data, rows, out, badRowsMax, device, plugin = [], json }: Options): Promise<void> {
   const saved = await loadModel(folder);
   if (out !== undefined) await mkdir(path.dirname(out), { recursive: true }).catch((cause) => cannotWrite(out, cause));
   const { predictFile } = await import("../saved-model/predict-file.ts");
-  const { predictions, outputs, rowsInFile } = await predictFile({
+  const { predictions, outputs, rowsInFile, badRows } = await predictFile({
     saved,
     file: data,
     rows: rows ?? (out === undefined ? ROWS_SHOWN : Infinity),
+    badRowsMax,
     plugins: await loadPlugins(plugin),
     ...(device === "auto" ? {} : { device }),
   });
@@ -61,11 +69,14 @@ async function run(folder: string, { data, rows, out, device, plugin = [], json 
   if (json) {
     const { name } = saved.manifest;
     const values = out === undefined ? { predictions: byRow(predictions, outputs) } : { out, rows: predicted };
-    console.log(JSON.stringify({ model: folder, job: name, data, rowsInFile, ...values }));
+    console.log(JSON.stringify({ model: folder, job: name, data, rowsInFile, badRows: badRows.count, ...values }));
     return;
   }
   if (out === undefined) console.log(tableText(predictions, outputs));
   else console.log(`${out}: the predictions of ${plural(predicted, "row")}`);
+  const [bad] = badRows.first;
+  if (bad !== undefined)
+    console.error(`${plural(badRows.count, "row")} of ${data} without a prediction, as ${bad.place}: ${bad.fault}`);
   const left = rowsInFile - predicted;
   if (left > 0) console.error(`${grouped(left)} more rows in ${data}; --rows all predicts them`);
 }
@@ -75,17 +86,21 @@ function cannotWrite(out: string, cause: unknown): never {
 }
 
 function tableText(values: Float32Array, outputs: number): string {
-  const rows = byRow(values, outputs).map((row) => [row].flat().map((value) => value.toFixed(4)));
+  const rows = byRow(values, outputs).map((row) =>
+    [row].flat().map((value) => (Number.isNaN(value) ? "" : value.toFixed(4))),
+  );
   return textTable(
     ["ROW", "PREDICTION"],
     rows.map((row, i) => [i, row.join(" ")]),
   );
 }
 
-/** With a header: the row's number, from 0 as on the screen, and what the model gives, in float32's digits. */
+/** With a header: the row's number, from 0 as on the screen, and what the model gives, in float32's digits; nothing for a bad row. */
 function csvText(values: Float32Array, outputs: number): string {
   const names = outputs === 1 ? ["prediction"] : Array.from({ length: outputs }, (_, i) => `prediction_${i}`);
-  const rows = byRow(values, outputs).map((row) => [row].flat().map((value) => Number(value.toPrecision(8))));
+  const rows = byRow(values, outputs).map((row) =>
+    [row].flat().map((value) => (Number.isNaN(value) ? "" : Number(value.toPrecision(8)))),
+  );
   return [["row", ...names], ...rows.map((row, i) => [i, ...row])].map((line) => `${line.join(",")}\n`).join("");
 }
 

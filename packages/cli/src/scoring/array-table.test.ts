@@ -43,6 +43,15 @@ describe("arrayTable()", () => {
     await expect(arrayTable({ x: [2 ** 60] }, ["a"])).rejects.toThrow(/bigint/);
   });
 
+  test("refuses strings for labels and weights, saying where they can be labels", async () => {
+    await expect(arrayTable({ x: [1, 2], y: ["yes", "no"] }, ["a"])).rejects.toThrow(
+      'y holds strings (the first is "yes"): give numbers, as 0 and 1 or the numbers of classes; a source, as csv(…), makes them of strings with label: equals("y", "yes") or classes("y", ["a", "b"])',
+    );
+    await expect(arrayTable({ x: [1, 2], y: [0, 1], sampleWeight: ["1", "2"] }, ["a"])).rejects.toThrow(
+      'sampleWeight holds strings (the first is "1"): give numbers',
+    );
+  });
+
   test("makes a column of each array; lists of one are their element", async () => {
     const table = await arrayTable(
       {

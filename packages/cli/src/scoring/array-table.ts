@@ -33,15 +33,15 @@ export interface DatasetLike {
   iterator(): Promise<{ next(): Promise<{ done?: boolean | undefined; value: unknown }> }>;
 }
 
-/** Columns that are no input. */
-export const LABEL_COLUMN = "~y";
-export const WEIGHT_COLUMN = "~weight";
+/** Columns that are no input, as messages name them; no input of tfjs can have such a name. */
+export const LABEL_COLUMN = "labels (y)";
+export const WEIGHT_COLUMN = "weights (sampleWeight)";
 
 /**
  * The table of some arrays.
  *
  * @param inputs of the model
- * @throws {TypeError} no x, an input without values, or values of different lengths
+ * @throws {TypeError} no x, an input without values, values of different lengths, or strings for labels or weights
  * @throws {RangeError} an integer beyond ±2^53 that is no bigint
  */
 export async function arrayTable({ x, y, sampleWeight }: ArrayData, inputs: readonly string[]): Promise<ColumnTable> {
@@ -64,10 +64,24 @@ export async function arrayTable({ x, y, sampleWeight }: ArrayData, inputs: read
     first ??= { name, rows };
     if (rows !== first.rows)
       throw new TypeError(`${textOf(name)} has ${rows} rows and ${textOf(first.name)} ${first.rows}; they must agree`);
+    if (name === LABEL_COLUMN || name === WEIGHT_COLUMN) refuseStrings(name, column);
     columns.set(name, column);
   }
   if (!first || first.rows === 0) throw new TypeError("the data has no rows");
   return { rows: first.rows, columns };
+}
+
+function refuseStrings(name: string, column: Column): void {
+  const values = column.kind === "list" ? column.elements : column;
+  if (values.kind !== "string") return;
+  const remedy =
+    name === LABEL_COLUMN
+      ? "give numbers, as 0 and 1 or the numbers of classes; a source, as csv(…), makes them of strings with " +
+        'label: equals("y", "yes") or classes("y", ["a", "b"])'
+      : "give numbers";
+  throw new TypeError(
+    `${textOf(name)} holds strings (the first is ${JSON.stringify(values.dictionary[values.codes[0] ?? 0] ?? "")}): ${remedy}`,
+  );
 }
 
 /** Rows [from, to) of a table. */

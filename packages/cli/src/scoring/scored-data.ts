@@ -6,8 +6,10 @@ import {
   type ColumnTable,
   type Dataset,
   type DataSpec,
+  type LabelDemand,
+  type Split,
 } from "@volary/core/data";
-import { fieldDemands, type JobManifest } from "@volary/core/job";
+import { fieldDemands, labelDemandsOf, type JobManifest } from "@volary/core/job";
 import { openData } from "@volary/node-worker";
 import { arrayTable, LABEL_COLUMN, WEIGHT_COLUMN, type ArrayColumn, type ArrayData } from "./array-table.ts";
 
@@ -18,38 +20,59 @@ export function isDataSpec(data: object): data is DataSpec {
   return "format" in data && "files" in data && "fields" in data;
 }
 
+export interface ScoredRows {
+  /** Where files are looked for. */
+  baseDirs: readonly string[];
+  /** Only the rows of this split, of files; all rows without it. */
+  split?: Split | undefined;
+}
+
+/** Rows of files or arrays, and the split of the data set that they are. */
+export interface OpenedRows {
+  dataset: Dataset;
+  split: Split;
+}
+
 /**
- * Rows to predict: the model's fields are made of them as they were in training; labels are not read.
+ * Rows to predict: the model's fields are made of them as they were in training; labels are not read. Of files as many
+ * bad rows are allowed as their data says; of arrays, none.
  *
- * @throws {ClusterError} BAD_DATA: a file or a column is missing, or a row cannot be used
+ * @throws {TypeError} a split of arrays, or where nothing is held out
+ * @throws {ClusterError} BAD_DATA: a file or a column is missing, or too many rows cannot be used
  */
 export async function openForPrediction(
   manifest: JobManifest,
   data: DataSpec | ColumnArrays,
-  o: { baseDirs: readonly string[] },
-): Promise<Dataset> {
+  o: ScoredRows,
+): Promise<OpenedRows> {
   const { label: _l, weight: _w, group: _g, test: _t, ...fields } = manifest.data;
+  if (isDataSpec(data)) {
+    const { format, files, badRowsMax } = data;
+    return open(manifest, { ...fields, format, files, badRowsMax, ...heldOut(manifest, data, o) }, o);
+  }
+  refuseSplit(o);
   const spec: DataSpec = { ...fields, badRowsMax: 0 };
-  if (isDataSpec(data)) return open(manifest, { ...spec, format: data.format, files: data.files }, o);
   return openTable(manifest, spec, await arrayTable({ x: data }, columnsOf(spec)));
 }
 
 /**
- * Rows to evaluate the model on, all of them; fields, label, weight and group are made as they were in training.
+ * Rows to evaluate the model on; fields, label, weight and group are made as they were in training.
  *
  * @param data of arrays, x by column; y and sampleWeight may say label and weight
+ * @throws {TypeError} a split of arrays, or where nothing is held out
  * @throws {ClusterError} BAD_DATA: a file or a column is missing, or too many rows cannot be used
  */
 export async function openForEvaluation(
   manifest: JobManifest,
   data: DataSpec | ArrayData,
-  o: { baseDirs: readonly string[] },
-): Promise<Dataset> {
+  o: ScoredRows,
+): Promise<OpenedRows> {
   const { test: _, ...spec } = manifest.data;
   if (isDataSpec(data)) {
     const { format, files, badRowsMax } = data;
-    return open(manifest, { ...spec, format, files, badRowsMax }, o);
+    return open(manifest, { ...spec, format, files, badRowsMax, ...heldOut(manifest, data, o) }, o);
   }
+  refuseSplit(o);
   const wanted = withArrays(spec, data);
   if (data.y === undefined && columnsOf(wanted).includes(LABEL_COLUMN))
     throw new TypeError("to evaluate, give the labels too, as { x, y }");
@@ -66,13 +89,43 @@ function withArrays(spec: DataSpec, { y, sampleWeight }: ArrayData): DataSpec {
   return { ...rest, ...ownLabel, ...(isOfColumns ? { weight } : {}) };
 }
 
-async function open(manifest: JobManifest, spec: DataSpec, o: { baseDirs: readonly string[] }): Promise<Dataset> {
-  const opened = await openData(spec, { ...o, columns: columnsOf(spec) });
-  if (opened.kind === "memory") return openTable(manifest, spec, opened.table);
-  const { seed } = manifest;
-  return openStreamedDataset({ spec, source: opened.source, demands: fieldDemands(manifest), seed });
+/** Which rows are held out, where that is asked for: as the data says, or else as the job's did. */
+function heldOut(manifest: JobManifest, data: DataSpec, { split }: ScoredRows): Pick<DataSpec, "test"> {
+  if (split === undefined) return {};
+  const test = data.test ?? manifest.data.test;
+  if (test !== undefined) return { test };
+  throw new TypeError(
+    `split: "${split}", and neither this data nor that of the job holds rows out; leave the split out, or give the data ` +
+      `a test, as test: fraction(0.2)`,
+  );
 }
 
-function openTable(manifest: JobManifest, spec: DataSpec, table: ColumnTable): Dataset {
-  return openDataset({ spec, table, demands: fieldDemands(manifest), seed: manifest.seed });
+function refuseSplit({ split }: ScoredRows): void {
+  if (split === undefined) return;
+  throw new TypeError(`split: "${split}" goes with files, as csv(…); of arrays, give the rows that are meant`);
+}
+
+async function open(
+  manifest: JobManifest,
+  spec: DataSpec,
+  { baseDirs, split = "train" }: ScoredRows,
+): Promise<OpenedRows> {
+  const opened = await openData(spec, { baseDirs, columns: columnsOf(spec) });
+  if (opened.kind === "memory") return openTable(manifest, spec, opened.table, split);
+  const { source } = opened;
+  return { dataset: await openStreamedDataset({ source, ...datasetOptions(manifest, spec) }), split };
+}
+
+function openTable(manifest: JobManifest, spec: DataSpec, table: ColumnTable, split: Split = "train"): OpenedRows {
+  return { dataset: openDataset({ table, purpose: "score", ...datasetOptions(manifest, spec) }), split };
+}
+
+function datasetOptions(manifest: JobManifest, spec: DataSpec) {
+  const { seed } = manifest;
+  // Metrics are of the rows that are scored, which are the first split where none is held out.
+  const labelDemands = (labelWidth: number): LabelDemand[] =>
+    labelDemandsOf({ ...manifest, data: spec }, labelWidth).map((demand) =>
+      spec.test === undefined ? { ...demand, rows: "all" } : demand,
+    );
+  return { spec, demands: fieldDemands(manifest), seed, ...(spec.label === undefined ? {} : { labelDemands }) };
 }

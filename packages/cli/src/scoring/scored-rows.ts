@@ -4,7 +4,7 @@
  *
  * Shapes: B samples, O numbers the model gives.
  */
-import type { Batch, Dataset } from "@volary/core/data";
+import type { Batch, Dataset, Split } from "@volary/core/data";
 import type { JobManifest } from "@volary/core/job";
 import { newMetrics } from "@volary/core/metrics";
 import { openModel } from "@volary/core/model";
@@ -12,6 +12,7 @@ import type { Plugins } from "@volary/core/plugin";
 import type { GradientModel, StepRows } from "@volary/core/training";
 import { withDevice, type DeviceName } from "@volary/node-worker";
 import { withoutGreeting } from "../tfjs-greeting.ts";
+import type { OpenedRows } from "./scored-data.ts";
 
 export interface TrainedRows {
   manifest: JobManifest;
@@ -26,7 +27,7 @@ export interface TrainedRows {
 
 /** What a model says of rows. */
 export interface Predictions {
-  /** float32, row after row, shape [B, O]. */
+  /** float32, row after row, shape [B, O]; NaN of a bad row. */
   readonly values: Float32Array;
   /** [B, O] */
   readonly shape: readonly [rows: number, outputs: number];
@@ -36,24 +37,34 @@ export interface Predictions {
 const ROWS_PER_BATCH = 4_096;
 
 /** @param rowsMax how many, from the first */
-export async function predictRows(trained: TrainedRows, dataset: Dataset, rowsMax = Infinity): Promise<Predictions> {
+export async function predictRows(
+  trained: TrainedRows,
+  { dataset, split }: OpenedRows,
+  rowsMax = Infinity,
+): Promise<Predictions> {
   const { outputs } = trained.manifest.model;
-  const rows = Math.min(rowsMax, dataset.trainRows);
+  const rows = Math.min(rowsMax, rowsIn(dataset, split));
   const values = new Float32Array(rows * outputs);
   let at = 0;
-  await eachBatch(trained, { dataset, rows }, ({ scores }) => {
+  await eachBatch(trained, { dataset, split, rows }, ({ batch, scores }) => {
     values.set(scores, at);
+    batch.weight?.forEach((weight, b) => {
+      if (weight === 0) values.fill(Number.NaN, at + b * outputs, at + (b + 1) * outputs);
+    });
     at += scores.length;
   });
   return { values, shape: [rows, outputs] };
 }
 
-/** The job's metrics, and its loss, over all rows of a data set. */
-export async function evaluateRows(trained: TrainedRows, dataset: Dataset): Promise<Record<string, number>> {
+/** The job's metrics, and its loss, over the rows of a split. */
+export async function evaluateRows(
+  trained: TrainedRows,
+  { dataset, split }: OpenedRows,
+): Promise<Record<string, number>> {
   const metrics = newMetrics(trained.manifest);
   const { outputs } = trained.manifest.model;
   const { labelWidth } = dataset;
-  await eachBatch(trained, { dataset, rows: dataset.trainRows }, ({ batch, scores }) => {
+  await eachBatch(trained, { dataset, split, rows: rowsIn(dataset, split) }, ({ batch, scores }) => {
     const { samples, label: labels, weight, group } = batch;
     metrics.update({ samples, labels, labelWidth, scores, outputs, weight, group });
   });
@@ -62,9 +73,14 @@ export async function evaluateRows(trained: TrainedRows, dataset: Dataset): Prom
   );
 }
 
+/** Rows of a split of a data set. */
+export function rowsIn({ trainRows, testRows }: Dataset, split: Split): number {
+  return split === "train" ? trainRows : testRows;
+}
+
 function eachBatch(
   trained: TrainedRows,
-  { dataset, rows }: { dataset: Dataset; rows: number },
+  { dataset, split, rows }: OpenedRows & { rows: number },
   take: (scored: { batch: Batch; scores: Float32Array }) => void,
 ): Promise<void> {
   return withoutGreeting(() =>
@@ -74,7 +90,7 @@ function eachBatch(
         model.setDense(trained.dense);
         for (let from = 0; from < rows; from += ROWS_PER_BATCH) {
           const samples = Uint32Array.from({ length: Math.min(ROWS_PER_BATCH, rows - from) }, (_, i) => from + i);
-          const batch = await dataset.read("train", samples, 0);
+          const batch = await dataset.read(split, samples, 0);
           take({ batch, scores: await scoresOf(model, await trained.rowsOf(batch)) });
         }
       } finally {

@@ -42,15 +42,11 @@ function markMissing(missing: Uint8Array | undefined, spec: FieldSpec, context: 
 }
 
 function markEmpty(cells: Extract<Cells, { kind: "string" }>, spec: FieldSpec, context: CellContext): void {
-  const empty = emptyCodeOf(cells);
-  if (empty < 0) return;
-  for (let row = 0; row < cells.codes.length; row++) if (cells.codes[row] === empty) markBad(row, spec, context);
-}
-
-/** The code of the empty string, or −1. */
-function emptyCodeOf(cells: Extract<Cells, { kind: "string" }>): number {
-  if (cells.utf8 === undefined) return cells.dictionary.indexOf("");
-  return cells.utf8.ends.findIndex((end, i) => end === (i === 0 ? 0 : cells.utf8!.ends[i - 1]));
+  const { codes, utf8 } = cells;
+  if (utf8 === undefined && !cells.dictionary.includes("")) return;
+  const isEmpty = (code: number): boolean =>
+    utf8 === undefined ? cells.dictionary[code] === "" : utf8.ends[code] === (code === 0 ? 0 : utf8.ends[code - 1]);
+  for (let row = 0; row < codes.length; row++) if (isEmpty(codes[row]!)) markBad(row, spec, context);
 }
 
 function markBad(row: number, spec: FieldSpec, context: CellContext): void {
@@ -100,7 +96,9 @@ function integersOf(values: Float64Array, spec: FieldSpec, context: CellContext)
       const remedy = Number.isNaN(value) ? "" : " (whole, within ±2^53): use bucket(), quantiles() or standardise()";
       context.faults.mark(
         row,
-        () => `${leafPlace(spec, context)} is ${valueInWords(spec, context, row)}; expected an integer key${remedy}`,
+        () =>
+          `${leafPlace(spec, context)} is ${Number.isNaN(value) ? "missing" : valueInWords(spec, context, row)}; ` +
+          `expected an integer key${remedy}`,
       );
     }
   }

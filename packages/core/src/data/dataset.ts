@@ -65,13 +65,16 @@ export type Split = "train" | "test";
 
 /**
  * What the model wants of a field: one 64-bit key a sample, a list of keys, `width` float32 numbers a sample, or a
- * list of numbers.
+ * list of numbers. `integers` is the dtype of an input that takes integers for keys: a column of strings is refused then,
+ * as hashed ones would be other keys than the author means.
  */
 export type FieldDemand =
-  | { name: string; as: "keys" }
-  | { name: string; as: "keyLists" }
+  | { name: string; as: "keys"; integers?: IntegerDtype | undefined }
+  | { name: string; as: "keyLists"; integers?: IntegerDtype | undefined }
   | { name: string; as: "numbers"; width: number }
   | { name: string; as: "numberLists" };
+
+export type IntegerDtype = "int32" | "int64";
 
 /** Sample b has the elements [offsets[b], offsets[b + 1]). */
 export interface KeyLists {

@@ -355,6 +355,7 @@ describe("keys", () => {
       'field "f": column "gap" is missing (NaN); expected a key',
     ],
     [{ kind: "column", column: "name" }, 'field "f": column "name" is missing; expected a key'],
+    [{ kind: "column", column: "gap" }, 'field "f": column "gap" is missing; expected an integer key'],
     [{ kind: "column", column: "id" }, 'field "f": column "id" is missing; expected a key'],
     [
       { kind: "bucket", of: { kind: "column", column: "endless" }, width: 5 },

@@ -2,10 +2,10 @@
  * Fields of a data set, compiled against its columns: from row numbers to keys (`key-nodes.ts` says what a key is), to
  * numbers, and to lists of either.
  */
-import type { CellContext } from "./cells.ts";
+import { columnOf, type CellContext } from "./cells.ts";
 import { ClusterError } from "../errors.ts";
 import type { FieldSpec } from "./data-spec.ts";
-import type { ColumnTable, KeyLists, NumberLists } from "./dataset.ts";
+import type { ColumnTable, IntegerDtype, KeyLists, NumberLists } from "./dataset.ts";
 import { elementsAt, listsOf, type FieldLists } from "./field-lists.ts";
 import { floatsOf, gatherFloats } from "./field-numbers.ts";
 import { keyReaderOf, nodeOf, type KeyBatch, type KeyNode, type KeyReader } from "./key-nodes.ts";
@@ -38,6 +38,28 @@ export class FieldCompiler {
   constructor(table: ColumnTable, faults: FaultSink) {
     this.#table = table;
     this.#faults = faults;
+  }
+
+  /**
+   * Refuses strings where the model takes integers. What is hashed by its own word, as `hash()`, is keys of any dtype.
+   *
+   * @throws {ClusterError} BAD_DATA: the field's column holds strings
+   */
+  refuseStrings({ place, spec, integers }: FieldRequest & { integers: IntegerDtype }): void {
+    const made = spec.kind === "withDefault" ? spec.of : spec;
+    if (made.kind !== "column") return;
+    const column = columnOf(this.#table, made.column, place);
+    const cells = column.kind === "list" ? column.elements : column;
+    if (cells.kind !== "string") return;
+    const { codes, dictionary } = cells;
+    const at = codes.findIndex((code) => dictionary[code] !== "");
+    if (at < 0) return;
+    throw new ClusterError(
+      "BAD_DATA",
+      `${place}: column "${made.column}" holds strings (the first is ${JSON.stringify(dictionary[codes[at]!])}), and its ` +
+        `input has the dtype ${integers}: give the input dtype: "string", which hashes them; or, where they are integers, ` +
+        `give the column as such, in a text file with types: { ${JSON.stringify(made.column)}: "int64${column.kind === "list" ? "[]" : ""}" }`,
+    );
   }
 
   /** Prepares the rows of one batch for the readers. */

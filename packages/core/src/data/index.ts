@@ -87,6 +87,7 @@ export type {
   Split,
 } from "./dataset.ts";
 export { fieldStatistics, type FieldStatistics } from "./field-statistics.ts";
+export type { LabelDemand } from "./label-demand.ts";
 export { didYouMean, nearestName } from "./nearest-name.ts";
 export { openDataset, type OpenDatasetOptions } from "./open-dataset.ts";
 export { EpochOrder, epochOrder, type EpochOrderOptions } from "./order.ts";

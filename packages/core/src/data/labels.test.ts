@@ -67,6 +67,22 @@ describe("labels", () => {
     );
   });
 
+  it("that are all 0, as no row has the value, are refused with the nearest one, but not where rows are scored", () => {
+    expect(() => labelOf(equals("origin", "Sea"))).toThrow(
+      badData(
+        'label: no row has "Sea" in column "origin", so that every label is 0; it has "ATL", "SEA", "SFO". Did you mean "SEA"? Name one of them in equals(…)',
+      ),
+    );
+    expect(() => labelOf(equals("delay", 7))).toThrow(
+      badData(
+        'label: no row has 7 in column "delay", so that every label is 0; it has 0, 15, 14, 60, -3. Name one of them in equals(…)',
+      ),
+    );
+    const spec = parquet(file("f"), { fields: { origin: "origin" }, label: equals("delay", 7) });
+    const scored = openDataset({ spec, table: tableWith(), demands: [], purpose: "score" });
+    expect([...scored.read("train", all).label]).toEqual([0, 0, 0, 0, 0]);
+  });
+
   it("compare with a threshold in full precision", () => {
     const delay = int64([2 ** 40, 2 ** 40 + 1, 0, 0, 0]);
     expect(labelOf(atLeast("delay", 2 ** 40 + 1), { delay }).values).toEqual([0, 1, 0, 0, 0]);

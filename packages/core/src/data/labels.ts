@@ -5,6 +5,7 @@ import type { FieldSpec, LabelSpec } from "./data-spec.ts";
 import type { ColumnTable } from "./dataset.ts";
 import { floatsOf } from "./field-numbers.ts";
 import { FieldCompiler } from "./fields.ts";
+import { didYouMean } from "./nearest-name.ts";
 import type { FaultSink } from "./row-faults.ts";
 
 export interface Labels {
@@ -12,6 +13,9 @@ export interface Labels {
   /** Shape [rows, width] */
   values: Float32Array;
 }
+
+/** Values of a column among which one is looked for that is spelt alike. */
+const VALUES_LOOKED_AT = 1_000;
 
 export interface LabelRequest {
   spec: LabelSpec | undefined;
@@ -73,6 +77,28 @@ export function labelWidthIn(spec: LabelSpec | undefined, table: ColumnTable): n
     if (length > 0 && !bad.has(row)) return length;
   }
   return 1;
+}
+
+/**
+ * Labels that are all 0 teach nothing, and a value that is spelt otherwise makes them so.
+ *
+ * @throws {ClusterError} BAD_DATA: no row has the value that `equals()` names
+ */
+export function checkOccurs(spec: LabelSpec | undefined, { values }: Labels, table: ColumnTable): void {
+  if (spec?.kind !== "equals" || values.includes(1)) return;
+  const { column: name, value } = spec;
+  const column = columnOf(table, name, "label");
+  const found = new Set<string | number>();
+  for (let row = 0; row < table.rows && found.size < VALUES_LOOKED_AT; row++) {
+    if (column.kind === "string") found.add(column.dictionary[column.codes[row]!]!);
+    else if (column.kind !== "list") found.add(Number(column.values[row]));
+  }
+  const near = typeof value === "string" ? didYouMean(value, [...found].map(String)) : "";
+  throw new ClusterError(
+    "BAD_DATA",
+    `label: no row has ${JSON.stringify(value)} in column "${name}", so that every label is 0; it has ` +
+      `${inWords([...found])}.${near} Name one of them in equals(…)`,
+  );
 }
 
 /** Compared in full precision, so that a threshold lies where it was written. */

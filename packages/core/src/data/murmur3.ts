@@ -44,7 +44,7 @@ export function hashStrings(salt: Salt, strings: readonly string[]): Uint32Array
     for (let at = 0; at < whole; at += 16) {
       absorb(digest, wordAt(bytes, at), wordAt(bytes, at + 4), wordAt(bytes, at + 8), wordAt(bytes, at + 12));
     }
-    finishWith({ state: digest, bytes, from: whole, to: length, lengthBytes: SALT_BYTES + length });
+    finishWith(digest, bytes, whole, length, SALT_BYTES + length);
     pairs[2 * i] = digest[0]!;
     pairs[2 * i + 1] = digest[1]!;
   }
@@ -57,12 +57,15 @@ export function hashUtf8(salt: Salt, { size, bytes, ends }: Utf8Strings): Uint32
   const digest = new Uint32Array(4);
   for (let i = 0, from = 0; i < size; i++) {
     const to = ends[i]!;
-    digest.set(salt);
-    let at = from;
-    for (; at + 16 <= to; at += 16) {
-      absorb(digest, wordAt(bytes, at), wordAt(bytes, at + 4), wordAt(bytes, at + 8), wordAt(bytes, at + 12));
+    digest[0] = salt[0]!;
+    digest[1] = salt[1]!;
+    digest[2] = salt[2]!;
+    digest[3] = salt[3]!;
+    const lengthBytes = SALT_BYTES + to - from;
+    for (; from + 16 <= to; from += 16) {
+      absorb(digest, wordAt(bytes, from), wordAt(bytes, from + 4), wordAt(bytes, from + 8), wordAt(bytes, from + 12));
     }
-    finishWith({ state: digest, bytes, from: at, to, lengthBytes: SALT_BYTES + to - from });
+    finishWith(digest, bytes, from, to, lengthBytes);
     pairs[2 * i] = digest[0]!;
     pairs[2 * i + 1] = digest[1]!;
     from = to;
@@ -172,19 +175,11 @@ export function absorb(state: Uint32Array, k1: number, k2: number, k3: number, k
 
 /** Mixes in the tail (under 16 bytes) and the length, and finishes the state into a digest, in place. */
 export function finish(state: Uint32Array, tail: Uint8Array, lengthBytes: number): void {
-  finishWith({ state, bytes: tail, from: 0, to: tail.length, lengthBytes });
+  finishWith(state, tail, 0, tail.length, lengthBytes);
 }
 
-interface Finish {
-  state: Uint32Array;
-  /** The tail is [from, to) of them. */
-  bytes: Uint8Array;
-  from: number;
-  to: number;
-  lengthBytes: number;
-}
-
-function finishWith({ state, bytes, from, to, lengthBytes }: Finish): void {
+/** The tail is bytes [from, to). */
+function finishWith(state: Uint32Array, bytes: Uint8Array, from: number, to: number, lengthBytes: number): void {
   let h1 = state[0]! ^ Math.imul(rotl(Math.imul(tailWord(bytes, from, to), C1), 15), C2) ^ lengthBytes;
   let h2 = state[1]! ^ Math.imul(rotl(Math.imul(tailWord(bytes, from + 4, to), C2), 16), C3) ^ lengthBytes;
   let h3 = state[2]! ^ Math.imul(rotl(Math.imul(tailWord(bytes, from + 8, to), C3), 17), C4) ^ lengthBytes;
@@ -202,6 +197,7 @@ function finishWith({ state, bytes, from, to, lengthBytes }: Finish): void {
 
 /** The word at `at`, of which the bytes from `to` on are 0. */
 function tailWord(bytes: Uint8Array, at: number, to: number): number {
+  if (at + 4 <= to) return wordAt(bytes, at);
   let word = 0;
   for (let i = Math.min(to, at + 4) - 1; i >= at; i--) word = (word << 8) | bytes[i]!;
   return word;

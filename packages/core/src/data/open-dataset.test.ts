@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Column, ColumnTable } from "./dataset.ts";
-import { column, cross, hourOf, quantiles, standardise, withDefault } from "./field-builders.ts";
+import { column, cross, hash, hourOf, quantiles, standardise, withDefault } from "./field-builders.ts";
 import { columnsOf } from "./field-demand.ts";
 import { file } from "./file-builders.ts";
 import { microsOf } from "./instant.ts";
@@ -130,6 +130,35 @@ describe("openDataset() refuses", () => {
     expect(() => openDataset({ spec, table: tableWith({ origin }), demands })).toThrow(
       new RangeError('column "origin", row 2 has code 2; its dictionary has 2 entries'),
     );
+  });
+});
+
+describe("an input that takes integers", () => {
+  const fields = { origin: "origin", hashed: hash("origin"), id: "distance" };
+  const opened = (name: keyof typeof fields, table = tableWith()) =>
+    openDataset({
+      spec: parquet(file("f"), { fields }),
+      table,
+      demands: [{ name, as: "keys", integers: "int32" }],
+    });
+
+  it("refuses strings, naming the field, its dtype, the first value and the remedy", () => {
+    expect(() => opened("origin")).toThrow(
+      badData(
+        'field "origin": column "origin" holds strings (the first is "ATL"), and its input has the dtype int32: give the input dtype: "string", which hashes them; or, where they are integers, give the column as such, in a text file with types: { "origin": "int64" }',
+      ),
+    );
+    const lists: Column = {
+      kind: "list",
+      offsets: Uint32Array.of(0, 0, 1, 2, 2, 2),
+      elements: strings(["ATL", "SEA"]) as Exclude<Column, { kind: "list" }>,
+    };
+    expect(() => opened("origin", tableWith({ origin: lists }))).toThrow('types: { "origin": "int64[]" }');
+  });
+
+  it("takes what hash() makes of strings, and integers", () => {
+    expect(opened("hashed").trainRows).toBe(5);
+    expect(opened("id").trainRows).toBe(5);
   });
 });
 

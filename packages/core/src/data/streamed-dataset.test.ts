@@ -230,6 +230,19 @@ describe("openStreamedDataset()", () => {
   const specWith = (options: Partial<Parameters<typeof parquet>[1]>): DataSpec =>
     parquet("t", { fields: { age: "age", day: "day" }, label: "age", ...options });
 
+  it("finds labels that do not fit as it reads them, those of metrics in held-out rows alone", async () => {
+    const labelDemands = (rowsOf: "all" | "test") => () =>
+      [{ wantedBy: 'loss "l"', rows: rowsOf, numbers: { kind: "between", min: 0, max: 5 } }] as const;
+    const spec = specWith({ fields: { day: "day" } });
+    const none = { demands: [], source: sourceOf(table) };
+    const strict = await openStreamedDataset({ spec, ...none, labelDemands: labelDemands("all") });
+    await expect(strict.read("train", Uint32Array.of(3, 7), 0)).rejects.toThrow(
+      'row 7: label: column "age" is 7; loss "l" expects 0 to 5',
+    );
+    const lenient = await openStreamedDataset({ spec, ...none, labelDemands: labelDemands("test") });
+    await expect(lenient.read("train", Uint32Array.of(3, 7), 0)).resolves.toMatchObject({ weight: undefined });
+  });
+
   it("stops at the bad row over the limit when it is read, with its row and the remedy, and counts each once", async () => {
     const strict = await openStreamedDataset({ spec: specWith({}), source: sourceOf(table), demands });
     await expect(strict.read("train", Uint32Array.of(0, 1), 0)).resolves.toMatchObject({ weight: undefined });

@@ -8,6 +8,7 @@ import { LIMITS } from "../limits.ts";
 import type { DataSpec } from "./data-spec.ts";
 import type { BadRow, Batch, ColumnTable, Dataset, FieldDemand, RowSource, Split } from "./dataset.ts";
 import { checkDemands, columnsOf } from "./field-demand.ts";
+import type { LabelDemand } from "./label-demand.ts";
 import { labelWidthIn } from "./labels.ts";
 import { badRowsError, RowFaults } from "./row-faults.ts";
 import { RowSet } from "./row-set.ts";
@@ -22,6 +23,8 @@ export interface OpenStreamedDatasetOptions {
   demands: readonly FieldDemand[];
   /** Of the job: fields that are drawn depend on it. 0 by default. */
   seed?: number;
+  /** As of `openDataset`; labels are checked as they are read. */
+  labelDemands?: ((labelWidth: number) => readonly LabelDemand[]) | undefined;
 }
 
 /** Rows in which the length of a label's list is looked for. */
@@ -43,7 +46,9 @@ export async function openStreamedDataset(o: OpenStreamedDatasetOptions): Promis
     const tally = new BadRowTally(o.source.rows, o.spec.badRowsMax);
     const split = await splitOf(o, tally);
     checkSplit(o.spec.test, split);
-    return new StreamedDataset({ ...o, tally, split, labelWidth: await labelWidthOf(o) });
+    const labelWidth = await labelWidthOf(o);
+    const wanted = o.labelDemands?.(labelWidth) ?? [];
+    return new StreamedDataset({ ...o, tally, split, labelWidth, wanted });
   } catch (error) {
     await o.source.close();
     throw error;
@@ -54,6 +59,7 @@ interface StreamedParts extends OpenStreamedDatasetOptions {
   tally: BadRowTally;
   split: SplitRows;
   labelWidth: number;
+  wanted: readonly LabelDemand[];
 }
 
 class StreamedDataset implements Dataset {
@@ -80,12 +86,13 @@ class StreamedDataset implements Dataset {
   }
 
   async read(split: Split, samples: Uint32Array, epoch: number): Promise<Batch> {
-    const { source, spec, demands, seed = 0, tally, labelWidth } = this.#parts;
+    const { source, spec, demands, seed = 0, tally, labelWidth, wanted } = this.#parts;
     const rows = this.#parts.split.rowsAt(split, samples);
     const table = await source.read(rows, this.#columns);
     assert(table.rows === rows.length, `a source gave ${table.rows} rows where ${rows.length} were asked for`);
     if (rows.length > 0) checkTable(table);
     const reader = tableReader({ spec, table, demands, seed, labelWidth });
+    for (const demand of wanted) if (demand.rows === "all" || split === "test") reader.markLabels(demand);
     tally.add(reader.faults, (row) => rows[row]!);
     tally.markMet(reader.faults, rows);
     return reader.read({ rows: ascending(rows.length), samples, split, epoch });

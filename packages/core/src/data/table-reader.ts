@@ -7,7 +7,8 @@ import type { Batch, Column, ColumnTable, FieldDemand, KeyLists, NumberLists, Sp
 import { ClusterError } from "../errors.ts";
 import { floatsOf, gatherFloats } from "./field-numbers.ts";
 import { FieldCompiler, type Reader } from "./fields.ts";
-import { labelsOf } from "./labels.ts";
+import { markLabels, type LabelDemand } from "./label-demand.ts";
+import { labelsOf, type Labels } from "./labels.ts";
 import { drawNegatives } from "./negatives.ts";
 import { RowFaults } from "./row-faults.ts";
 
@@ -23,9 +24,11 @@ export interface TableReaderOptions {
 }
 
 export interface TableReader {
-  readonly labelWidth: number;
+  readonly labels: Labels;
   /** The bad rows that were found; all of them are found before anything is read. */
   readonly faults: RowFaults;
+  /** Marks rows whose label is not what is demanded: those given, or all. */
+  markLabels(demand: LabelDemand, rows?: Uint32Array): void;
   /**
    * @param at.rows of the table
    * @param at.samples numbers of the same rows in their split
@@ -43,8 +46,9 @@ export function tableReader({ spec, table, demands, seed, labelWidth }: TableRea
   const labels = labelsOf({ spec: spec.label, table, faults, width: labelWidth });
 
   return {
-    labelWidth: labels.width,
+    labels,
     faults,
+    markLabels: (demand, rows) => markLabels({ spec: spec.label, ...labels, weights, faults }, demand, rows),
     read({ rows, samples, split, epoch }) {
       const shared = compiler.batch(rows);
       const keyLists = new Map(readAll(fields.keyLists, shared));
@@ -78,6 +82,8 @@ function fieldReaders({ fields }: DataSpec, demands: readonly FieldDemand[], com
   for (const demand of demands) {
     const { name } = demand;
     const request = { field: name, place: `field "${name}"`, spec: fields[name]! };
+    if ("integers" in demand && demand.integers !== undefined)
+      compiler.refuseStrings({ ...request, integers: demand.integers });
     switch (demand.as) {
       case "keys":
         readers.keys.push([name, compiler.keys(request)]);

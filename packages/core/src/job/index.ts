@@ -1,3 +1,4 @@
+export { labelDemandsOf } from "./label-demands.ts";
 export { checkLabels, checkLossShape, checkMetricShape } from "./label-shape.ts";
 export {
   clipSchema,

@@ -43,6 +43,8 @@ export const embeddingUseSchema = z.strictObject({
   table: z.string(),
   dim: z.number().int().min(1).max(LIMITS.dimMax),
   usage: usageSchema,
+  /** The dtype of an input that takes integers: a column of strings is refused then, where others hash it. */
+  integers: z.enum(["int32", "int64"]).optional(),
 });
 export interface EmbeddingUse extends z.infer<typeof embeddingUseSchema> {}
 
@@ -215,7 +217,7 @@ export interface JobManifest extends z.infer<typeof jobManifestSchema> {}
 export function fieldDemands({ model }: { model: Pick<ModelSpec, "embeddings" | "numbers"> }): FieldDemand[] {
   const demands = [
     ...model.embeddings.flatMap(({ field, usage }): FieldDemand[] => [
-      { name: field, as: usage.kind === "one" ? "keys" : "keyLists" },
+      { name: field, as: usage.kind === "one" ? "keys" : "keyLists", ...integersOf(model, field) },
       ...(usage.kind === "pooled" && usage.weights !== undefined
         ? [{ name: usage.weights, as: "numberLists" as const }]
         : []),
@@ -223,4 +225,10 @@ export function fieldDemands({ model }: { model: Pick<ModelSpec, "embeddings" | 
     ...model.numbers.map((use): FieldDemand => ({ name: use.field, as: "numbers", width: floatsOfNumbers(use) })),
   ];
   return [...new Map(demands.map((demand) => [JSON.stringify(demand), demand])).values()];
+}
+
+/** All uses of a field read the same keys: one that takes integers speaks for the others. */
+function integersOf({ embeddings }: Pick<ModelSpec, "embeddings">, field: string): Pick<EmbeddingUse, "integers"> {
+  const integers = embeddings.find((use) => use.field === field && use.integers !== undefined)?.integers;
+  return integers === undefined ? {} : { integers };
 }

@@ -188,7 +188,7 @@ describe("manifestOf", () => {
     expect(fieldDemands(manifest)).toEqual([
       { name: "tags", as: "keyLists" },
       { name: "shares", as: "numberLists" },
-      { name: "seen", as: "keyLists" },
+      { name: "seen", as: "keyLists", integers: "int64" },
       { name: "pixels", as: "numbers", width: 6 },
     ]);
   });

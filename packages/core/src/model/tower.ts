@@ -54,6 +54,7 @@ export function splitModel(model: tfl.LayersModel): SplitModel {
     table: layer.table,
     dim: layer.dim,
     usage: layer.usageOn(fields.map((field) => inputs.get(field)!)),
+    ...integersOf(inputs.get(fields[0]!)!),
   }));
   const inputOfUse = new Map(uses.map(({ ref: [layer, node] }, i) => [`${layer}/${node}`, embeddings[i]!.input]));
   const rewire = ([layer, node, tensor, ...kwargs]: TensorRef): TensorRef => {
@@ -180,6 +181,11 @@ function numberUse(tensor: tfl.SymbolicTensor): NumberUse {
     `input "${name}" has the shape ${JSON.stringify(tensor.shape)}, and a layer takes it for numbers, which need a ` +
       `fixed number of them a sample; give it one, as shape: [20]`,
   );
+}
+
+function integersOf(tensor: tfl.SymbolicTensor): Pick<EmbeddingUse, "integers"> {
+  const dtype = dtypeOf(tensor);
+  return dtype === "int32" || dtype === "int64" ? { integers: dtype } : {};
 }
 
 /**

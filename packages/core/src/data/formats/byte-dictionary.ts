@@ -5,7 +5,7 @@
  * included, so that a look-up in a large dictionary misses the cache once or twice, not five times.
  */
 import { ClusterError } from "../../errors.ts";
-import type { Column, Utf8Strings } from "../dataset.ts";
+import { stringColumn, type StringColumn } from "./string-column.ts";
 
 /**
  * Words of a slot. Of a string of up to 8 bytes: its bytes as two words, so that nothing else is looked at. Of a longer
@@ -115,22 +115,12 @@ export class ByteDictionary {
     this.#isAscii = true;
   }
 
-  /** The column of strings with these codes; they are decoded when somebody looks at its dictionary. */
-  column(codes: Uint32Array): Extract<Column, { kind: "string" }> {
+  /** The column of strings with these codes. */
+  column(codes: Uint32Array): StringColumn {
     const size = this.#size;
     const ends = this.#ends.slice(0, size);
-    const utf8 = { size, ends, bytes: this.#bytes.slice(0, size === 0 ? 0 : ends[size - 1]!) };
-    const isAscii = this.#isAscii;
-    let dictionary: readonly string[] | undefined;
-    const column = {
-      kind: "string" as const,
-      codes,
-      get dictionary() {
-        return (dictionary ??= isAscii ? asciiStrings(utf8) : decodedStrings(utf8));
-      },
-    };
-    // Not enumerable: a copy of the column has its dictionary, and stands for itself.
-    return Object.defineProperty(column, "utf8", { value: utf8 });
+    const bytes = this.#bytes.slice(0, size === 0 ? 0 : ends[size - 1]!);
+    return stringColumn({ codes, utf8: { size, ends, bytes }, isAscii: this.#isAscii });
   }
 
   /** A new string, whose slot has its first two words already. */
@@ -169,36 +159,7 @@ function mixed(hash: number): number {
 
 const SLOTS = 256;
 const BYTES_MAX = 0xffff_ffff;
-const DECODER = new TextDecoder("utf-8", { ignoreBOM: true });
 const STRICT = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
-const DECODE_BYTES = 4_194_304;
-
-function decodedStrings({ size, bytes, ends }: Utf8Strings): string[] {
-  const strings = Array.from<string>({ length: size });
-  for (let code = 0, start = 0; code < size; start = ends[code++]!) {
-    strings[code] = DECODER.decode(bytes.subarray(start, ends[code]));
-  }
-  return strings;
-}
-
-/** ASCII is one character a byte: decoded many at a time and cut, which is faster than one by one. */
-function asciiStrings({ size, bytes, ends }: Utf8Strings): string[] {
-  const strings = Array.from<string>({ length: size });
-  let start = 0;
-  for (let code = 0; code < size;) {
-    let last = code;
-    while (last + 1 < size && ends[last + 1]! - start <= DECODE_BYTES) last++;
-    const text = DECODER.decode(bytes.subarray(start, ends[last]));
-    let cut = 0;
-    for (; code <= last; code++) {
-      const end = ends[code]! - start;
-      strings[code] = text.slice(cut, end);
-      cut = end;
-    }
-    start = ends[last]!;
-  }
-  return strings;
-}
 
 export function isUtf8(bytes: Uint8Array): boolean {
   try {
