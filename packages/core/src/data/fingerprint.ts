@@ -3,8 +3,8 @@
  * values, not dictionary codes, so two readers that number their dictionaries differently agree.
  */
 import { assert } from "../errors.ts";
-import type { Column, ColumnTable } from "./dataset.ts";
-import { absorb, finish, hashStrings, murmur128, saltOf } from "./murmur3.ts";
+import type { Column, ColumnTable } from "./spec/dataset.ts";
+import { absorb, finish, hashStrings, murmur128, saltOf } from "./fields/murmur3.ts";
 
 /** 32 hex digits. */
 export function fingerprintOf(table: ColumnTable, columns: readonly string[]): string {

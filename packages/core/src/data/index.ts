@@ -22,10 +22,10 @@ export {
   type Gives,
   type GivesOf,
   type ReadsColumns,
-} from "./field-builders.ts";
-export { file, http, npmFile, s3, type FileLike, type FilesLike } from "./file-builders.ts";
-export { checkFieldDemand, columnsOf } from "./field-demand.ts";
-export { fitFields, needsFitting } from "./fit-fields.ts";
+} from "./builders/field-builders.ts";
+export { file, http, npmFile, s3, type FileLike, type FilesLike } from "./builders/file-builders.ts";
+export { checkFieldDemand, columnsOf } from "./fields/field-demand.ts";
+export { fitFields, needsFitting } from "./fields/fit-fields.ts";
 export {
   atLeast,
   classes,
@@ -38,7 +38,7 @@ export {
   where,
   type HeldOut,
   type Label,
-} from "./label-builders.ts";
+} from "./builders/label-builders.ts";
 export {
   csv,
   jsonl,
@@ -56,10 +56,10 @@ export {
   type LibsvmColumn,
   type TsvOptions,
   type TypedOptions,
-} from "./source-builders.ts";
+} from "./builders/source-builders.ts";
 export { openStreamedDataset, type OpenStreamedDatasetOptions } from "./streamed-dataset.ts";
 export { decodeTable, encodeTable } from "./table-file.ts";
-export { tableOf, type ColumnArray, type ListArray } from "./table-of.ts";
+export { tableOf, type ColumnArray, type ListArray } from "./builders/table-of.ts";
 export {
   dataSpecSchema,
   fieldSpecSchema,
@@ -72,7 +72,7 @@ export {
   type FormatSpec,
   type LabelSpec,
   type SplitSpec,
-} from "./data-spec.ts";
+} from "./spec/data-spec.ts";
 export type {
   BadRow,
   Batch,
@@ -85,10 +85,10 @@ export type {
   NumberLists,
   RowSource,
   Split,
-} from "./dataset.ts";
-export { fieldStatistics, type FieldStatistics } from "./field-statistics.ts";
-export type { LabelDemand } from "./label-demand.ts";
-export { didYouMean, nearestName } from "./nearest-name.ts";
+} from "./spec/dataset.ts";
+export { fieldStatistics, type FieldStatistics } from "./fields/field-statistics.ts";
+export type { LabelDemand } from "./fields/label-demand.ts";
+export { didYouMean, nearestName } from "./spec/nearest-name.ts";
 export { openDataset, type OpenDatasetOptions } from "./open-dataset.ts";
 export { EpochOrder, epochOrder, type EpochOrderOptions } from "./order.ts";
 export { weighingSamples } from "./weighing-samples.ts";

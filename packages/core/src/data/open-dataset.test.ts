@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
-import type { Column, ColumnTable } from "./dataset.ts";
-import { column, cross, hash, hourOf, quantiles, standardise, withDefault } from "./field-builders.ts";
-import { columnsOf } from "./field-demand.ts";
-import { file } from "./file-builders.ts";
-import { microsOf } from "./instant.ts";
-import { atLeast, since } from "./label-builders.ts";
+import type { Column, ColumnTable } from "./spec/dataset.ts";
+import { column, cross, hash, hourOf, quantiles, standardise, withDefault } from "./builders/field-builders.ts";
+import { columnsOf } from "./fields/field-demand.ts";
+import { file } from "./builders/file-builders.ts";
+import { microsOf } from "./fields/instant.ts";
+import { atLeast, since } from "./builders/label-builders.ts";
 import { openDataset } from "./open-dataset.ts";
-import { parquet } from "./source-builders.ts";
-import { columns, int64, strings, tableWith } from "./test-flights.ts";
+import { parquet } from "./builders/source-builders.ts";
+import { columns, int64, strings, tableWith } from "./fields/test-flights.ts";
 
 const spec = parquet(file("flights.parquet"), {
   fields: {

@@ -2,15 +2,15 @@
  * From a table of columns to a data set: checks everything a training loop relies on, cuts train from test, and
  * prepares the fields. After it returns, reading cannot fail on the data's account.
  */
-import type { DataSpec } from "./data-spec.ts";
-import type { ColumnTable, FieldDemand, MemoryDataset } from "./dataset.ts";
-import { checkDemands, columnsOf } from "./field-demand.ts";
+import type { DataSpec } from "./spec/data-spec.ts";
+import type { ColumnTable, FieldDemand, MemoryDataset } from "./spec/dataset.ts";
+import { checkDemands, columnsOf } from "./fields/field-demand.ts";
 import { fingerprintOf } from "./fingerprint.ts";
-import type { LabelDemand } from "./label-demand.ts";
-import { checkOccurs } from "./labels.ts";
-import { badRowsError, type FaultSink } from "./row-faults.ts";
-import { checkSplit, heldOutRows, listedSplit, rangeSplit, type SplitRows } from "./splits.ts";
-import { checkTable, tableReader } from "./table-reader.ts";
+import type { LabelDemand } from "./fields/label-demand.ts";
+import { checkOccurs } from "./fields/labels.ts";
+import { badRowsError, type FaultSink } from "./fields/row-faults.ts";
+import { checkSplit, heldOutRows, listedSplit, rangeSplit, type SplitRows } from "./fields/splits.ts";
+import { checkTable, tableReader } from "./fields/table-reader.ts";
 
 export interface OpenDatasetOptions {
   spec: DataSpec;

@@ -3,7 +3,7 @@
  * then the rows within a window of blocks. It is a pure function of (seed, epoch), so every worker derives it and no
  * order ever travels.
  */
-import { generatorOf, mix, shuffle } from "./xoshiro.ts";
+import { generatorOf, mix, shuffle } from "./fields/xoshiro.ts";
 
 export interface EpochOrderOptions {
   rows: number;

@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type DataSpec, type FieldSpec } from "./data-spec.ts";
-import type { BadRow, Column, ColumnTable, Dataset, FieldDemand, RowSource } from "./dataset.ts";
-import { cross, hash, hourOf, logOf, negatives, split, standardise, withDefault } from "./field-builders.ts";
-import { fraction, heldOutFiles, since, where } from "./label-builders.ts";
+import { type DataSpec, type FieldSpec } from "./spec/data-spec.ts";
+import type { BadRow, Column, ColumnTable, Dataset, FieldDemand, RowSource } from "./spec/dataset.ts";
+import { cross, hash, hourOf, logOf, negatives, split, standardise, withDefault } from "./builders/field-builders.ts";
+import { fraction, heldOutFiles, since, where } from "./builders/label-builders.ts";
 import { openDataset } from "./open-dataset.ts";
-import { parquet } from "./source-builders.ts";
+import { parquet } from "./builders/source-builders.ts";
 import { openStreamedDataset } from "./streamed-dataset.ts";
-import { tableOf } from "./table-of.ts";
+import { tableOf } from "./builders/table-of.ts";
 
 type ScalarColumn = Exclude<Column, { kind: "list" }>;
 

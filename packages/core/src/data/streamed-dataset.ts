@@ -5,15 +5,15 @@
  */
 import { assert, ClusterError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import type { DataSpec } from "./data-spec.ts";
-import type { BadRow, Batch, ColumnTable, Dataset, FieldDemand, RowSource, Split } from "./dataset.ts";
-import { checkDemands, columnsOf } from "./field-demand.ts";
-import type { LabelDemand } from "./label-demand.ts";
-import { labelWidthIn } from "./labels.ts";
-import { badRowsError, RowFaults } from "./row-faults.ts";
+import type { DataSpec } from "./spec/data-spec.ts";
+import type { BadRow, Batch, ColumnTable, Dataset, FieldDemand, RowSource, Split } from "./spec/dataset.ts";
+import { checkDemands, columnsOf } from "./fields/field-demand.ts";
+import type { LabelDemand } from "./fields/label-demand.ts";
+import { labelWidthIn } from "./fields/labels.ts";
+import { badRowsError, RowFaults } from "./fields/row-faults.ts";
 import { RowSet } from "./row-set.ts";
-import { checkSplit, heldOutRows, pastTheEnd, rangeSplit, type SplitRows } from "./splits.ts";
-import { checkTable, tableReader } from "./table-reader.ts";
+import { checkSplit, heldOutRows, pastTheEnd, rangeSplit, type SplitRows } from "./fields/splits.ts";
+import { checkTable, tableReader } from "./fields/table-reader.ts";
 
 export interface OpenStreamedDatasetOptions {
   spec: DataSpec;

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Column, ColumnTable } from "./dataset.ts";
-import { murmur128 } from "./murmur3.ts";
+import type { Column, ColumnTable } from "./spec/dataset.ts";
+import { murmur128 } from "./fields/murmur3.ts";
 import { decodeTable, encodeTable } from "./table-file.ts";
 
 type ScalarColumn = Exclude<Column, { kind: "list" }>;

@@ -16,8 +16,8 @@
  */
 import { z } from "zod";
 import { ClusterError } from "../errors.ts";
-import type { Column, ColumnTable } from "./dataset.ts";
-import { murmur128 } from "./murmur3.ts";
+import type { Column, ColumnTable } from "./spec/dataset.ts";
+import { murmur128 } from "./fields/murmur3.ts";
 
 type ScalarColumn = Exclude<Column, { kind: "list" }>;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Batch } from "./dataset.ts";
+import type { Batch } from "./spec/dataset.ts";
 import { weighingSamples } from "./weighing-samples.ts";
 
 function batchOf(weight: Float32Array | undefined): Batch {

@@ -2,7 +2,7 @@
  * A batch without the samples that weigh nothing, which bad rows do. In loss and gradients they are zeros; but their
  * keys would be pulled and pushed, and a gradient of zero moves a row whose optimizer has momentum.
  */
-import type { Batch, KeyLists, NumberLists } from "./dataset.ts";
+import type { Batch, KeyLists, NumberLists } from "./spec/dataset.ts";
 
 /** The samples of `batch` whose weight is not 0, in their order; `batch` itself where that is all of them. */
 export function weighingSamples(batch: Batch): Batch {

@@ -1,5 +1,5 @@
 /** Which numbers a job's loss and metrics take for labels, so that the data can be checked for them, row by row. */
-import type { LabelDemand, LabelNumbers } from "../data/label-demand.ts";
+import type { LabelDemand, LabelNumbers } from "../data/fields/label-demand.ts";
 import { checkLabels } from "./label-shape.ts";
 import type { JobManifest, LossSpec, MetricName } from "./manifest.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { LabelSpec } from "../data/data-spec.ts";
+import type { LabelSpec } from "../data/spec/data-spec.ts";
 import { checkLabels } from "./label-shape.ts";
 import type { JobManifest, LossSpec, MetricName } from "./manifest.ts";
 

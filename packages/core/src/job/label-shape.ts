@@ -2,7 +2,7 @@
  * Whether a job's labels fit its loss and metrics. A label has the width of the model's output, or is one number that
  * is a class; a loss may take but one of these.
  */
-import type { LabelSpec } from "../data/data-spec.ts";
+import type { LabelSpec } from "../data/spec/data-spec.ts";
 import { rankingMetricOf, type JobManifest, type LossName } from "./manifest.ts";
 
 /** Distinct scores of an evaluation share travel in one control message, so a sample may not have too many. */

@@ -4,8 +4,8 @@
  */
 import { z } from "zod";
 import { consistencySpecSchema } from "../consistency/index.ts";
-import { dataSpecSchema } from "../data/data-spec.ts";
-import type { FieldDemand } from "../data/dataset.ts";
+import { dataSpecSchema } from "../data/spec/data-spec.ts";
+import type { FieldDemand } from "../data/spec/dataset.ts";
 import { LIMITS } from "../limits.ts";
 import { optimizerSpecSchema } from "../optimizer/optimizer-spec.ts";
 import { tableSpecSchema } from "../partition/table-spec.ts";

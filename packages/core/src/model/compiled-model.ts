@@ -3,7 +3,7 @@
  * cluster by the same call. Functions do not travel, so losses and metrics must be named.
  */
 import type { LayersModel } from "@tensorflow/tfjs-layers";
-import { didYouMean } from "../data/nearest-name.ts";
+import { didYouMean } from "../data/spec/nearest-name.ts";
 import { LOSS_NAMES, METRIC_NAMES, type LossName, type MetricName } from "../job/manifest.ts";
 import { adagrad, adam, momentum, sgd, type OptimizerSpec } from "../optimizer/index.ts";
 import type { JobArgs } from "./define-job.ts";

@@ -8,10 +8,10 @@ import type { PartitionMap } from "../partition/index.ts";
 import { sgd } from "../optimizer/index.ts";
 import { RowPlanner, type StepRows } from "../training/step-rows.ts";
 import { convertEmbeddings, hasTfjsEmbedding, tableRowsOf, type ConvertOptions } from "./convert-embeddings.ts";
-import { uniform, zeros } from "./initializer.ts";
+import { uniform, zeros } from "./layers/initializer.ts";
 import { manifestOfModel, type PreparedJob } from "./job-manifest.ts";
-import { through } from "./through.ts";
-import { TrainingModel } from "./training-model.ts";
+import { through } from "./layers/through.ts";
+import { TrainingModel } from "./tower/training-model.ts";
 
 const { layers } = tfl;
 const RATE = 0.05;

@@ -10,10 +10,10 @@
 import type { serialization, Tensor } from "@tensorflow/tfjs-core";
 import * as tfl from "@tensorflow/tfjs-layers";
 import { optimizerSpecFrom, type OptimizerName, type OptimizerSpec } from "../optimizer/index.ts";
-import { didYouMean, quoted } from "../data/nearest-name.ts";
-import { refuseUnknownKeys } from "./author-error.ts";
+import { didYouMean, quoted } from "../data/spec/nearest-name.ts";
+import { refuseUnknownKeys } from "./layers/author-error.ts";
 import { checkLengths, embeddingArgsOf, type ConvertedTable } from "./converted-table.ts";
-import { embedding, type EmbeddingArgs, type VolaryEmbedding } from "./embedding.ts";
+import { embedding, type EmbeddingArgs, type VolaryEmbedding } from "./layers/embedding.ts";
 
 /** Rows that a table starts from, in place of its initializer's. */
 export interface TableRows {

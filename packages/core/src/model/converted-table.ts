@@ -4,8 +4,8 @@
  */
 import type { layers } from "@tensorflow/tfjs-layers";
 import type { InitializerSpec } from "../partition/table-spec.ts";
-import type { EmbeddingArgs } from "./embedding.ts";
-import { constant, normal, truncatedNormal, uniform, zeros } from "./initializer.ts";
+import type { EmbeddingArgs } from "./layers/embedding.ts";
+import { constant, normal, truncatedNormal, uniform, zeros } from "./layers/initializer.ts";
 
 /** What an author may say of a table; the rest follows from its layer. */
 export type ConvertedTable = { name?: string } & Pick<EmbeddingArgs, "optimizer" | "l2" | "maxNorm" | "clip">;

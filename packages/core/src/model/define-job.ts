@@ -5,7 +5,7 @@
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import type { z } from "zod";
 import { bsp, consistencySpecSchema, type ConsistencySpec } from "../consistency/index.ts";
-import { dataSpecSchema, type DataSpec } from "../data/data-spec.ts";
+import { dataSpecSchema, type DataSpec } from "../data/spec/data-spec.ts";
 import {
   clipSchema,
   earlyStoppingSchema,
@@ -20,9 +20,9 @@ import {
 } from "../job/manifest.ts";
 import { monitoredOf } from "../job/monitor.ts";
 import { isPlainUpdate, optimizerSpecFrom, type OptimizerName, type OptimizerSpec } from "../optimizer/index.ts";
-import { checkChoice, checkInteger, refuseUnknownKeys } from "./author-error.ts";
-import type { InputOf } from "./input.ts";
-import { isTrainingFunction, type TrainingFunction } from "./training-function.ts";
+import { checkChoice, checkInteger, refuseUnknownKeys } from "./layers/author-error.ts";
+import type { InputOf } from "./layers/input.ts";
+import { isTrainingFunction, type TrainingFunction } from "./tower/training-function.ts";
 
 /** A job as its author writes it: data, model, how to train it. `D` is the type of its data, which knows the fields. */
 export interface JobArgs<D extends DataSpec = DataSpec> {

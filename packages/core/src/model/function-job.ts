@@ -5,10 +5,10 @@
 import type { EmbeddingUse, NumberUse, Usage, VariableSpec } from "../job/manifest.ts";
 import { initializerOf } from "../partition/index.ts";
 import type { JobDefinition } from "./define-job.ts";
-import { embedding, type VolaryEmbedding } from "./embedding.ts";
-import { rowNames } from "./function-model.ts";
-import type { SplitModel } from "./tower.ts";
-import { isTrainingFunction, type FunctionRows, type TrainingFunction } from "./training-function.ts";
+import { embedding, type VolaryEmbedding } from "./layers/embedding.ts";
+import { rowNames } from "./tower/function-model.ts";
+import type { SplitModel } from "./tower/tower.ts";
+import { isTrainingFunction, type FunctionRows, type TrainingFunction } from "./tower/training-function.ts";
 
 /** A job's parts: its model's, then its function's. Without a model there is no topology. */
 export interface JobParts {

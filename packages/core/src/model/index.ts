@@ -4,8 +4,8 @@ export {
   type AttentionActivation,
   type AttentionPoolingArgs,
   type AttentionQuery,
-} from "./attention-pooling.ts";
-export { crossNet, VolaryCrossNet, type CrossNetArgs } from "./cross-net.ts";
+} from "./layers/attention-pooling.ts";
+export { crossNet, VolaryCrossNet, type CrossNetArgs } from "./layers/cross-net.ts";
 export {
   convertEmbeddings,
   hasTfjsEmbedding,
@@ -25,24 +25,24 @@ export {
   type MonitorName,
   type OneBound,
 } from "./define-job.ts";
-export { embedding, VolaryEmbedding, type EmbeddingArgs } from "./embedding.ts";
-export type { Combiner, SequenceMask } from "./embedding-usage.ts";
-export { FunctionModel, type FunctionModelOptions } from "./function-model.ts";
-export { fm, VolaryFm } from "./fm.ts";
-export { constant, normal, truncatedNormal, uniform, zeros } from "./initializer.ts";
-export { input, type DtypeOf, type InputArgs, type InputDtype, type InputOf, type InputShape } from "./input.ts";
+export { embedding, VolaryEmbedding, type EmbeddingArgs } from "./layers/embedding.ts";
+export type { Combiner, SequenceMask } from "./layers/embedding-usage.ts";
+export { FunctionModel, type FunctionModelOptions } from "./tower/function-model.ts";
+export { fm, VolaryFm } from "./layers/fm.ts";
+export { constant, normal, truncatedNormal, uniform, zeros } from "./layers/initializer.ts";
+export { input, type DtypeOf, type InputArgs, type InputDtype, type InputOf, type InputShape } from "./layers/input.ts";
 export { compileOf } from "./compiled-model.ts";
 export { manifestOf, manifestOfModel, summary, type ManifestOptions, type PreparedJob } from "./job-manifest.ts";
-export { openModel } from "./open-model.ts";
-export { pairwiseDot, VolaryPairwiseDot, type PairwiseDotArgs, type SelfPairs } from "./pairwise-dot.ts";
+export { openModel } from "./tower/open-model.ts";
+export { pairwiseDot, VolaryPairwiseDot, type PairwiseDotArgs, type SelfPairs } from "./layers/pairwise-dot.ts";
 export {
   sequencePooling,
   VolarySequencePooling,
   type PoolingMode,
   type SequencePoolingArgs,
-} from "./sequence-pooling.ts";
-export { through } from "./through.ts";
-export { splitModel, towerFromManifest, type SplitModel } from "./tower.ts";
+} from "./layers/sequence-pooling.ts";
+export { through } from "./layers/through.ts";
+export { splitModel, towerFromManifest, type SplitModel } from "./tower/tower.ts";
 export {
   isTrainingFunction,
   trainingFunction,
@@ -53,8 +53,8 @@ export {
   type FunctionVariable,
   type TrainingFunction,
   type TrainingFunctionArgs,
-} from "./training-function.ts";
+} from "./tower/training-function.ts";
 export type { LayersModel } from "@tensorflow/tfjs-layers";
 export { trainedModel } from "./trained-model.ts";
-export { TrainingModel, type VariableSlice } from "./training-model.ts";
-export type { WeightInitializer, WeightInitializerArg } from "./weight-initializer.ts";
+export { TrainingModel, type VariableSlice } from "./tower/training-model.ts";
+export type { WeightInitializer, WeightInitializerArg } from "./layers/weight-initializer.ts";

@@ -7,11 +7,11 @@ import { fieldDemands, jobManifestSchema } from "../job/manifest.ts";
 import { adagrad, adam, ftrl } from "../optimizer/index.ts";
 import { convertEmbeddings } from "./convert-embeddings.ts";
 import { defineJob, type JobArgs } from "./define-job.ts";
-import { embedding } from "./embedding.ts";
-import { constant, uniform } from "./initializer.ts";
-import { input } from "./input.ts";
+import { embedding } from "./layers/embedding.ts";
+import { constant, uniform } from "./layers/initializer.ts";
+import { input } from "./layers/input.ts";
 import { manifestOf, manifestOfModel } from "./job-manifest.ts";
-import { through } from "./through.ts";
+import { through } from "./layers/through.ts";
 
 const { layers } = tfl;
 const FIELDS: Record<string, FieldLike> = { a: "a", b: cross("a", "c"), x: standardise("x", { mean: 0, stddev: 1 }) };

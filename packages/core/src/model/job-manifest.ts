@@ -3,9 +3,9 @@
  * anew from its description with every initializer seeded, so initial weights are a function of (job, seed) alone.
  */
 import type { LayersModel, LayerVariable } from "@tensorflow/tfjs-layers";
-import type { FieldSpec } from "../data/data-spec.ts";
-import type { FieldDemand } from "../data/dataset.ts";
-import { didYouMean, quoted } from "../data/nearest-name.ts";
+import type { FieldSpec } from "../data/spec/data-spec.ts";
+import type { FieldDemand } from "../data/spec/dataset.ts";
+import { didYouMean, quoted } from "../data/spec/nearest-name.ts";
 import { LIMITS } from "../limits.ts";
 import {
   fieldDemands,
@@ -18,15 +18,15 @@ import { checkLabels } from "../job/label-shape.ts";
 import { monitoredOf } from "../job/monitor.ts";
 import type { TableSpec } from "../partition/table-spec.ts";
 import { Plugins } from "../plugin/index.ts";
-import { checkInteger } from "./author-error.ts";
+import { checkInteger } from "./layers/author-error.ts";
 import { tableRowsOf, type TableRows } from "./convert-embeddings.ts";
 import { defineJob, type JobArgs, type JobDefinition } from "./define-job.ts";
-import { input } from "./input.ts";
+import { input } from "./layers/input.ts";
 import { jobSummary, modelSummary } from "./summary.ts";
 import { concatenated, jobPartsOf, type JobParts } from "./function-job.ts";
-import { activationOf, forEachLayer, withCanonicalNames, withSeeds, type Topology } from "./topology.ts";
-import { splitModel, towerFromManifest, type SplitModel } from "./tower.ts";
-import { functionRefOf, isTrainingFunction } from "./training-function.ts";
+import { activationOf, forEachLayer, withCanonicalNames, withSeeds, type Topology } from "./tower/topology.ts";
+import { splitModel, towerFromManifest, type SplitModel } from "./tower/tower.ts";
+import { functionRefOf, isTrainingFunction } from "./tower/training-function.ts";
 
 /** Everything a coordinator needs to begin a job. */
 export interface PreparedJob {

@@ -4,10 +4,10 @@ import { expect, test } from "vitest";
 import { cross, csv, dayOfWeek, hourOf } from "../data/index.ts";
 import { adagrad } from "../optimizer/index.ts";
 import { defineJob } from "./define-job.ts";
-import { embedding } from "./embedding.ts";
-import { input } from "./input.ts";
+import { embedding } from "./layers/embedding.ts";
+import { input } from "./layers/input.ts";
 import { summary } from "./job-manifest.ts";
-import { through } from "./through.ts";
+import { through } from "./layers/through.ts";
 
 test("summary() of a model lists its layers, and tables for embeddings", async () => {
   const model = tfl.sequential({

@@ -3,12 +3,12 @@
  * the parameter servers, and what a row and a worker hold in memory.
  */
 import type { LayersModel } from "@tensorflow/tfjs-layers";
-import type { FieldSpec } from "../data/data-spec.ts";
+import type { FieldSpec } from "../data/spec/data-spec.ts";
 import type { JobManifest } from "../job/manifest.ts";
 import { optimizerOf, type OptimizerSpec } from "../optimizer/index.ts";
 import type { TableSpec } from "../partition/table-spec.ts";
-import { isEmbedding } from "./embedding.ts";
-import { automaticStem } from "./topology.ts";
+import { isEmbedding } from "./layers/embedding.ts";
+import { automaticStem } from "./tower/topology.ts";
 
 /**
  * The summary of a job with this model, in lines: layers, tables, dense weights.

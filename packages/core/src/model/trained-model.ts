@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import type { JobManifest } from "../job/manifest.ts";
-import { towerFromManifest } from "./tower.ts";
+import { towerFromManifest } from "./tower/tower.ts";
 
 /**
  * The model of a job without embeddings, with trained weights; its layers are named anew. The caller disposes it.

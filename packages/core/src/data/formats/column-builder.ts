@@ -2,8 +2,8 @@
  * Columns that grow cell by cell out of the bytes of a text file. A cell that is not of the column's type leaves a
  * hole behind, so that all columns of a table stay of one length whatever the file holds.
  */
-import type { ColumnType } from "../data-spec.ts";
-import type { Column } from "../dataset.ts";
+import type { ColumnType } from "../spec/data-spec.ts";
+import type { Column } from "../spec/dataset.ts";
 import { ByteDictionary } from "./byte-dictionary.ts";
 import { JsonScanner } from "./json-scanner.ts";
 import { instantIn, int64In, isNanText, numberIn } from "./number-text.ts";

@@ -1,6 +1,6 @@
 /** Tables with the same columns, one below the other, and rows picked out of a table. */
 import { ClusterError } from "../../errors.ts";
-import type { BadRow, Column, ColumnTable } from "../dataset.ts";
+import type { BadRow, Column, ColumnTable } from "../spec/dataset.ts";
 
 type Flat = Exclude<Column, { kind: "list" }>;
 

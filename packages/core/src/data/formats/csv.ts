@@ -4,8 +4,8 @@
  * CR LF, the last one in either or in nothing.
  */
 import { ClusterError } from "../../errors.ts";
-import type { FormatSpec } from "../data-spec.ts";
-import type { ColumnTable } from "../dataset.ts";
+import type { FormatSpec } from "../spec/data-spec.ts";
+import type { ColumnTable } from "../spec/dataset.ts";
 import { isUtf8 } from "./byte-dictionary.ts";
 import type { RecordGrammar } from "./record-splitter.ts";
 import { RowCells, shown, type RowFault, type WantedColumn } from "./row-cells.ts";

@@ -2,7 +2,7 @@
  * What a column of text holds, told from its first cells. An id with leading zeros, or one too long for 64 bits,
  * stays text: as a number it would lose digits.
  */
-import type { ColumnType } from "../data-spec.ts";
+import type { ColumnType } from "../spec/data-spec.ts";
 import { instantIn, int64In, isNanText, isPlainInteger, numberIn } from "./number-text.ts";
 
 export class TypeGuess {

@@ -2,8 +2,8 @@
  * JSON Lines (https://jsonlines.org): an object a line, a member a cell. A member that is absent or null is missing;
  * members nobody asked for are only checked.
  */
-import type { ColumnType } from "../data-spec.ts";
-import type { ColumnTable } from "../dataset.ts";
+import type { ColumnType } from "../spec/data-spec.ts";
+import type { ColumnTable } from "../spec/dataset.ts";
 import { TypeGuess } from "./infer-types.ts";
 import { blanksEnd, JsonScanner, type JsonKind } from "./json-scanner.ts";
 import { RowCells, wrongType, type RowFault, type WantedColumn } from "./row-cells.ts";

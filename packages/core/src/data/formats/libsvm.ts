@@ -3,7 +3,7 @@
  * (https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/, https://www.cs.cornell.edu/people/tj/svm_light/).
  * Columns: "label", "qid" (missing where a line has none), and the lists "indices" and "values".
  */
-import type { ColumnTable } from "../dataset.ts";
+import type { ColumnTable } from "../spec/dataset.ts";
 import { ListBuilder, columnBuilder, type ColumnBuilder } from "./column-builder.ts";
 import { blanksEnd } from "./json-scanner.ts";
 import { shown, type RowFault } from "./row-cells.ts";

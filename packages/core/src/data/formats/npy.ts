@@ -4,7 +4,7 @@
  * 64-bit integers become int64, unsigned ones modulo 2^64; all other numbers doubles.
  */
 import { ClusterError } from "../../errors.ts";
-import type { Column } from "../dataset.ts";
+import type { Column } from "../spec/dataset.ts";
 
 export interface NpyHeader {
   rows: number;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { microsOf } from "../instant.ts";
+import { microsOf } from "../fields/instant.ts";
 import { instantIn, int64In, isPlainInteger, numberIn } from "./number-text.ts";
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);

@@ -3,8 +3,8 @@
  * that turns out broken half way leaves a row of missing cells, never columns of different lengths, and the
  * dictionary of one column stays in the processor's cache while its cells are looked up.
  */
-import type { ColumnType } from "../data-spec.ts";
-import type { ColumnTable } from "../dataset.ts";
+import type { ColumnType } from "../spec/data-spec.ts";
+import type { ColumnTable } from "../spec/dataset.ts";
 import { columnBuilder, EXPECTED, type ColumnBuilder } from "./column-builder.ts";
 
 export interface WantedColumn {

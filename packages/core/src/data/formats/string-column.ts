@@ -2,7 +2,7 @@
  * A column of strings whose dictionary is decoded when somebody looks at it: a batch whose strings are only hashed to
  * keys never makes a JavaScript string.
  */
-import type { Column, Utf8Strings } from "../dataset.ts";
+import type { Column, Utf8Strings } from "../spec/dataset.ts";
 
 export type StringColumn = Extract<Column, { kind: "string" }>;
 

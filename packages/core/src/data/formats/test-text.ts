@@ -1,5 +1,5 @@
 /** Reads text as the workers do, its chunks cut anywhere, for tests. */
-import type { BadRow, ColumnTable } from "../dataset.ts";
+import type { BadRow, ColumnTable } from "../spec/dataset.ts";
 import { RecordSplitter } from "./record-splitter.ts";
 import { openTextFormat, type TextFormatSpec } from "./text-format.ts";
 

@@ -3,9 +3,9 @@
  * Opened with the first bytes of the first file, which name the columns and show what they hold.
  */
 import { ClusterError } from "../../errors.ts";
-import type { ColumnType, FormatSpec } from "../data-spec.ts";
-import type { ColumnTable } from "../dataset.ts";
-import { didYouMean, quoted } from "../nearest-name.ts";
+import type { ColumnType, FormatSpec } from "../spec/data-spec.ts";
+import type { ColumnTable } from "../spec/dataset.ts";
+import { didYouMean, quoted } from "../spec/nearest-name.ts";
 import { cellCount, CsvGrammar, CsvParser, headerOf } from "./csv.ts";
 import { JsonlParser, jsonlKinds } from "./jsonl.ts";
 import { TypeGuess } from "./infer-types.ts";

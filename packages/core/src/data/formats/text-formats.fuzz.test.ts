@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ClusterError } from "../../errors.ts";
-import type { ColumnType } from "../data-spec.ts";
+import type { ColumnType } from "../spec/data-spec.ts";
 import { isoText } from "./test-instants.ts";
 import { csvFormat, readText, valuesOf } from "./test-text.ts";
 import type { TextFormatSpec } from "./text-format.ts";
