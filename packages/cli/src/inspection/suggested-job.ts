@@ -10,8 +10,18 @@ const LABELS = ["label", "target", "y", "clicked", "click", "is_click", "convert
 const YES = ["yes", "y", "true", "t", "positive", "spam"];
 /** A column of text or integers that differs in nearly every row says nothing that could be learnt. */
 const NEARLY_ALL = 0.95;
-/** Integers of fewer values than this share of the rows are ids of something; of more, amounts or row numbers. */
+/** Integers of fewer values than this share of the rows may be ids of something; of more, amounts or row numbers. */
 const ID_SHARE = 0.5;
+/** Integers of few values are codes, whatever their name; integers this large are rarely amounts. */
+const CODES_MAX = 12;
+const ID_MIN = 1_000_000;
+/** Words in the names of ids; integers of other names are amounts, whose order means something. */
+const ID_WORDS = new Set(
+  (
+    "id ids key code zip zipcode postcode user item product customer client account device movie film song track " +
+    "artist book article page store shop seller merchant session station route category brand sku resource"
+  ).split(" "),
+);
 /** A text with it is a list, as "Action|Comedy". */
 const LIST_SEPARATOR = "|";
 
@@ -137,7 +147,7 @@ function fieldsOf(column: ColumnReport, { rows, format }: FileReport): Suggested
       if (distinct > NEARLY_ALL * rows && rows > 100) return [];
       return [key(name, missing > 0 ? `withDefault(${quoted}, "missing")` : quoted, "string", dim)];
     case "int64":
-      if (distinct <= ID_SHARE * rows && !isNegative(column)) {
+      if (distinct <= ID_SHARE * rows && looksLikeId(column)) {
         return [key(name, missing > 0 ? `withDefault(${quoted}, -1)` : quoted, "int64", dim)];
       }
       // Row numbers and the like.
@@ -199,6 +209,13 @@ function optionsOf({ format, columns }: FileReport): string {
     options.push(`types: { ${columns.map(({ name, type }) => `${property(name)}: "${type}"`).join(", ")} },`);
   }
   return options.map((option) => `\n    ${option}`).join("");
+}
+
+function looksLikeId(column: ColumnReport): boolean {
+  if (isNegative(column)) return false;
+  if (column.distinct <= CODES_MAX || Number(column.max) >= ID_MIN) return true;
+  const words = column.name.split(/[^A-Za-z]+|(?<=[a-z])(?=[A-Z])/).map((word) => word.toLowerCase());
+  return words.some((word) => ID_WORDS.has(word));
 }
 
 /** No id is. */

@@ -82,7 +82,7 @@ describe("openDataset() refuses", () => {
     [
       "a label that is no number",
       { delay: strings(["late", "on time", "late", "late", "late"]) },
-      'label: column "delay" holds strings (the first is "late"); expected numbers: store the column as numbers, or use it as keys, input({ dtype: "string" }) with an embedding',
+      'label: column "delay" holds strings (the first is "late"); expected numbers: say which one counts as 1, as equals("delay", "late"), or name the classes, as classes("delay", ["late", …])',
     ],
     [
       "a label that is missing",

@@ -94,7 +94,7 @@ describe("resolveLocalFiles() of a plain file", () => {
   it("says where it looked", async () => {
     await expect(resolveFile({ kind: "file", path: "none.parquet" }, [at("jobs"), at("other")])).rejects.toEqual(
       badData(
-        `no file "none.parquet": looked for ${at("jobs/none.parquet")}, ${at("other/none.parquet")}; give a path relative to the job file, or an absolute one`,
+        `no file "none.parquet": looked for ${at("jobs/none.parquet")}, ${at("other/none.parquet")}; give an absolute path, or one relative to the job file, or to this folder where there is no job`,
       ),
     );
   });
@@ -108,7 +108,7 @@ describe("resolveLocalFiles() of a folder or a glob", () => {
     await expect(found("empty")).rejects.toThrow(`the folder ${at("empty")} has no files; folders within are named by`);
     await expect(found("days/*.parquet")).rejects.toEqual(
       badData(
-        `no file matches "days/*.parquet": looked for ${at("days/*.parquet")}; give a path relative to the job file, or an absolute one`,
+        `no file matches "days/*.parquet": looked for ${at("days/*.parquet")}; give an absolute path, or one relative to the job file, or to this folder where there is no job`,
       ),
     );
   });

@@ -31,7 +31,7 @@ async function resolvePlainFiles(filePath: string, baseDirs: readonly string[]):
     const matches = isGlob(filePath) ? await globFiles(candidate, LIMITS.dataFilesMax) : [];
     if (matches.length > 0) return matches;
   }
-  const looked = `looked for ${tried.join(", ")}; give a path relative to the job file, or an absolute one`;
+  const looked = `looked for ${tried.join(", ")}; give an absolute path, or one relative to the job file, or to this folder where there is no job`;
   const what = isGlob(filePath) ? "no file matches" : "no file";
   throw new ClusterError("BAD_DATA", `${what} ${JSON.stringify(filePath)}: ${looked}`);
 }

@@ -87,8 +87,10 @@ function doublesIn(cells: Cells, spec: FieldSpec, context: CellContext, wantedBy
       return withNaN(new Float64Array(cells.codes), cells.missing);
     case "string": {
       const example = JSON.stringify(cells.dictionary[cells.codes[0] ?? 0] ?? "");
-      const remedy =
-        wantedBy === undefined
+      const column = JSON.stringify("column" in spec ? spec.column : "…");
+      const remedy = context.place.startsWith("label")
+        ? `say which one counts as 1, as equals(${column}, ${example}), or name the classes, as classes(${column}, [${example}, …])`
+        : wantedBy === undefined
           ? 'store the column as numbers, or use it as keys, input({ dtype: "string" }) with an embedding'
           : `${wantedBy} needs them; use hash() or column() for strings`;
       throw new ClusterError(

@@ -154,7 +154,11 @@ export function headerOf(record: Uint8Array, delimiter: string, place: string): 
     if (at < record.length && record[at] === QUOTE) {
       const close = closingQuote(record, at + 1);
       if (close < 0 || (close + 1 < record.length && record[close + 1] !== comma)) {
-        throw bad(place, `${unquotedFault(record, at, record.length, names.length)} of the first line`);
+        throw bad(
+          place,
+          `${unquotedFault(record, at, record.length, names.length)} of the first line; is ${JSON.stringify(delimiter)} ` +
+            "what stands between its columns? Otherwise name that as delimiter",
+        );
       }
       text = withoutDoubledQuotes(record, at + 1, close, 0);
       from = 0;
