@@ -1,5 +1,6 @@
 /** Fields as float32 for the dense tower. Values are checked once for a table, not while it is read. */
 import { leafPlace, numbersOf, valueInWords, type CellContext } from "./cells.ts";
+import type { FaultSink } from "./row-faults.ts";
 import type { FieldSpec } from "../spec/data-spec.ts";
 
 /**
@@ -8,7 +9,15 @@ import type { FieldSpec } from "../spec/data-spec.ts";
  * @throws {ClusterError} BAD_DATA: strings
  */
 export function floatsOf(spec: FieldSpec, context: CellContext): Float32Array {
-  const values = numbersOf(spec, context);
+  // A part may mark a row and go on with some number; what is made of that is none.
+  const marked: number[] = [];
+  const faults: FaultSink = {
+    mark(row, fault) {
+      marked.push(row);
+      context.faults.mark(row, fault);
+    },
+  };
+  const values = numbersOf(spec, { ...context, faults });
   const floats = new Float32Array(values.length);
   for (let row = 0; row < values.length; row++) {
     const float = Math.fround(values[row]!);
@@ -19,6 +28,7 @@ export function floatsOf(spec: FieldSpec, context: CellContext): Float32Array {
         () => `${leafPlace(spec, context)} is ${valueInWords(spec, context, row)}; expected a finite number`,
       );
   }
+  for (const row of marked) floats[row] = 0;
   return floats;
 }
 
