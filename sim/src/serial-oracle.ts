@@ -6,7 +6,7 @@
 import { EpochOrder, type Batch } from "@volary/core/data";
 import type { JobManifest } from "@volary/core/job";
 import { learningRateAt, optimizerOf } from "@volary/core/optimizer";
-import { initializerOf } from "@volary/core/partition";
+import { initializerOf } from "@volary/core/table";
 import { stepPlan } from "@volary/core/training";
 import type { FinishedJob } from "./simulated-cluster.ts";
 import { DENSE_FLOATS, toyDataset, toyModel } from "./toy-job.ts";

@@ -7,7 +7,7 @@ import type { JobDefinition } from "@volary/core";
 import { columnsOf, epochOrder, openDataset, type Batch } from "@volary/core/data";
 import type { JobManifest } from "@volary/core/job";
 import { manifestOf } from "@volary/core/model";
-import { initializerOf } from "@volary/core/partition";
+import { initializerOf } from "@volary/core/table";
 import { stepPlan } from "@volary/core/training";
 import { readColumns } from "@volary/node-worker";
 import type { Weights } from "./weights.ts";

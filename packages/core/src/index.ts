@@ -143,4 +143,4 @@ export {
   type ServerUpdateArgs,
   type SgdOptions,
 } from "./optimizer/index.ts";
-export type { InitializerSpec } from "./partition/index.ts";
+export type { InitializerSpec } from "./table/index.ts";

@@ -1,7 +1,8 @@
 /** A PS node on a simulated network: who may say what, and what it does without its coordinator. */
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "@volary/core/limits";
-import type { PartitionMap, TableSpec } from "@volary/core/partition";
+import type { PartitionMap } from "@volary/core/partition";
+import type { TableSpec } from "@volary/core/table";
 import { SimulatedClock, SimulatedNetwork } from "@volary/core/testing";
 import { frame, type Control, type Frame, type Hello, type Link } from "@volary/core/wire";
 import { PsHost } from "./ps-host.ts";

@@ -7,7 +7,8 @@
 import { epochOrder, type ColumnTable } from "@volary/core/data";
 import type { JobManifest } from "@volary/core/job";
 import { TrainingModel } from "@volary/core/model";
-import { firstPartitionMap, initializerOf, type PartitionMap } from "@volary/core/partition";
+import { firstPartitionMap, type PartitionMap } from "@volary/core/partition";
+import { initializerOf } from "@volary/core/table";
 import { seededRandom } from "@volary/core/testing";
 import { StepRowsFactory } from "@volary/core/training";
 import type { Frame } from "@volary/core/wire";

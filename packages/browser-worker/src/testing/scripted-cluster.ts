@@ -5,7 +5,8 @@
 import type { Server } from "node:http";
 import type { TableClient } from "@volary/core/client";
 import type { JobManifest } from "@volary/core/job";
-import { DENSE_TABLE, type PartitionMap } from "@volary/core/partition";
+import type { PartitionMap } from "@volary/core/partition";
+import { DENSE_TABLE } from "@volary/core/table";
 import { readDense, writeDense } from "@volary/core/training";
 import { acceptLink, frame, type Control, type Frame, type Link, type Socket } from "@volary/core/wire";
 import { WebSocketServer } from "ws";

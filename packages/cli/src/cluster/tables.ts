@@ -17,7 +17,8 @@ import {
   type OptimizerSpec,
   type PlainUpdate,
 } from "@volary/core/optimizer";
-import { tableSpecSchema, type InitializerSpec, type PartitionMap, type TableSpec } from "@volary/core/partition";
+import type { PartitionMap } from "@volary/core/partition";
+import { tableSpecSchema, type InitializerSpec, type TableSpec } from "@volary/core/table";
 import { NodeLinks } from "@volary/core/training";
 import type { Clock, Dialer } from "@volary/core/wire";
 import type { CoordinatorClient } from "./coordinator-client.ts";

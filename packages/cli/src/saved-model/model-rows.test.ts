@@ -1,6 +1,6 @@
 import type { Batch } from "@volary/core/data";
 import type { EmbeddingUse, NumberUse } from "@volary/core/job";
-import { initializerOf, type TableSpec } from "@volary/core/partition";
+import { initializerOf, type TableSpec } from "@volary/core/table";
 import { expect, test } from "vitest";
 import { rowLookup, savedRows } from "./model-rows.ts";
 import type { SavedModel } from "./saved-model.ts";

@@ -4,7 +4,8 @@
  */
 import type { Batch } from "@volary/core/data";
 import type { JobManifest } from "@volary/core/job";
-import { initializerOf, KeyIndex, type Initializer, type PartitionMap } from "@volary/core/partition";
+import type { PartitionMap } from "@volary/core/partition";
+import { initializerOf, KeyIndex, type Initializer } from "@volary/core/table";
 import { RowPlanner, type GradientModel, type StepRows } from "@volary/core/training";
 import type { SavedModel } from "./saved-model.ts";
 

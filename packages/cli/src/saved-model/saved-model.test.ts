@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/pro
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { JobManifest } from "@volary/core/job";
-import type { TableSpec } from "@volary/core/partition";
+import type { TableSpec } from "@volary/core/table";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { loadModel, prepareFolder, saveModel, type ModelToSave } from "./saved-model.ts";
 

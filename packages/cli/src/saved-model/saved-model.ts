@@ -14,7 +14,7 @@ import { mkdir, open, readFile, rename, rm, stat, type FileHandle } from "node:f
 import path from "node:path";
 import type { ExportedRows } from "@volary/core/client";
 import { jobManifestSchema, type JobManifest } from "@volary/core/job";
-import type { TableSpec } from "@volary/core/partition";
+import type { TableSpec } from "@volary/core/table";
 import { denseFloats } from "@volary/core/training";
 import { codeOf, messageOf, UserError } from "../user-error.ts";
 

@@ -2,7 +2,7 @@
  * A table by itself, for algorithms that are no neural net: FTRL logistic regression, counts, topic models. Its rows
  * lie on the parameter servers as those of a training job do; its user pulls, computes and pushes.
  */
-import type { TableSpec } from "../partition/index.ts";
+import type { TableSpec } from "../table/index.ts";
 import type { ExportedRows, TableClient } from "./table-client.ts";
 import type { Keys } from "./table-keys.ts";
 

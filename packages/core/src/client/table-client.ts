@@ -4,7 +4,8 @@
  */
 import { assert, ClusterError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import { allFinite, type PartitionMap, type TableSpec } from "../partition/index.ts";
+import type { PartitionMap } from "../partition/index.ts";
+import { allFinite, type TableSpec } from "../table/index.ts";
 import { END_OF_EXPORT, frame, type Clock, type Frame, type Link } from "../wire/index.ts";
 import { PushSequence } from "./push-sequence.ts";
 import type { Requests } from "./requests.ts";

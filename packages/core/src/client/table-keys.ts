@@ -2,7 +2,8 @@
  * Keys as an author has them, and as frames want them: unique, by PS node and partition, ascending within each.
  * In between they are pairs of 32-bit words, so no loop touches a bigint.
  */
-import { KeyIndex, partitionFunction, type PartitionMap } from "../partition/index.ts";
+import { partitionFunction, type PartitionMap } from "../partition/index.ts";
+import { KeyIndex } from "../table/index.ts";
 
 /**
  * 64-bit keys. Negative ones are the same 64 bits read without a sign: −1 is 2⁶⁴ − 1. Numbers must be whole and safe:

@@ -8,7 +8,7 @@ import { dataSpecSchema } from "../data/spec/data-spec.ts";
 import type { FieldDemand } from "../data/spec/dataset.ts";
 import { LIMITS } from "../limits.ts";
 import { optimizerSpecSchema } from "../optimizer/optimizer-spec.ts";
-import { tableSpecSchema } from "../partition/table-spec.ts";
+import { tableSpecSchema } from "../table/table-spec.ts";
 
 const u32 = z.number().int().min(0).max(0xffff_ffff);
 

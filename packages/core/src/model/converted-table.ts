@@ -3,7 +3,7 @@
  * same for a table as they did for the layer.
  */
 import type { layers } from "@tensorflow/tfjs-layers";
-import type { InitializerSpec } from "../partition/table-spec.ts";
+import type { InitializerSpec } from "../table/table-spec.ts";
 import type { EmbeddingArgs } from "./layers/embedding.ts";
 import { constant, normal, truncatedNormal, uniform, zeros } from "./layers/initializer.ts";
 

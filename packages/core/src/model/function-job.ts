@@ -3,7 +3,7 @@
  * its own, and, where there is no model, everything.
  */
 import type { EmbeddingUse, NumberUse, Usage, VariableSpec } from "../job/manifest.ts";
-import { initializerOf } from "../partition/index.ts";
+import { initializerOf } from "../table/index.ts";
 import type { JobDefinition } from "./define-job.ts";
 import { embedding, type VolaryEmbedding } from "./layers/embedding.ts";
 import { rowNames } from "./tower/function-model.ts";

@@ -16,7 +16,7 @@ import {
 } from "../job/manifest.ts";
 import { checkLabels } from "../job/label-shape.ts";
 import { monitoredOf } from "../job/monitor.ts";
-import type { TableSpec } from "../partition/table-spec.ts";
+import type { TableSpec } from "../table/table-spec.ts";
 import { Plugins } from "../plugin/index.ts";
 import { checkInteger } from "./layers/author-error.ts";
 import { tableRowsOf, type TableRows } from "./convert-embeddings.ts";

@@ -6,7 +6,7 @@ import type { LayersModel } from "@tensorflow/tfjs-layers";
 import type { FieldSpec } from "../data/spec/data-spec.ts";
 import type { JobManifest } from "../job/manifest.ts";
 import { optimizerOf, type OptimizerSpec } from "../optimizer/index.ts";
-import type { TableSpec } from "../partition/table-spec.ts";
+import type { TableSpec } from "../table/table-spec.ts";
 import { isEmbedding } from "./layers/embedding.ts";
 import { automaticStem } from "./tower/topology.ts";
 

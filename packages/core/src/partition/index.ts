@@ -1,7 +1,3 @@
-export { allFinite } from "./floats.ts";
-export { partitionOf, slotHash } from "./hash.ts";
-export { initializerOf, type Initializer } from "./initializer.ts";
-export { KeyIndex } from "./key-index.ts";
 export { partitionFunction, partitionFunctionSchema, type PartitionFunction } from "./partition-function.ts";
 export {
   firstPartitionMap,
@@ -23,12 +19,4 @@ export {
 } from "./partition.ts";
 export { placePartitions, type Placement } from "./placement.ts";
 export type { PushIdentity } from "./push-identities.ts";
-export type { ExportedRows } from "./rows.ts";
 export type { KeySegment, Segment } from "./segment.ts";
-export {
-  DENSE_TABLE,
-  initializerSpecSchema,
-  tableSpecSchema,
-  type InitializerSpec,
-  type TableSpec,
-} from "./table-spec.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { LIMITS } from "../limits.ts";
-import { partitionOf } from "./hash.ts";
+import { partitionOf } from "../hash.ts";
 import { partitionFunction, partitionFunctionSchema } from "./partition-function.ts";
 
 test("a number of partitions that is no power of two is refused", () => {

@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import { LIMITS } from "../limits.ts";
-import { partitionOf } from "./hash.ts";
+import { partitionOf } from "../hash.ts";
 
 export const partitionFunctionSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("hash") }),

@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { bsp, consistencyOf } from "../consistency/index.ts";
 import { sgd } from "../optimizer/index.ts";
 import { Partition, type Committed } from "./partition.ts";
-import type { TableSpec } from "./table-spec.ts";
+import type { TableSpec } from "../table/table-spec.ts";
 import { segmentOf } from "./test-segment.ts";
 
 const TABLE: TableSpec = {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { bsp, consistencyOf } from "../consistency/index.ts";
 import { adagrad, sgd } from "../optimizer/index.ts";
 import { Partition } from "./partition.ts";
-import type { TableSpec } from "./table-spec.ts";
+import type { TableSpec } from "../table/table-spec.ts";
 import { keysOf, segmentOf } from "./test-segment.ts";
 
 const TABLES: TableSpec[] = [

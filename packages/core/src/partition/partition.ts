@@ -12,7 +12,7 @@
 import type { Consistency } from "../consistency/index.ts";
 import { LIMITS } from "../limits.ts";
 import { PushIdentities, type PushIdentity } from "./push-identities.ts";
-import { Rows, type ExportedRows } from "./rows.ts";
+import { Rows, type ExportedRows } from "../table/rows.ts";
 import {
   checkContents,
   floatsOf,
@@ -23,7 +23,7 @@ import {
   type SegmentLayout,
 } from "./segment.ts";
 import { Staging } from "./staging.ts";
-import type { TableSpec } from "./table-spec.ts";
+import type { TableSpec } from "../table/table-spec.ts";
 
 export interface Committed {
   readonly step: number;

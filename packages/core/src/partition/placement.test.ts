@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { placePartitions, type Placement } from "./placement.ts";
-import { textHash } from "./hash.ts";
+import { textHash } from "../hash.ts";
 
 const PARTITIONS = 256;
 

@@ -13,7 +13,7 @@
  * With chains of r nodes each place in the chain is balanced alike. The next in the chain takes the place of a lost
  * head, whatever its load: it has the rows. A chain that lost a node gets a new one and loses no other.
  */
-import { mixA, textHash } from "./hash.ts";
+import { mixA, textHash } from "../hash.ts";
 
 /** Points of a node on the ring. More would spread what moves more evenly; the bound balances loads anyhow. */
 const POINTS_PER_NODE = 64;

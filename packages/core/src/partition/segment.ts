@@ -2,8 +2,8 @@
  * One partition's part of a frame, as views into it: for some tables, keys and the values beside them. Nothing is
  * copied until the segment was checked and is staged.
  */
-import { allFinite } from "./floats.ts";
-import type { TableSpec } from "./table-spec.ts";
+import { allFinite } from "../table/floats.ts";
+import type { TableSpec } from "../table/table-spec.ts";
 
 /** Keys per table: `counts[countsAt + t]` keys of table `tables[t]`, one after another from pair `keysAt` on. */
 export interface KeySegment {

@@ -6,7 +6,7 @@
  * A k-way merge by a binary heap of lanes (Knuth, TAOCP 3, §5.4.1): a lane is one slot's run of keys; of lanes that
  * stand at the same key the one of the lower slot comes first.
  */
-import { addFloats, copyFloats } from "./floats.ts";
+import { addFloats, copyFloats } from "../table/floats.ts";
 
 export class SlotMerge {
   #lanes = 0;

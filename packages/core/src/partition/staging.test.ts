@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { sgd } from "../optimizer/index.ts";
 import { TableSet, type Segment } from "./segment.ts";
 import { Staging } from "./staging.ts";
-import type { TableSpec } from "./table-spec.ts";
+import type { TableSpec } from "../table/table-spec.ts";
 import { keysOf, segmentOf, type TablePart } from "./test-segment.ts";
 
 function table(id: number, name: string, dim: number): TableSpec {

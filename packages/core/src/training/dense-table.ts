@@ -4,7 +4,7 @@
  */
 import type { TableClient } from "../client/index.ts";
 import type { VariableSpec } from "../job/index.ts";
-import { DENSE_TABLE } from "../partition/index.ts";
+import { DENSE_TABLE } from "../table/index.ts";
 
 interface Chunk {
   key: bigint;

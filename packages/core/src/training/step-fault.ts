@@ -2,7 +2,7 @@
 import { fieldStatistics, type Batch, type FieldStatistics } from "../data/index.ts";
 import { ClusterError } from "../errors.ts";
 import type { JobManifest } from "../job/index.ts";
-import { allFinite } from "../partition/index.ts";
+import { allFinite } from "../table/index.ts";
 import type { StepGradients } from "./gradient-model.ts";
 import type { StepPlan } from "./plan.ts";
 

@@ -9,7 +9,8 @@ import { consistencySpecSchema } from "../consistency/index.ts";
 import { ProtocolError } from "../errors.ts";
 import { jobManifestSchema } from "../job/index.ts";
 import { LIMITS } from "../limits.ts";
-import { partitionMapSchema, psNodeSchema, tableSpecSchema } from "../partition/index.ts";
+import { partitionMapSchema, psNodeSchema } from "../partition/index.ts";
+import { tableSpecSchema } from "../table/index.ts";
 import { metricsStateSchema } from "../metrics/index.ts";
 
 export const PROTOCOL_MIN = 1;

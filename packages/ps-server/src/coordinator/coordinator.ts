@@ -8,7 +8,8 @@
  */
 import { ClusterError, ProtocolError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
-import { DENSE_TABLE, type PartitionFunction, type PartitionMap } from "@volary/core/partition";
+import type { PartitionFunction, PartitionMap } from "@volary/core/partition";
+import { DENSE_TABLE } from "@volary/core/table";
 import type { ClusterStatus, Control, ControlOf } from "@volary/core/wire";
 import { Effects, type CoordinatorEffect, type LinkId } from "./effects.ts";
 import { Job } from "./job.ts";

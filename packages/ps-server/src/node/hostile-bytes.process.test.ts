@@ -7,7 +7,7 @@ import { connect as connectTcp } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Requests, TableClient } from "@volary/core/client";
 import { LIMITS } from "@volary/core/limits";
-import type { TableSpec } from "@volary/core/partition";
+import type { TableSpec } from "@volary/core/table";
 import { seededRandom, type SeededRandom } from "@volary/core/testing";
 import {
   encodeControl,

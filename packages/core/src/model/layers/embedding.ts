@@ -13,7 +13,7 @@ import {
   tableSpecSchema,
   type InitializerSpec,
   type TableSpec,
-} from "../../partition/table-spec.ts";
+} from "../../table/table-spec.ts";
 import { checkChoice, refuseUnknownKeys } from "./author-error.ts";
 import { usageOf, type Combiner, type SequenceMask, type UsageWish } from "./embedding-usage.ts";
 import { uniform } from "./initializer.ts";

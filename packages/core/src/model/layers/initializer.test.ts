@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { initializerSpecSchema } from "../../partition/table-spec.ts";
+import { initializerSpecSchema } from "../../table/table-spec.ts";
 import { constant, normal, truncatedNormal, uniform, zeros } from "./initializer.ts";
 
 describe("initializers", () => {

@@ -1,5 +1,5 @@
 /** What an author writes for the first values of a table's rows; the arithmetic is in `partition/`. */
-import type { InitializerSpec } from "../../partition/table-spec.ts";
+import type { InitializerSpec } from "../../table/table-spec.ts";
 
 /**
  * Uniform in [min, max), ±0.05 by default, as Keras embeddings are.

@@ -9,7 +9,7 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import type { FunctionRef } from "../../job/manifest.ts";
 import { LIMITS } from "../../limits.ts";
-import type { InitializerSpec } from "../../partition/table-spec.ts";
+import type { InitializerSpec } from "../../table/table-spec.ts";
 import type { Plugins } from "../../plugin/index.ts";
 import { checkInteger, refuseUnknownKeys } from "../layers/author-error.ts";
 import type { EmbeddingArgs } from "../layers/embedding.ts";

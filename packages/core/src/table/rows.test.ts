@@ -3,7 +3,7 @@ import { adagrad, adam, learningRateAt, optimizerOf, sgd, type OptimizerSpec } f
 import { initializerOf } from "./initializer.ts";
 import { Rows } from "./rows.ts";
 import type { TableSpec } from "./table-spec.ts";
-import { keysOf, pairsOf } from "./test-segment.ts";
+import { keysOf, pairsOf } from "../partition/test-segment.ts";
 
 const DIM = 3;
 const SEED = 11;

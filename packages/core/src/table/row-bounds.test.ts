@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { adam, cosineDecay, sgd } from "../optimizer/index.ts";
 import { Rows } from "./rows.ts";
 import type { TableSpec } from "./table-spec.ts";
-import { pairsOf } from "./test-segment.ts";
+import { pairsOf } from "../partition/test-segment.ts";
 
 const KEY = pairsOf([7]);
 

@@ -6,7 +6,7 @@
  * `slots` holds row + 1, or 0 where free. `entries` holds a few words per row: the key, then what its owner wants
  * beside it in the same cache line. Both start empty and grow by doubling; at most 0.7 of the slots are taken.
  */
-import { slotHash } from "./hash.ts";
+import { slotHash } from "../hash.ts";
 
 const SLOTS_FIRST = 8;
 const ENTRIES_FIRST = 4;

@@ -1,0 +1,1 @@
+export { openKernels, type Kernels } from "./kernels.ts";
