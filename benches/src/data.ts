@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { writeClicks, type ClickSums } from "./data/click-log.ts";
 import type { EpochRequest, EpochResult } from "./data/epoch.ts";
 import { csvParseSpeed, parquetSpeed, udsvSpeed } from "./data/parsers.ts";
-import { atMost, report, type Check } from "./report/report.ts";
+import { atLeast, atMost, report } from "./report/report.ts";
 
 const GIGABYTE = 1e9;
 const MEGABYTE = 1e6;
@@ -68,12 +68,6 @@ async function measure(o: { file: string; bytes: number; mode: "measure" | "cont
     rowsIntact: epochs.every((each) => sameSums(each.sums, sums)),
   };
 }
-
-const atLeast = (metric: string, value: number, min: number): Check => ({
-  metric,
-  bound: `at least ${min}`,
-  holds: value >= min,
-});
 
 const { values: options } = parseArgs({
   options: {

@@ -33,11 +33,22 @@ const metrics = {
   earlyEnds: 0,
   repeats: 0,
   pushes: 0,
+  unknownKeys: 0,
 };
 for (let seed = first; seed < first + seeds; seed++) {
   const run = await runSeed(seed);
   metrics.seeds++;
-  for (const name of ["crashes", "cuts", "holds", "joins", "commits", "validations", "repeats", "pushes"] as const)
+  for (const name of [
+    "crashes",
+    "cuts",
+    "holds",
+    "joins",
+    "commits",
+    "validations",
+    "repeats",
+    "pushes",
+    "unknownKeys",
+  ] as const)
     metrics[name] += run[name];
   if (run.endedEarly) metrics.earlyEnds++;
   metrics.failovers += Math.max(0, run.terms - 1);

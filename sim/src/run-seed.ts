@@ -1,8 +1,9 @@
 /** One simulated life of a cluster: sizes, faults and their times are drawn from one seed. */
 import { seededRandom } from "@volary/core/testing";
+import type { PsBounds } from "@volary/ps-server";
 import { checkRun } from "./check-run.ts";
 import { SimulatedCluster } from "./simulated-cluster.ts";
-import { toyManifest, type ToyFit } from "./toy-job.ts";
+import { toyManifest, type TableCare, type ToyFit } from "./toy-job.ts";
 
 export interface SeedResult {
   seed: number;
@@ -21,6 +22,7 @@ export interface SeedResult {
   /** Steps that were committed under a later term than the one before. */
   repeats: number;
   pushes: number;
+  unknownKeys: number;
   trace: string[];
 }
 
@@ -31,13 +33,15 @@ export async function runSeed(seed: number): Promise<SeedResult> {
   // The toy's keys are below 2^40.
   const byRange = seededRandom(seed ^ 0x5eed).below(4) === 0;
   const partitionFunction = byRange ? ({ kind: "range", keyBits: 40 } as const) : ({ kind: "hash" } as const);
-  const cluster = new SimulatedCluster({ seed, partitionFunction });
+  const cluster = new SimulatedCluster({ seed, partitionFunction, psBounds: boundsOf(seed) });
   const counts = { crashes: 0, cuts: 0, holds: 0, joins: 0 };
   const psNodes = Array.from({ length: 1 + random.below(3) }, (_, i) => `ps-${i}`);
   const workers = 1 + random.below(4);
   const { fit, finishAfterMs } = trainingOf(seed);
-  const manifest = toyManifest({ workersMin: workers, seed, fit });
-  const result = async (): Promise<Omit<SeedResult, "seed" | "pushes" | "trace" | keyof typeof counts>> => {
+  const manifest = toyManifest({ workersMin: workers, seed, fit, care: careOf(seed) });
+  const result = async (): Promise<
+    Omit<SeedResult, "seed" | "pushes" | "unknownKeys" | "trace" | keyof typeof counts>
+  > => {
     cluster.startCoordinator();
     for (const name of psNodes) await cluster.startPsNode(name);
     for (let i = 0; i < workers; i++) await cluster.startWorker(`worker-${i}`);
@@ -97,7 +101,42 @@ export async function runSeed(seed: number): Promise<SeedResult> {
     endedEarly: false,
     repeats: 0,
   }));
-  return { seed, ...counts, ...outcome, pushes: cluster.pushes, trace: cluster.trace };
+  cluster.stop();
+  return {
+    seed,
+    ...counts,
+    ...outcome,
+    pushes: cluster.pushes,
+    unknownKeys: cluster.unknownKeys,
+    trace: cluster.trace,
+  };
+}
+
+const BOUNDS_SALT = 0xb0b0;
+
+/** Most seeds have replies of several parts, and PS nodes that forget the names of key lists. */
+function boundsOf(seed: number): PsBounds {
+  const random = seededRandom((seed ^ BOUNDS_SALT) >>> 0);
+  return {
+    replyPartBytes: [1, 40, 200, 1_048_576][random.below(4)]!,
+    keyListsMax: [0, 1, 3, 64][random.below(4)]!,
+  };
+}
+
+const CARE_SALT = 0xca4e;
+
+/** Half of the seeds have tables that count keys before they give them a row, half have tables that let rows go. */
+function careOf(seed: number): TableCare {
+  const random = seededRandom((seed ^ CARE_SALT) >>> 0);
+  const [isCounted, isBounded] = [random.below(2) === 0, random.below(2) === 0];
+  const counter = { kind: "exact", keysMax: 8 + random.below(60) } as const;
+  const admission = { kind: "count", updates: 2 + random.below(2), counter } as const;
+  const eviction = {
+    order: random.below(2) === 0 ? ("least-recent" as const) : ("least-frequent" as const),
+    rowsMax: 4 + random.below(60),
+    ...(random.below(2) === 0 && { expireSteps: 1 + random.below(40) }),
+  };
+  return { ...(isCounted && { admission }), ...(isBounded && { eviction }) };
 }
 
 /** Chosen so that the seeds that once showed a bug keep the job they showed it with. */

@@ -6,15 +6,18 @@
 import { EpochOrder, type Batch } from "@volary/core/data";
 import type { JobManifest } from "@volary/core/job";
 import { learningRateAt, optimizerOf } from "@volary/core/optimizer";
+import { partitionFunction } from "@volary/core/partition";
 import { initializerOf } from "@volary/core/table";
 import { stepPlan } from "@volary/core/training";
 import type { FinishedJob } from "./simulated-cluster.ts";
 import { DENSE_FLOATS, toyDataset, toyModel } from "./toy-job.ts";
+import { VocabularyOracle } from "./vocabulary-oracle.ts";
 
 interface Row {
   /** [weights | optimizer state] */
   floats: Float32Array;
   updates: number;
+  lastStep: number;
 }
 
 export interface OracleResult {
@@ -38,16 +41,25 @@ export async function replay({
   manifest,
   commits,
   terms,
+  map,
   evaluateAfter,
 }: { manifest: JobManifest; evaluateAfter: ReadonlySet<number> } & Pick<
   FinishedJob,
-  "commits" | "terms"
+  "commits" | "terms" | "map"
 >): Promise<OracleResult> {
   const dataset = toyDataset();
   const model = toyModel();
   const plan = stepPlan({ manifest, trainRows: dataset.trainRows });
   const slotsOf = new Map(terms.map(({ term, members }) => [term, members.length]));
-  const tables = new Map(manifest.tables.map((spec) => [spec.name, { spec, rows: new Map<bigint, Row>() }]));
+  const partitions = map.entries.length;
+  const partitionOfWords = partitionFunction(map.function, partitions);
+  const partitionOf = (key: bigint) => partitionOfWords(Number(key & 0xffff_ffffn), Number(key >> 32n));
+  const tables = new Map(
+    manifest.tables.map((spec) => {
+      const vocabulary = new VocabularyOracle({ spec, partitions, partitionOf });
+      return [spec.name, { spec, vocabulary, rows: new Map<bigint, Row>() }];
+    }),
+  );
   const optimizer = optimizerOf(manifest.compile.optimizer);
   const dense = new Float32Array(DENSE_FLOATS + optimizer.stateWidth(DENSE_FLOATS));
   dense.fill(0.1, 0, DENSE_FLOATS);
@@ -129,20 +141,24 @@ export async function replay({
       for (const [table, grads] of mine) for (const [key, grad] of grads) add(sums, table, key, grad);
     }
     for (const [table, grads] of sums) {
-      const { spec, rows } = tables.get(table)!;
+      const { spec, vocabulary, rows } = tables.get(table)!;
       const rule = optimizerOf(spec.optimizer);
-      for (const [key, grad] of grads) {
+      for (const [key, grad] of [...grads].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+        if (!rows.has(key) && !vocabulary.admits(key)) continue;
         let row = rows.get(key);
         if (!row) {
           const floats = new Float32Array(spec.dim + rule.stateWidth(spec.dim));
           floats.set(weightsOf(table, key));
           rule.initState(floats, 0, spec.dim);
-          row = { floats, updates: 0 };
+          row = { floats, updates: 0, lastStep: 0 };
           rows.set(key, row);
         }
+        row.lastStep = step;
         rule.update(row.floats, 0, spec.dim, grad, 0, ++row.updates, learningRateAt(spec.optimizer, step));
       }
     }
+    for (const { vocabulary, rows } of tables.values())
+      for (const key of vocabulary.evicts(rows, step)) rows.delete(key);
     const rate = learningRateAt(manifest.compile.optimizer, step);
     optimizer.update(dense, 0, DENSE_FLOATS, ringOrderSum(denseOfSlot), 0, step, rate);
     lossSums.push(loss);

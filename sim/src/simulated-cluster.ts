@@ -5,18 +5,22 @@
 import { Requests, retry, TableClient, type ExportedRows } from "@volary/core/client";
 import type { JobManifest } from "@volary/core/job";
 import type { PartitionFunction, PartitionMap } from "@volary/core/partition";
-import { SimulatedClock, SimulatedNetwork, type SimulatedHost } from "@volary/core/testing";
+import { TableMemory } from "@volary/core/table";
+import { lendingLink, SimulatedClock, SimulatedNetwork, type SimulatedHost } from "@volary/core/testing";
 import { readDense, WorkerSession, writeDense, type GradientModel } from "@volary/core/training";
 import type { Control, ControlOf, JobNews, JobStatus, Link } from "@volary/core/wire";
-import { Coordinator, CoordinatorHost, memoryStore, PsHost, type PsNode } from "@volary/ps-server";
+import { Coordinator, CoordinatorHost, memoryStore, PsHost, type PsBounds, type PsNode } from "@volary/ps-server";
 import { DENSE_FLOATS, toyDataset, toyModel } from "./toy-job.ts";
 
 const PARTITIONS_LOG2 = 3;
+/** Of all simulated PS nodes: a memory is gigabytes of addresses. */
+const MEMORY = new TableMemory();
 
 export interface FinishedJob {
   status: JobStatus;
   commits: ControlOf<"commits">["commits"];
   terms: ControlOf<"commits">["terms"];
+  map: PartitionMap;
   /** All the news that its client was told. */
   history: JobNews;
   /** Rows of each table. */
@@ -28,6 +32,7 @@ export interface SimulatedClusterOptions {
   seed: number;
   openModel?: () => GradientModel;
   partitionFunction?: PartitionFunction;
+  psBounds?: PsBounds;
 }
 
 export class SimulatedCluster {
@@ -41,8 +46,16 @@ export class SimulatedCluster {
 
   readonly #openModel: () => GradientModel;
   readonly #partitionFunction: PartitionFunction;
+  readonly #psBounds: PsBounds;
+  readonly #psHosts: PsHost[] = [];
 
-  constructor({ seed, openModel = toyModel, partitionFunction = { kind: "hash" } }: SimulatedClusterOptions) {
+  constructor({
+    seed,
+    openModel = toyModel,
+    partitionFunction = { kind: "hash" },
+    psBounds = {},
+  }: SimulatedClusterOptions) {
+    this.#psBounds = psBounds;
     this.#openModel = openModel;
     this.#partitionFunction = partitionFunction;
     this.network = new SimulatedNetwork({ clock: this.clock, seed });
@@ -60,6 +73,11 @@ export class SimulatedCluster {
   /** Pushes that PS nodes have taken. */
   get pushes(): number {
     return this.#nodes.reduce((sum, { counters }) => sum + counters.pushes, 0);
+  }
+
+  /** Frames whose keys PS nodes did not know by their name, so that they were sent again. */
+  get unknownKeys(): number {
+    return this.#nodes.reduce((sum, { counters }) => sum + counters.unknownKeys, 0);
   }
 
   /** Starts the coordinator; its state is kept in memory. */
@@ -85,12 +103,15 @@ export class SimulatedCluster {
       name,
       clock: host.clock,
       log: (message) => this.#note(message),
+      memory: MEMORY,
+      bounds: this.#psBounds,
       onCoordinatorLost: () => {},
     });
+    this.#psHosts.push(ps);
     const { address } = host.listen({
       name,
       refuse: (hello) => ps.refuse(hello),
-      onLink: (link) => ps.accept(link),
+      onLink: (link) => ps.accept(lendingLink(link)),
     });
     const coordinator = await host.dialer.dial(this.#coordinator, { role: "ps", name });
     await ps.join({ coordinator, address });
@@ -121,6 +142,11 @@ export class SimulatedCluster {
       openModel: async () => this.#openModel(),
       log: (message) => this.#note(`${name}: ${message}`),
     });
+  }
+
+  /** Gives the memory of all PS nodes back. */
+  stop(): void {
+    for (const ps of this.#psHosts) ps.stop("the simulation is over");
   }
 
   /** kill −9: nothing is said, nothing is kept. */
@@ -174,7 +200,7 @@ export class SimulatedCluster {
     const rows = new Map<string, ExportedRows>();
     for (const table of manifest.tables) rows.set(table.name, await wholeTable(tables.export(table)));
     const dense = await readDense(tables, manifest.model.variables);
-    return { status, commits, terms, history, tables: rows, dense };
+    return { status, commits, terms, map, history, tables: rows, dense };
   }
 
   #note(message: string): void {

@@ -4,6 +4,7 @@
  */
 import type { Batch, MemoryDataset } from "@volary/core/data";
 import type { JobManifest } from "@volary/core/job";
+import type { TableSpec } from "@volary/core/table";
 import type { GradientModel, StepGradients, StepInput } from "@volary/core/training";
 
 const TRAIN_ROWS = 150;
@@ -11,16 +12,21 @@ const TEST_ROWS = 40;
 export const DENSE_FLOATS = 7;
 
 /** How a toy job is validated and when it stops, where that is not the default. */
-export type ToyFit = Partial<Pick<JobManifest["fit"], "validate" | "earlyStopping" | "shuffle">>;
+export type ToyFit = Partial<Pick<JobManifest["fit"], "validate" | "earlyStopping" | "shuffle" | "wire" | "prefetch">>;
+
+/** Which keys of a toy job's tables get a row, and which rows go. */
+export type TableCare = Pick<TableSpec, "admission" | "eviction">;
 
 export function toyManifest({
   workersMin,
   seed,
   fit = {},
+  care = {},
 }: {
   workersMin: number;
   seed: number;
   fit?: ToyFit;
+  care?: TableCare;
 }): JobManifest {
   const initializer = { kind: "uniform", min: -0.05, max: 0.05 } as const;
   return {
@@ -43,6 +49,7 @@ export function toyManifest({
         dim: 3,
         initializer,
         optimizer: { kind: "adagrad", learningRate: 0.05, initialAccumulator: 0.1, epsilon: 1e-7 },
+        ...care,
       },
       {
         id: 2,
@@ -50,6 +57,7 @@ export function toyManifest({
         dim: 2,
         initializer,
         optimizer: { kind: "adam", learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 },
+        ...care,
       },
     ],
     data: {

@@ -33,8 +33,14 @@ export function report({ name, metrics, checks, mode, output }: BenchReport): vo
 
 export const atMost = (metric: string, value: number, max: number): Check => ({
   metric,
-  bound: `at most ${max.toExponential()}`,
+  bound: `at most ${max < 0.01 ? max.toExponential() : max}`,
   holds: value <= max,
+});
+
+export const atLeast = (metric: string, value: number, min: number): Check => ({
+  metric,
+  bound: `at least ${min}`,
+  holds: value >= min,
 });
 
 const textOf = (value: number | boolean): string => (typeof value === "number" ? value.toPrecision(3) : String(value));

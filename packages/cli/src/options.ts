@@ -5,6 +5,8 @@ import { PROCESSES_MAX } from "./cluster/local-cluster.ts";
 
 export const PORT = 7171;
 export const COORDINATOR = `ws://127.0.0.1:${PORT}`;
+/** Below this, chunks of dense weights do not fit into the parts that partitions get. */
+const MEMORY_MIN = 64 * 1024 * 1024;
 export const DEVICES = ["auto", "cuda", "webgpu", "tensorflow", "wasm", "cpu"] as const satisfies readonly (
   | DeviceName
   | "auto"
@@ -24,6 +26,21 @@ export const coordinatorOption = (): Option =>
 
 export const deviceOption = (): Option =>
   new Option("--device <device>", "what computes; auto takes the fastest that works").choices(DEVICES).default("auto");
+
+export const trustedNetworkOption = (): Option =>
+  new Option(
+    "--trusted-network",
+    "send without masking, which is faster: nothing between the machines may take what is sent for HTTP",
+  );
+
+export const memoryMaxOption = (whose: string): Option =>
+  new Option(
+    "--memory-max <size>",
+    `memory that ${whose} may take, as 512m or 8g (default: three quarters of the machine's, or of its container's limit)`,
+  ).argParser(memoryOf);
+
+export const spillOption = (): Option =>
+  new Option("--spill <folder>", "keep rows that memory has no room for in files in this folder, while it runs");
 
 export const baseDirOption = (): Option =>
   new Option(
@@ -51,6 +68,16 @@ export function countOf(text: string): number {
     throw new InvalidArgumentError(`Give a whole number from 1 to ${PROCESSES_MAX}.`);
   }
   return count;
+}
+
+/** In bytes; units are powers of 1024. */
+export function memoryOf(text: string): number {
+  const [, number = "", unit = ""] = /^(\d{1,12}(?:\.\d{1,6})?)\s*([kmgt]?)(?:i?b)?$/i.exec(text) ?? [];
+  const bytes = Math.floor(Number(number) * 1024 ** " kmgt".indexOf(unit.toLowerCase() || " "));
+  if (number === "" || bytes < MEMORY_MIN) {
+    throw new InvalidArgumentError("Give a size from 64m on, as 512m, 1.5g or 8g.");
+  }
+  return bytes;
 }
 
 /** Of a partition function by range, over 256 partitions. */

@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs";
 import {
   adam,
+  afterUpdates,
   atLeast,
   bsp,
   cosineDecay,
@@ -12,6 +13,7 @@ import {
   fm,
   hourOf,
   input,
+  leastRecent,
   parquet,
   since,
   standardise,
@@ -46,8 +48,14 @@ export const typed = defineJob({
     const hour = input({ name: "hour", dtype: "float32" });
     const age = input({ name: "age", dtype: "float32" });
     const rows = [
-      embedding({ table: "user", dim: 8, initializer: zeros(), optimizer: "rowwise-adagrad" }).apply(user),
-      embedding({ table: "place", dim: 8 }).apply(place),
+      embedding({
+        table: "user",
+        dim: 8,
+        initializer: zeros(),
+        optimizer: "rowwise-adagrad",
+        admit: afterUpdates(2),
+      }).apply(user),
+      embedding({ table: "place", dim: 8, evict: leastRecent({ rowsMax: 1e6 }) }).apply(place),
     ];
     const clicked = through([through(rows, fm()), hour, age], tf.layers.concatenate(), tf.layers.dense({ units: 1 }));
     return tf.model({ inputs: [user, place, hour, age], outputs: clicked });

@@ -63,14 +63,19 @@ export {
 export { ClusterError, type ClusterErrorCode } from "./errors.ts";
 export type { LossName, MetricName, RankingMetricName } from "./job/index.ts";
 export {
+  afterUpdates,
   attentionPooling,
   constant,
   convertEmbeddings,
+  countingBloom,
   crossNet,
   defineJob,
   embedding,
+  exactCounter,
   fm,
   input,
+  leastFrequent,
+  leastRecent,
   normal,
   pairwiseDot,
   sequencePooling,
@@ -90,6 +95,7 @@ export {
   type CrossNetArgs,
   type EarlyStoppingArgs,
   type EmbeddingArgs,
+  type EvictionOptions,
   type FitArgs,
   type FunctionInputs,
   type FunctionRows,
@@ -112,6 +118,7 @@ export {
   type TrainingFunction,
   type TrainingFunctionArgs,
   type WeightInitializerArg,
+  type WireArgs,
 } from "./model/index.ts";
 export {
   adagrad,
@@ -143,4 +150,4 @@ export {
   type ServerUpdateArgs,
   type SgdOptions,
 } from "./optimizer/index.ts";
-export type { InitializerSpec } from "./table/index.ts";
+export type { AdmissionSpec, CounterSpec, EvictionSpec, InitializerSpec } from "./table/index.ts";

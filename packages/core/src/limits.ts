@@ -27,6 +27,12 @@ export const LIMITS = {
   /** Steps, epochs and validations that one piece of news tells of: a watcher that comes late misses older ones. */
   stepNewsMax: 10_000,
   dimMax: 65_536,
+  /** Pushes after which a key may be admitted: what a counter of one byte holds. */
+  admissionUpdatesMax: 255,
+  /** Counters of a table that admits keys by their frequency, over all partitions. */
+  admissionCountersMax: 2 ** 32,
+  /** Keys whose row went away, 16 bytes each, that a partition remembers for the next incremental checkpoint. */
+  tombstonesMax: 65_536,
   partitionsMax: 65_536,
   workersPerJobMax: 4096,
   psNodesMax: 4096,
@@ -39,12 +45,32 @@ export const LIMITS = {
   waitingBytesMax: 1024 * 1024 * 1024,
   /** Bytes a peer may have unsent before it counts as a slow reader. */
   sendBufferBytesMax: 512 * 1024 * 1024,
+  /** How often room is made in memory for one push: what was moved to disk may be what it needs. */
+  roomRoundsMax: 16,
+  /** Memory that a PS node keeps to receive frames in while none arrives. */
+  receiveBuffersBytesMax: 64 * 1024 * 1024,
+
+  /** Bytes of buffers for frames on their way that a process keeps to use again. */
+  sendBuffersBytesKept: 64 * 1024 * 1024,
 
   /** Direct pushes of one client that may be unanswered, and clients that may push to one job. */
   directPushesMax: 1024,
   pushClientsMax: 4096,
-  /** Floats of one direct push, pull or set of a table client: 16 MB, or one row where that is longer. */
-  requestFloatsMax: 4_194_304,
+  /** Floats of one direct push, pull or set of a table client: 1 MB, or one row where that is longer. */
+  requestFloatsMax: 262_144,
+
+  /** A pull is answered in parts of this many bytes of values, or of one segment where that is longer. */
+  replyPartBytes: 1_048_576,
+  /** Buffers of that size that a PS node keeps in each of its memories. */
+  replyBuffersKept: 16,
+  /** Bytes of the list of keys that a link's ends remember by name, from so many keys on, and how many lists. */
+  keyListKeysMin: 8,
+  keyListsMax: 512,
+  keyListBytesMax: 16 * 1024 * 1024,
+  /** Buffers for the rows of a step that a worker keeps. */
+  rowBuffersKept: 4,
+  /** Steps whose samples and keys a worker may read ahead. */
+  prefetchStepsMax: 64,
 
   /** Rows an export reply carries at most, and floats: 16 MB, or one row where that is longer. */
   exportRowsMax: 65_536,
@@ -65,8 +91,14 @@ export const LIMITS = {
   connectBackoffMaxMs: 3_000,
   /** A member that had a coordinator and lost it tries this often, about two minutes, before it gives up. */
   reconnectAttemptsMax: 45,
+  /** A PS process behind a shared port that ends this often in a row, soon after its start, is not started again. */
+  psRestartsMax: 5,
+  /** How long a scrape of all PS processes behind a port waits for one of them. */
+  metricsTimeoutMs: 2_000,
   /** How long a server that stops waits for the other ends to close. */
   closeGraceMs: 1_000,
+  /** How long a connection waits, after it said that it closes, for the other end to do so. */
+  closeTimeoutMs: 10_000,
 
   /** How often the coordinator looks for silent members. */
   tickEveryMs: 250,

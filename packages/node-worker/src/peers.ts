@@ -1,10 +1,9 @@
-/** Where other workers reach this one, and how this one reaches servers and workers: WebSockets by `ws`. */
+/** Where other workers reach this one, and how this one reaches servers and workers. */
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import { ClusterError } from "@volary/core/errors";
-import { LIMITS } from "@volary/core/limits";
 import {
   acceptLink,
   openLink,
@@ -14,15 +13,18 @@ import {
   type Link,
   type Socket,
 } from "@volary/core/wire";
-import { WebSocket, WebSocketServer } from "ws";
+import type { Connection } from "@volary/core/wire/websocket";
 import { realClock } from "./clock.ts";
+import { acceptSocket, connectSocket, refuseUpgrade, type ConnectSocketOptions } from "./node-socket.ts";
 
-const OPTIONS = { maxPayload: LIMITS.frameBytesMax, perMessageDeflate: false } as const;
-
-export const dialer: Dialer = {
-  dial: (address, hello) =>
-    openLink({ socket: new WebSocket(address, OPTIONS) as unknown as Socket, address, hello, clock: realClock }),
-};
+/** A dialer over WebSockets, `ws://` and `wss://`. */
+export function wsDialer(o: Pick<ConnectSocketOptions, "trustedNetwork" | "buffers"> = {}): Dialer {
+  const clock = realClock;
+  return {
+    dial: async (address, hello) =>
+      openLink({ socket: connectSocket(address, { ...o, clock }), address, hello, clock }),
+  };
+}
 
 export interface PeerPortOptions extends Required<Pick<AcceptLinkOptions, "name" | "refuse">> {
   host: string;
@@ -44,16 +46,16 @@ export interface PeerPort {
  */
 export async function listenForPeers(o: PeerPortOptions): Promise<PeerPort> {
   const http = createServer((_, response) => response.writeHead(426).end("a Volary worker: WebSocket only\n"));
-  // Workers are processes and name no origin; a page that does has no business here.
-  const sockets = new WebSocketServer({
-    server: http,
-    verifyClient: ({ origin }: { origin: string }) => !origin,
-    ...OPTIONS,
+  const connections = new Set<Connection>();
+  http.on("upgrade", (request, stream, head) => {
+    // Workers are processes and name no origin; a page that does has no business here.
+    if (request.headers.origin !== undefined) return refuseUpgrade(stream, "403 Forbidden");
+    const connection = acceptSocket({ request, stream, head }, { clock: realClock });
+    if (!connection) return;
+    connections.add(connection);
+    stream.once("close", () => connections.delete(connection));
+    void greet(connection, o);
   });
-  sockets.on("connection", (socket) => {
-    void greet(socket as unknown as Socket, o);
-  });
-  sockets.on("error", () => {}); // reported by `http`
   http.listen(o.port, o.host);
   try {
     await once(http, "listening");
@@ -68,8 +70,7 @@ export async function listenForPeers(o: PeerPortOptions): Promise<PeerPort> {
   return {
     address: `ws://${reachable(o.host)}:${port}`,
     stop: async () => {
-      for (const socket of sockets.clients) socket.terminate();
-      sockets.close();
+      for (const connection of connections) connection.terminate();
       http.close();
       http.closeAllConnections();
     },

@@ -10,7 +10,7 @@ import { connectWithBackoff, type Dialer, type Link } from "@volary/core/wire";
 import { openData, versionOfFiles } from "./data/index.ts";
 import { openDevice, type DeviceName } from "./device/index.ts";
 import { realClock } from "./clock.ts";
-import { dialer as wsDialer, listenForPeers } from "./peers.ts";
+import { listenForPeers, wsDialer } from "./peers.ts";
 
 export interface WorkerOptions {
   /** ws://host:port of the coordinator */
@@ -22,6 +22,8 @@ export interface WorkerOptions {
   device?: DeviceName;
   /** Folders that relative data files and npm packages are looked for in. */
   baseDirs?: readonly string[];
+  /** What is sent to other machines need not be masked; by default only what stays on this one is not. */
+  trustedNetwork?: boolean | undefined;
   /** Training functions that jobs may name, and whatever layers their files registered; none by default. */
   plugins?: Plugins;
   log?: (message: string) => void;
@@ -45,7 +47,8 @@ export interface RunningWorker {
  */
 export async function startWorker(o: WorkerOptions): Promise<RunningWorker> {
   const { log = () => {}, throughLink = (link) => link } = o;
-  const dialer: Dialer = { dial: async (address, hello) => throughLink(await wsDialer.dial(address, hello)) };
+  const sockets = wsDialer({ trustedNetwork: o.trustedNetwork });
+  const dialer: Dialer = { dial: async (address, hello) => throughLink(await sockets.dial(address, hello)) };
   const device = await openDevice(o.device);
   const name = o.name ?? `${hostname()}-${process.pid}`;
   // Peers may knock before the coordinator has answered.

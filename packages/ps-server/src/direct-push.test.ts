@@ -6,10 +6,10 @@ import { ClusterError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
 import type { OptimizerSpec } from "@volary/core/optimizer";
 import type { PartitionMap } from "@volary/core/partition";
-import type { TableSpec } from "@volary/core/table";
-import { SimulatedClock } from "@volary/core/testing";
-import type { Frame, Link } from "@volary/core/wire";
-import { PsNode } from "./ps-node.ts";
+import { TableMemory, type TableSpec } from "@volary/core/table";
+import { lend, SimulatedClock } from "@volary/core/testing";
+import { decodeFrame, encodeFrame, type Frame, type Link } from "@volary/core/wire";
+import { PsNode, type PsEffect } from "./ps-node.ts";
 
 const MAP: PartitionMap = {
   version: 1,
@@ -22,28 +22,34 @@ const MAP: PartitionMap = {
 /** What becomes of a request: its link may break before it arrives, or before its answer does. */
 type Fate = "served" | "lost" | "answer lost";
 
+const MEMORY = new TableMemory();
+
 /** Two PS nodes, and a client whose links break as `fates` say, then no more. */
 function cluster({ optimizer, dim = 1, fates = [] }: { optimizer: OptimizerSpec; dim?: number; fates?: Fate[] }) {
   const spec: TableSpec = { id: 1, name: "t", dim, initializer: { kind: "zeros" }, optimizer };
   const clock = new SimulatedClock();
-  const nodes = new Map([1, 2].map((node) => [node, new PsNode({ node })]));
+  const nodes = new Map([1, 2].map((node) => [node, new PsNode({ node, memory: MEMORY })]));
   for (const node of nodes.values()) {
-    node.handleControl(0, { type: "map", map: MAP });
-    node.handleControl(0, { type: "open-job", job: 1, seed: 1, consistency: { mode: "bsp" }, tables: [spec] });
+    node.handleControl(0, { type: "map", map: MAP }, []);
+    node.handleControl(0, { type: "open-job", job: 1, seed: 1, consistency: { mode: "bsp" }, tables: [spec] }, []);
   }
   const left = [...fates];
   const requests = new Requests();
   const serve = (node: number, link: Link, f: Frame): void => {
     const fate = left.shift() ?? "served";
-    const effects = fate === "lost" ? [] : nodes.get(node)!.handleFrame(1, structuredClone(f));
+    const effects: PsEffect[] = [];
+    if (fate !== "lost") lend(f, (borrowed) => nodes.get(node)!.handleFrame(1, borrowed, effects));
     if (fate !== "served") {
       links.delete(node);
       queueMicrotask(() => requests.failLink(link, "it broke"));
       return;
     }
     for (const effect of effects) {
-      if (effect.kind === "frame") queueMicrotask(() => requests.takeFrame(effect.frame));
-      else if (effect.control.type === "error") {
+      if (effect.kind === "frame") {
+        const sent = decodeFrame(encodeFrame(effect.frame).slice());
+        effect.onSent?.();
+        queueMicrotask(() => requests.takeFrame(sent));
+      } else if (effect.control.type === "error") {
         const { control } = effect;
         queueMicrotask(() => requests.takeError(control));
       }

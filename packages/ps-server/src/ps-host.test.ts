@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "@volary/core/limits";
 import type { PartitionMap } from "@volary/core/partition";
-import type { TableSpec } from "@volary/core/table";
+import { TableMemory, type TableSpec } from "@volary/core/table";
 import { SimulatedClock, SimulatedNetwork } from "@volary/core/testing";
 import { frame, type Control, type Frame, type Hello, type Link } from "@volary/core/wire";
 import { PsHost } from "./ps-host.ts";
@@ -46,6 +46,8 @@ function hear(link: Link): Heard {
   return heard;
 }
 
+const MEMORY = new TableMemory();
+
 /** A PS node whose coordinator is played by the test. */
 class Cluster {
   readonly clock = new SimulatedClock();
@@ -58,6 +60,7 @@ class Cluster {
     name: "ps",
     clock: this.ps.clock,
     log: (message) => this.logs.push(message),
+    memory: MEMORY,
     onCoordinatorLost: (reason) => this.lost.push(reason),
   });
   readonly address: string;

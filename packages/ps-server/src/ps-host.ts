@@ -9,13 +9,17 @@
 import { ClusterError, ProtocolError, type ClusterErrorCode } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
 import type { Plugins } from "@volary/core/plugin";
+import type { TableMemory } from "@volary/core/table";
 import type { Clock, Control, ControlOf, ControlType, Link } from "@volary/core/wire";
-import { PsNode, type LinkId, type PsEffect } from "./ps-node.ts";
+import { PsNode, type LinkId, type PsBounds, type PsEffect, type PsEffects } from "./ps-node.ts";
 
 export interface PsHostOptions {
   name: string;
   clock: Clock;
   log: (message: string) => void;
+  /** Of rows and of frames in passing. */
+  memory: TableMemory;
+  bounds?: PsBounds;
   /** Server updates that its operator loaded; none by default. */
   plugins?: Plugins | undefined;
   /** The node serves on; its owner may dial again and `join`. */
@@ -41,6 +45,7 @@ export class PsHost {
   #node: PsNode | undefined;
   #cancelHeartbeat: () => void = () => {};
   #stopped = false;
+  readonly #effects: PsEffects = { push: (effect) => this.#carryOut(effect) };
 
   constructor(o: PsHostOptions) {
     this.#o = o;
@@ -74,9 +79,9 @@ export class PsHost {
       onControl: (control) => {
         if (!FROM_CLIENTS.has(control.type))
           throw new ProtocolError(`a PS node takes no "${control.type}" from a client`);
-        this.#carryOut(this.#node!.handleControl(id, control));
+        this.#node!.handleControl(id, control, this.#effects);
       },
-      onFrame: (f) => this.#carryOut(this.#node!.handleFrame(id, f)),
+      onFrame: (f) => this.#node!.handleFrame(id, f, this.#effects),
       onClose: () => {
         this.#links.delete(id);
         this.#node!.handleClose(id);
@@ -137,12 +142,15 @@ export class PsHost {
     this.#cancelHeartbeat();
     for (const link of this.#links.values()) link.close(reason);
     this.#links.clear();
+    this.#node?.dispose();
   }
 
   #begin(coordinator: Link, node: number): void {
     const { rows } = this.#node?.usage() ?? { rows: 0 };
     if (rows > 0) this.#o.log(`joined anew as node ${node}: ${rows} rows of the node it was are dropped`);
-    this.#node = new PsNode({ node, ...(this.#o.plugins ? { plugins: this.#o.plugins } : {}) });
+    this.#node?.dispose();
+    const { memory, plugins, bounds } = this.#o;
+    this.#node = new PsNode({ node, memory, ...(plugins ? { plugins } : {}), ...(bounds ? { bounds } : {}) });
     this.#links.set(COORDINATOR, coordinator);
     this.#heartbeat(coordinator);
   }
@@ -154,7 +162,7 @@ export class PsHost {
     }
     if (control.type === "error") this.#o.log(`the coordinator refuses (${control.code}): ${control.message}`);
     try {
-      this.#carryOut(this.#node!.handleControl(COORDINATOR, control));
+      this.#node!.handleControl(COORDINATOR, control, this.#effects);
     } catch (error) {
       if (!(error instanceof RangeError || error instanceof ClusterError)) throw error;
       const code = error instanceof ClusterError ? error.code : "BAD_JOB";
@@ -163,23 +171,25 @@ export class PsHost {
     }
   }
 
-  #carryOut(effects: readonly PsEffect[]): void {
-    for (const effect of effects) {
-      const link = this.#links.get(effect.link);
-      try {
-        if (effect.kind === "control") link?.sendControl(effect.control);
-        else link?.sendFrame(effect.frame);
-      } catch (error) {
-        // An answer that cannot be sent costs its receiver the link, so that it does not wait for it.
-        const message = error instanceof Error ? error.message : String(error);
-        this.#o.log(`cannot answer ${link!.name}: ${message}`);
-        link!.close(message);
-      }
+  #carryOut(effect: PsEffect): void {
+    const link = this.#links.get(effect.link);
+    try {
+      if (effect.kind === "control") link?.sendControl(effect.control);
+      else if (link) link.sendFrame(effect.frame, effect.onSent);
+      else effect.onSent?.();
+    } catch (error) {
+      if (effect.kind === "frame") effect.onSent?.(); // it was refused before it was sent
+      // An answer that cannot be sent costs its receiver the link, so that it does not wait for it.
+      const message = error instanceof Error ? error.message : String(error);
+      this.#o.log(`cannot answer ${link!.name}: ${message}`);
+      link!.close(message);
     }
   }
 
   #heartbeat(coordinator: Link): void {
-    coordinator.sendControl({ type: "heartbeat", ...this.#node!.usage() });
+    const { bytesMax, cold } = this.#o.memory;
+    const disk = cold ? { diskRows: cold.rows } : {};
+    coordinator.sendControl({ type: "heartbeat", ...this.#node!.usage(), bytesMax, ...disk });
     this.#cancelHeartbeat = this.#o.clock.after(LIMITS.heartbeatEveryMs, () => this.#heartbeat(coordinator));
   }
 }

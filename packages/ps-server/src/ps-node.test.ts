@@ -1,13 +1,27 @@
 /** A PS node by its messages: what it serves, what it refuses, what waits, and that nothing counts twice. */
 import { beforeEach, describe, expect, it } from "vitest";
+import { PulledRows } from "@volary/core/client";
+import { decodeRows, encodeRows } from "@volary/core/compression";
 import { ProtocolError } from "@volary/core/errors";
+import { KernelMemory } from "@volary/core/kernels";
 import { LIMITS } from "@volary/core/limits";
 import { serverUpdate } from "@volary/core/optimizer";
 import type { PartitionMap } from "@volary/core/partition";
-import type { TableSpec } from "@volary/core/table";
+import { TableMemory, type TableSpec } from "@volary/core/table";
 import { pluginOf, Plugins } from "@volary/core/plugin";
-import { END_OF_EXPORT, frame, type Control, type ControlOf, type ControlType, type Frame } from "@volary/core/wire";
-import { PsNode, type PsEffect } from "./ps-node.ts";
+import { lend } from "@volary/core/testing";
+import {
+  decodeFrame,
+  encodeFrame,
+  END_OF_EXPORT,
+  frame,
+  OPCODES,
+  type Control,
+  type ControlOf,
+  type ControlType,
+  type Frame,
+} from "@volary/core/wire";
+import { PsNode, type PsBounds, type PsEffect } from "./ps-node.ts";
 
 const COORDINATOR = 0;
 const LEADER = 1;
@@ -59,15 +73,28 @@ function valuesFor(rows: Rows, gradient: number): Float32Array {
   return new Float32Array(Object.values(rows).flat().length * TABLE.dim).fill(gradient);
 }
 
+const MEMORY = new TableMemory();
 let node: PsNode;
 let out: PsEffect[];
 
 function say(link: number, control: Control): void {
-  out.push(...node.handleControl(link, control));
+  node.handleControl(link, control, { push: take });
 }
 
+/** What is sent is lent: its bytes are scribbled over when the node has handled it. */
 function send(link: number, fields: Partial<Frame> & { opcode: Frame["opcode"] }): void {
-  out.push(...node.handleFrame(link, frame({ job: JOB, ...fields })));
+  lend(frame({ job: JOB, ...fields }), (borrowed) => node.handleFrame(link, borrowed, { push: take }));
+}
+
+/** Sends an effect: as its bytes, whose buffer is then used again. */
+function take(effect: PsEffect): void {
+  if (effect.kind === "control") {
+    out.push(effect);
+    return;
+  }
+  const { kind, link } = effect;
+  out.push({ kind, link, frame: decodeFrame(encodeFrame(effect.frame).slice()) });
+  effect.onSent?.();
 }
 
 function push(link: number, at: { step: number; attempt?: number; slot: number; rows: Rows; gradient?: number }): void {
@@ -116,7 +143,12 @@ function frames(effects: readonly PsEffect[]): { link: number; frame: Frame }[] 
 function read(rows: Rows): number[] {
   said();
   pull(OTHER, { step: 0, rows });
-  return Array.from(frames(said())[0]!.frame.values);
+  return valuesOf(said());
+}
+
+/** The values of all parts of a reply. */
+function valuesOf(effects: readonly PsEffect[]): number[] {
+  return frames(effects).flatMap(({ frame: part }) => Array.from(part.values));
 }
 
 function begin({ slots, term = 1, step = 1 }: { slots: number; term?: number; step?: number }): void {
@@ -134,7 +166,8 @@ function begin({ slots, term = 1, step = 1 }: { slots: number; term?: number; st
 
 beforeEach(() => {
   out = [];
-  node = new PsNode({ node: 1 });
+  node?.dispose();
+  node = new PsNode({ node: 1, memory: MEMORY });
   say(COORDINATOR, { type: "map", map: MAP });
   say(COORDINATOR, { type: "open-job", job: JOB, seed: 1, consistency: { mode: "bsp" }, tables: [TABLE] });
   expect(said()).toEqual([{ kind: "control", link: COORDINATOR, control: { type: "job-opened", job: JOB } }]);
@@ -173,7 +206,7 @@ describe("a step", () => {
       [0, 1, 2],
       [2, 0, 1],
     ].map((order) => {
-      node.handleControl(COORDINATOR, { type: "close-job", job: JOB });
+      say(COORDINATOR, { type: "close-job", job: JOB });
       say(COORDINATOR, { type: "open-job", job: JOB, seed: 1, consistency: { mode: "bsp" }, tables: [TABLE] });
       begin({ slots: 3 });
       for (const slot of order) push(OTHER, { step: 1, slot, rows: { 0: [1] }, gradient: [0.1, 1e8, -1e8][slot]! });
@@ -217,12 +250,12 @@ describe("a step", () => {
 describe("pulls", () => {
   it("read initial values without making rows, and name what is committed", () => {
     pull(OTHER, { step: 0, rows: { 0: [1, 2], 1: [3] } });
-    const [reply] = frames(said());
-    expect(reply).toMatchObject({
+    const effects = said();
+    expect(frames(effects)[0]).toMatchObject({
       link: OTHER,
       frame: { opcode: "pullReply", job: JOB, requestId: 0, step: 0, attempt: 0 },
     });
-    expect(Array.from(reply!.frame.values)).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(valuesOf(effects)).toEqual([0, 0, 0, 0, 0, 0]);
     expect(node.usage().rows).toBe(0);
   });
 
@@ -284,6 +317,154 @@ describe("pulls", () => {
   });
 });
 
+describe("a reply in parts", () => {
+  /** A node whose parts hold `replyPartBytes`, with rows 1 … 4 in its partitions. */
+  function openWith(bounds: PsBounds, memory = MEMORY): void {
+    node.dispose();
+    node = new PsNode({ node: 1, memory, bounds });
+    say(COORDINATOR, { type: "map", map: MAP });
+    say(COORDINATOR, { type: "open-job", job: JOB, seed: 1, consistency: { mode: "bsp" }, tables: [TABLE] });
+    const rows = { 0: [1, 2], 1: [3, 4] };
+    const values = Float32Array.from([1, 1, 2, 2, 3, 3, 4, 4]);
+    send(OTHER, { opcode: "set", ...sections(rows), values });
+    said();
+  }
+  const rows = { 0: [1, 2], 1: [3, 4] };
+
+  it("says of each where it begins, and of the last that it is", () => {
+    openWith({ replyPartBytes: 1 });
+    pull(OTHER, { step: 0, rows });
+    const parts = frames(said()).map(({ frame: f }) => [f.cursor, f.partial, ...f.values]);
+    expect(parts).toEqual([
+      [0, true, 1, 1, 2, 2],
+      [4, false, 3, 3, 4, 4],
+    ]);
+  });
+
+  it("has one part where all fits into it", () => {
+    openWith({}, new TableMemory({ arenaBytes: 2 ** 26, bytesMax: 2 ** 25 }));
+    pull(OTHER, { step: 0, rows });
+    expect(frames(said()).map(({ frame: f }) => [f.cursor, f.partial, ...f.values])).toEqual([
+      [0, false, 1, 1, 2, 2, 3, 3, 4, 4],
+    ]);
+  });
+
+  it("ends a part where the next partition lives in another memory", () => {
+    openWith({}, new TableMemory({ arenaBytes: 2 ** 25, bytesMax: 2 ** 25 }));
+    pull(OTHER, { step: 0, rows });
+    expect(frames(said()).map(({ frame: f }) => [f.cursor, f.partial])).toEqual([
+      [0, true],
+      [4, false],
+    ]);
+    expect(read(rows)).toEqual([1, 1, 2, 2, 3, 3, 4, 4]);
+  });
+
+  it("is read before more is written to its buffers: those that are on their way are not taken again", () => {
+    openWith({ replyPartBytes: 1 });
+    const onWay: Extract<PsEffect, { kind: "frame" }>[] = [];
+    const keep = { push: (effect: PsEffect) => effect.kind === "frame" && onWay.push(effect) };
+    for (let i = 0; i < 20; i++) {
+      node.handleFrame(OTHER, frame({ opcode: "pull", job: JOB, ...sections({ 0: [1, 2] }) }), keep);
+      send(OTHER, { opcode: "set", ...sections({ 0: [1] }), values: Float32Array.of(i, i) });
+    }
+    expect(onWay.map((effect) => effect.frame.values[0])).toEqual([1, ...Array.from({ length: 19 }, (_, i) => i)]);
+    const used = MEMORY.bytesUsed;
+    for (const effect of onWay) effect.onSent!();
+    expect(MEMORY.bytesUsed).toBeLessThan(used); // only some are kept
+  });
+
+  it.each(["bfloat16", "int8"] as const)("comes as %s to who asks so", (dtype) => {
+    openWith({ replyPartBytes: 1 });
+    send(OTHER, { opcode: "pull", dtype, ...sections(rows) });
+    const parts = frames(said()).map(({ frame: f }) => f);
+    expect(parts.map((f) => [f.dtype, f.cursor, f.partial, f.values.length])).toEqual([
+      [dtype, 0, true, 0],
+      [dtype, 4, false, 0],
+    ]);
+    const dims = Uint32Array.of(TABLE.dim);
+    const pulled = new PulledRows({ rows: new Float32Array(8), counts: Uint32Array.of(2, 2), dims });
+    expect(parts.map((part) => pulled.take(part))).toEqual([false, true]);
+    expect(pulled.rows).toEqual(Float32Array.of(1, 1, 2, 2, 3, 3, 4, 4));
+  });
+});
+
+describe("keys by name", () => {
+  const name = Uint8Array.from({ length: 16 }, (_, i) => i);
+  const rows = { 0: [1, 2], 1: [3] };
+
+  it("are those that were sent with it before", () => {
+    send(OTHER, { opcode: "pull", keyList: name, ...sections(rows) });
+    said();
+    send(OTHER, { opcode: "set", keyList: name, values: valuesFor(rows, 2) });
+    expect(frames(said()).map(({ frame: f }) => f.opcode)).toEqual(["setReply"]);
+    expect(read(rows)).toEqual([2, 2, 2, 2, 2, 2]);
+  });
+
+  it("that are not known are asked for, and nothing is applied", () => {
+    send(OTHER, { opcode: "set", requestId: 7, keyList: name, values: valuesFor(rows, 2) });
+    expect(frames(said())).toMatchObject([
+      { link: OTHER, frame: { opcode: "unknownKeys", requestId: 7, cursor: OPCODES.set, keyList: name } },
+    ]);
+    expect(node.usage().rows).toBe(0);
+  });
+
+  it("belong to their link, and go with it", () => {
+    send(OTHER, { opcode: "pull", keyList: name, ...sections(rows) });
+    said();
+    send(LEADER, { opcode: "pull", keyList: name });
+    expect(frames(said())).toMatchObject([{ link: LEADER, frame: { opcode: "unknownKeys" } }]);
+    node.handleClose(OTHER);
+    send(OTHER, { opcode: "pull", keyList: name });
+    expect(frames(said())).toMatchObject([{ link: OTHER, frame: { opcode: "unknownKeys" } }]);
+  });
+
+  it("may be named by a push that waits for its start", () => {
+    send(OTHER, { opcode: "pull", keyList: name, ...sections(rows) });
+    const at = { requestId: 1, step: 1, attempt: 1, term: 1, slot: 0 };
+    send(OTHER, { opcode: "push", ...at, keyList: name, values: valuesFor(rows, 1) });
+    begin({ slots: 1 });
+    expect(controls(said(), "staged")).toHaveLength(1);
+    say(LEADER, { type: "commit", job: JOB, step: 1, attempt: 1, term: 1 });
+    expect(read(rows)).toEqual([-1, -1, -1, -1, -1, -1]);
+  });
+});
+
+describe("gradients in fewer bytes", () => {
+  const rows = { 0: [1, 2], 1: [3] };
+  const gradients = Float32Array.of(1, -2, 0.5, 0.5, 4, 8);
+  const kernels = new KernelMemory();
+
+  it.each(["bfloat16", "int8"] as const)("count as %s says", (dtype) => {
+    begin({ slots: 1 });
+    const widths = { counts: Uint32Array.of(2, 1), dims: Uint32Array.of(TABLE.dim) };
+    const coded = encodeRows(kernels, gradients, { dtype, ...widths });
+    const at = { requestId: 1, step: 1, attempt: 1, term: 1, slot: 0 };
+    send(OTHER, { opcode: "push", ...at, ...sections(rows), dtype, coded });
+    say(LEADER, { type: "commit", job: JOB, step: 1, attempt: 1, term: 1 });
+    const decoded = decodeRows(kernels, coded, { dtype, first: 0, ...widths });
+    expect(read(rows)).toEqual(Array.from(decoded, (gradient) => 0 - gradient));
+    for (const [i, gradient] of gradients.entries()) expect(decoded[i]).toBeCloseTo(gradient, 5);
+  });
+
+  it("that are not finite are refused, naming the key", () => {
+    const coded = encodeRows(kernels, Float32Array.of(1, 1, 1, NaN, 1, 1), {
+      dtype: "bfloat16",
+      counts: Uint32Array.of(2, 1),
+      dims: Uint32Array.of(TABLE.dim),
+    });
+    send(OTHER, { opcode: "pushDirect", term: 1, step: 1, ...sections(rows), dtype: "bfloat16", coded });
+    expect(controls(said(), "error")[0]!.control.message).toMatch(/^NaN for key 2 of table "items", component 1/);
+    expect(node.usage().rows).toBe(0);
+  });
+
+  it("whose bytes do not fit their keys break the protocol", () => {
+    const coded = new Uint8Array(11);
+    expect(() => send(OTHER, { opcode: "set", ...sections(rows), dtype: "int8", coded })).toThrow(
+      "carries 11 bytes of int8 values where its keys need 36",
+    );
+  });
+});
+
 describe("stale segments", () => {
   it("of a pull are refused with their new entries, the rest is served", () => {
     begin({ slots: 1 });
@@ -291,11 +472,13 @@ describe("stale segments", () => {
     say(LEADER, { type: "commit", job: JOB, step: 1, attempt: 1, term: 1 });
     said();
     pull(OTHER, { step: 0, rows: { 0: [1], 1: [2], 2: [3] }, generations: { 0: 4 } });
-    const { frame: reply } = frames(said())[0]!;
-    expect(Array.from(reply.partitions)).toEqual([0, 2]);
-    expect(Array.from(reply.generations)).toEqual([5, 7]);
-    expect(Array.from(reply.counts)).toEqual([1, 2]); // the nodes that own them
-    expect(Array.from(reply.values)).toEqual([-1, -1]);
+    const [part, last] = frames(said());
+    expect(part!.frame).toMatchObject({ partial: true, cursor: 2, values: Float32Array.of(-1, -1) });
+    const { partial, partitions, generations, counts, values } = last!.frame;
+    expect([partial, values.length]).toEqual([false, 0]);
+    expect(Array.from(partitions)).toEqual([0, 2]);
+    expect(Array.from(generations)).toEqual([5, 7]);
+    expect(Array.from(counts)).toEqual([1, 2]); // the nodes that own them
     expect(node.counters.staleSegments).toBe(2);
   });
 
@@ -460,7 +643,7 @@ describe("bad frames", () => {
 
   it("that are bad in one partition cannot be committed in the others", () => {
     begin({ slots: 1 });
-    push(OTHER, { step: 1, slot: 0, rows: { 0: [1], 1: [4, 3] } });
+    push(OTHER, { step: 1, slot: 0, rows: { 0: [1], 1: [4, 3] }, gradient: 7 });
     expect(controls(said(), "staged")).toEqual([]);
     say(LEADER, { type: "commit", job: JOB, step: 1, attempt: 1, term: 1 });
     expect(controls(said(), "committed")).toEqual([]);
@@ -652,7 +835,7 @@ describe("a table with a server update", () => {
 
   it("applies it where it is", () => {
     const plugins = new Plugins([pluginOf({ file: "x.ts", sha256: "a".repeat(64), module: { double } })]);
-    node = new PsNode({ node: 1, plugins });
+    node = new PsNode({ node: 1, memory: MEMORY, plugins });
     say(COORDINATOR, { type: "map", map: MAP });
     say(COORDINATOR, { ...openJob, job: JOB });
     send(OTHER, { opcode: "pushDirect", term: 1, step: 1, ...sections({ 0: [5] }), values: valuesFor({ 0: [5] }, 1) });

@@ -10,17 +10,26 @@ import { consistencyOf, type Consistency } from "@volary/core/consistency";
 import { ClusterError, ProtocolError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
 import { loadServerUpdate } from "@volary/core/optimizer";
-import { Partition, type PartitionMap, type PushIdentity, type Segment } from "@volary/core/partition";
-import type { TableSpec } from "@volary/core/table";
+import { Partition, type PartitionMap, type PushIdentity, type Received } from "@volary/core/partition";
+import type { TableMemory } from "@volary/core/table";
 import { Plugins } from "@volary/core/plugin";
-import { END_OF_EXPORT, frame, type Control, type ControlOf, type Frame } from "@volary/core/wire";
+import { END_OF_EXPORT, frame, KeyLists, OPCODES, type Control, type ControlOf, type Frame } from "@volary/core/wire";
+import { FrameSegments, type SegmentTargets } from "./frame-segments.ts";
+import { decodeInto, type CodedValues } from "./coded-values.ts";
+import { ReplyBuffers, valuesIn, type ReplyBuffer } from "./reply-buffers.ts";
 import { WaitingFrames } from "./waiting-frames.ts";
 
 export type LinkId = number;
 
 export type PsEffect =
   | { kind: "control"; link: LinkId; control: Control }
-  | { kind: "frame"; link: LinkId; frame: Frame };
+  /** `onSent` must be called, once, when the frame's bytes have gone out or never will. */
+  | { kind: "frame"; link: LinkId; frame: Frame; onSent?: () => void };
+
+/** Where effects go, each as soon as it is known: the first part of a reply travels while the next one is read. */
+export interface PsEffects {
+  push(effect: PsEffect): unknown;
+}
 
 /** What the node counts; nothing is dropped without a count. */
 export interface PsCounters {
@@ -35,22 +44,38 @@ export interface PsCounters {
   repeatedPushes: number;
   abandonedPulls: number;
   refusedSteps: number;
+  /** Frames that named keys this node does not know. */
+  unknownKeys: number;
 }
 
 /** One job's share of this node. */
-interface JobShard {
-  readonly job: number;
-  readonly seed: number;
-  readonly tables: readonly TableSpec[];
-  readonly dims: ReadonlyMap<number, number>;
+interface JobShard extends SegmentTargets {
   readonly mode: Consistency;
-  readonly partitions: Map<number, Partition>;
+  /** Those of this node, ascending. */
+  readonly owned: readonly Partition[];
   /** Highest promised term, and the link its leader speaks over. */
   term: number;
   leader: LinkId | undefined;
   readonly parked: WaitingFrames;
   /** Pushes of an attempt whose start has not come yet. */
   readonly early: WaitingFrames;
+}
+
+/** Bounds that simulations and tests set lower than `limits.ts` does, to come upon them. */
+export interface PsBounds {
+  /** Bytes of values in one part of a reply. */
+  replyPartBytes?: number;
+  /** Key lists that are remembered for each link. */
+  keyListsMax?: number;
+}
+
+export interface PsNodeOptions {
+  node: number;
+  /** Of rows and of frames in passing; nodes of one process may share it. */
+  memory: TableMemory;
+  /** What the node's operator loaded; nothing by default. */
+  plugins?: Plugins;
+  bounds?: PsBounds;
 }
 
 export class PsNode {
@@ -67,15 +92,24 @@ export class PsNode {
     repeatedPushes: 0,
     abandonedPulls: 0,
     refusedSteps: 0,
+    unknownKeys: 0,
   };
   readonly #jobs = new Map<number, JobShard>();
+  readonly #memory: TableMemory;
   readonly #plugins: Plugins;
+  readonly #bounds: Required<PsBounds>;
+  readonly #buffers = new ReplyBuffers();
+  /** Of the frame that is being handled. */
+  readonly #segments = new FrameSegments();
+  /** What each link's peer has sent with a name. */
+  readonly #keyLists = new Map<LinkId, KeyLists>();
   #map: PartitionMap | undefined;
 
-  /** @param o.plugins what the node's operator loaded; nothing by default */
-  constructor({ node, plugins = Plugins.none }: { node: number; plugins?: Plugins }) {
+  constructor({ node, memory, plugins = Plugins.none, bounds = {} }: PsNodeOptions) {
     this.node = node;
+    this.#memory = memory;
     this.#plugins = plugins;
+    this.#bounds = { replyPartBytes: LIMITS.replyPartBytes, keyListsMax: LIMITS.keyListsMax, ...bounds };
   }
 
   get map(): PartitionMap | undefined {
@@ -87,7 +121,7 @@ export class PsNode {
     let rows = 0;
     let bytes = 0;
     for (const shard of this.#jobs.values()) {
-      for (const partition of shard.partitions.values()) {
+      for (const partition of shard.owned) {
         rows += partition.rowCount();
         bytes += partition.bytes();
       }
@@ -95,8 +129,14 @@ export class PsNode {
     return { rows, bytes };
   }
 
-  handleControl(link: LinkId, control: Control): PsEffect[] {
-    const out: PsEffect[] = [];
+  /** Gives all memory back; the node must not be used afterwards. */
+  dispose(): void {
+    for (const shard of this.#jobs.values()) disposeShard(shard);
+    this.#jobs.clear();
+    this.#buffers.dispose();
+  }
+
+  handleControl(link: LinkId, control: Control, out: PsEffects): void {
     switch (control.type) {
       case "map":
         this.#map = control.map;
@@ -105,9 +145,12 @@ export class PsNode {
         this.#open(control);
         out.push({ kind: "control", link, control: { type: "job-opened", job: control.job } });
         break;
-      case "close-job":
+      case "close-job": {
+        const shard = this.#jobs.get(control.job);
+        if (shard) disposeShard(shard);
         this.#jobs.delete(control.job);
         break;
+      }
       case "fence":
       case "start":
       case "commit": {
@@ -122,28 +165,44 @@ export class PsNode {
       default:
         throw new ProtocolError(`a PS node takes no "${control.type}" message`);
     }
-    return out;
   }
 
-  handleFrame(link: LinkId, f: Frame): PsEffect[] {
-    const out: PsEffect[] = [];
+  /** The frame's arrays may change once this returns. */
+  handleFrame(link: LinkId, sent: Frame, out: PsEffects): void {
+    const f = this.#withSections(link, sent);
+    if (!f) {
+      this.counters.unknownKeys++;
+      out.push({ kind: "frame", link, frame: unknownKeys(sent) });
+      return;
+    }
     const shard = this.#jobs.get(f.job);
-    if (!shard) return [unknownJob(link, f.job, f.requestId)];
-    this.#answering(link, f, out, () => this.#onFrame(shard, link, f, out));
-    return out;
+    if (shard) this.#answer(shard, link, f, out);
+    else out.push(unknownJob(link, f.job, f.requestId));
+  }
+
+  /** Undefined where the frame names keys that this node does not know, or has forgotten. */
+  #withSections(link: LinkId, f: Frame): Frame | undefined {
+    if (f.keyList.length === 0) return f;
+    let lists = this.#keyLists.get(link);
+    if (!lists) this.#keyLists.set(link, (lists = new KeyLists({ listsMax: this.#bounds.keyListsMax })));
+    return lists.resolve(f);
   }
 
   /** Handles a frame now or later; what is wrong with it is told to who sent it, and to no one else. */
-  #answering(link: LinkId, { job, requestId }: Frame, out: PsEffect[], handle: () => void): void {
+  #answer(shard: JobShard, link: LinkId, f: Frame, out: PsEffects): void {
+    const { job, requestId } = f;
     try {
-      handle();
+      this.#onFrame(shard, link, f, out);
     } catch (error) {
       out.push({ kind: "control", link, control: { ...refusalOf(error), job, requestId } });
+    } finally {
+      this.#segments.close();
     }
   }
 
   /** A link closed: what only it waited for is forgotten. */
   handleClose(link: LinkId): void {
+    this.#keyLists.delete(link);
     for (const shard of this.#jobs.values()) {
       this.counters.abandonedPulls += shard.parked.drop((pull) => pull.link === link);
       this.counters.latePushes += shard.early.drop((push) => push.link === link);
@@ -158,10 +217,10 @@ export class PsNode {
     for (const { optimizer } of control.tables) {
       if (optimizer.kind === "custom") loadServerUpdate(optimizer, this.#plugins.serverUpdate(optimizer));
     }
-    this.#jobs.set(control.job, openShard(control, this.node, map));
+    this.#jobs.set(control.job, openShard(control, { node: this.node, map, memory: this.#memory }));
   }
 
-  #onFrame(shard: JobShard, link: LinkId, f: Frame, out: PsEffect[]): void {
+  #onFrame(shard: JobShard, link: LinkId, f: Frame, out: PsEffects): void {
     switch (f.opcode) {
       case "pull":
         this.#pull(shard, link, f, out);
@@ -187,7 +246,7 @@ export class PsNode {
     shard: JobShard,
     link: LinkId,
     control: ControlOf<"fence" | "start" | "commit">,
-    out: PsEffect[],
+    out: PsEffects,
   ): void {
     try {
       if (control.type === "fence") this.#fence(shard, link, control, out);
@@ -200,12 +259,12 @@ export class PsNode {
 
   // -- step transaction ------------------------------------------------------------------------------------
 
-  #fence(shard: JobShard, link: LinkId, { term }: { term: number }, out: PsEffect[]): void {
+  #fence(shard: JobShard, link: LinkId, { term }: { term: number }, out: PsEffects): void {
     if (term < shard.term) {
       out.push({ kind: "control", link, control: { type: "stale-term", job: shard.job, promised: shard.term } });
       return;
     }
-    for (const partition of shard.partitions.values()) partition.promise(term);
+    for (const partition of shard.owned) partition.promise(term);
     const isNew = term > shard.term;
     shard.term = term;
     shard.leader = link;
@@ -222,34 +281,33 @@ export class PsNode {
     if (!isNew) this.#tellStaged(shard, out);
   }
 
-  #start(shard: JobShard, link: LinkId, control: ControlOf<"start">, out: PsEffect[]): void {
+  #start(shard: JobShard, link: LinkId, control: ControlOf<"start">, out: PsEffects): void {
     if (control.term < shard.term) {
       out.push({ kind: "control", link, control: { type: "stale-term", job: shard.job, promised: shard.term } });
       return;
     }
     shard.leader = link;
-    for (const partition of shard.partitions.values()) {
+    for (const partition of shard.owned) {
       if (partition.start(control).kind === "refused") {
         this.counters.refusedSteps++;
         return;
       }
     }
-    for (const { link: from, frame: f } of shard.early.takeAll())
-      this.#answering(from, f, out, () => this.#push(shard, from, f, out));
+    for (const { link: from, frame: f } of shard.early.takeAll()) this.#answer(shard, from, f, out);
   }
 
-  #commit(shard: JobShard, link: LinkId, control: ControlOf<"commit">, out: PsEffect[]): void {
+  #commit(shard: JobShard, link: LinkId, control: ControlOf<"commit">, out: PsEffects): void {
     const { step, attempt, term } = control;
     const at = anyPartition(shard);
     const repeated = at.committed.step === step && at.committed.attempt === attempt;
-    const staged = [...shard.partitions.values()].every((partition) => partition.staged);
+    const staged = shard.owned.every((partition) => partition.staged);
     if (!repeated && (term < shard.term || !staged)) {
       this.counters.refusedSteps++;
       if (term < shard.term)
         out.push({ kind: "control", link, control: { type: "stale-term", job: shard.job, promised: shard.term } });
       return;
     }
-    for (const partition of shard.partitions.values()) {
+    for (const partition of shard.owned) {
       if (partition.commit({ step, attempt, term }) === "refused") {
         this.counters.refusedSteps++;
         return;
@@ -257,40 +315,55 @@ export class PsNode {
     }
     if (!repeated) this.counters.commits++;
     out.push({ kind: "control", link, control: { type: "committed", job: shard.job, step, attempt } });
-    for (const { link: from, frame: f } of shard.parked.takeAll())
-      this.#answering(from, f, out, () => this.#pull(shard, from, f, out));
+    for (const { link: from, frame: f } of shard.parked.takeAll()) this.#answer(shard, from, f, out);
   }
 
-  #push(shard: JobShard, link: LinkId, f: Frame, out: PsEffect[]): void {
-    this.#checkValues(shard, f);
-    const stale = this.#refuseStale(shard, link, f, out);
-    const { step, attempt, slot } = f;
-    let outcome: ReturnType<Partition["receive"]> = "waiting";
-    const withSegment = new Set(f.partitions);
-    for (const { partition, segment } of segmentsOf(shard, f, stale)) {
-      outcome = partition.receive({ step, attempt, slot, segment });
-      if (outcome === "early" || outcome === "late") break;
-    }
-    if (outcome !== "early" && outcome !== "late") {
-      for (const partition of shard.partitions.values()) {
-        if (!withSegment.has(partition.partition)) outcome = partition.receive({ step, attempt, slot, segment: null });
-        if (outcome === "early" || outcome === "late") break;
+  #push(shard: JobShard, link: LinkId, f: Frame, out: PsEffects): void {
+    const values = this.#openValues(shard, f);
+    try {
+      const outcome = this.#receive(shard, link, f, out);
+      if (outcome === "early") shard.early.keep({ link, frame: f });
+      else if (outcome === "late") this.counters.latePushes++;
+      else {
+        if (outcome === "duplicate") this.counters.repeatedPushes++;
+        else this.counters.pushes++;
+        this.counters.rowsPushed += f.keys.length / 2;
+        this.#tellStaged(shard, out);
       }
+    } finally {
+      if (values) this.#buffers.give(values);
     }
-    if (outcome === "early") shard.early.keep({ link, frame: f });
-    else if (outcome === "late") this.counters.latePushes++;
-    else {
-      if (outcome === "duplicate") this.counters.repeatedPushes++;
-      else this.counters.pushes++;
-      this.counters.rowsPushed += f.keys.length / 2;
-      this.#tellStaged(shard, out);
+  }
+
+  /** Where a segment is refused, those before it are taken back: a push that fails has left nothing behind. */
+  #receive(shard: JobShard, link: LinkId, f: Frame, out: PsEffects): Received {
+    const segments = this.#segments;
+    const { owned } = shard;
+    const { step, attempt, slot } = f;
+    if (segments.stale > 0) this.#refuseStale(link, f, out);
+    let outcome: Received = "waiting";
+    let taken = 0;
+    try {
+      for (let s = 0; taken < owned.length; taken++) {
+        const partition = owned[taken]!;
+        // Segments come in the order of their partitions, as those of the node do.
+        while (s < f.partitions.length && f.partitions[s]! < partition.partition) s++;
+        const isThere = f.partitions[s] === partition.partition;
+        if (isThere && segments.ownerOf(s) !== partition) continue; // stale
+        outcome = partition.receive({ step, attempt, slot, segment: isThere ? segments.at(s) : null });
+        if (outcome === "early" || outcome === "late") return outcome;
+      }
+    } catch (error) {
+      for (let i = 0; i < taken; i++) owned[i]!.withdraw({ step, attempt, slot });
+      throw error;
     }
+    return outcome;
   }
 
   /** Tells the leader once every partition has staged its step. */
-  #tellStaged(shard: JobShard, out: PsEffect[]): void {
+  #tellStaged(shard: JobShard, out: PsEffects): void {
     if (shard.leader === undefined) return;
-    for (const partition of shard.partitions.values()) if (!partition.staged) return;
+    for (const partition of shard.owned) if (!partition.staged) return;
     const { committed, attempt } = anyPartition(shard);
     out.push({
       kind: "control",
@@ -302,76 +375,122 @@ export class PsNode {
   // -- reads and plain writes ------------------------------------------------------------------------------
 
   /** A pull with step 0 reads whatever is committed; any other waits until the step before it is. */
-  #pull(shard: JobShard, link: LinkId, f: Frame, out: PsEffect[]): void {
+  #pull(shard: JobShard, link: LinkId, f: Frame, out: PsEffects): void {
     if (f.step > 0 && f.term < shard.term) {
       this.counters.abandonedPulls++;
       return;
     }
-    valuesOf(shard, f, NONE); // before it waits: what is wrong with it is the sender's fault, not the leader's
+    this.#segments.open(shard, f); // before it waits: what is wrong with it is the sender's fault, not the leader's
     const { committed } = anyPartition(shard);
     if (f.step > 0 && !shard.mode.mayPull({ wanted: f.step, committed: committed.step })) {
       shard.parked.keep({ link, frame: f });
       return;
     }
-    const stale = this.#staleSegments(shard, f);
-    const values = new Float32Array(valuesOf(shard, f, stale));
-    let at = 0;
-    for (const { partition, segment } of segmentsOf(shard, f, stale)) at += partition.read(segment, values, at);
+    const { requestId, job, term } = f;
+    const { step, attempt } = committed;
+    this.#reply({ link, pull: f, reply: { opcode: "pullReply", requestId, job, step, attempt, term }, out });
     this.counters.pulls++;
     this.counters.rowsPulled += f.keys.length / 2;
-    out.push({
-      kind: "frame",
-      link,
-      frame: frame({
-        opcode: "pullReply",
-        requestId: f.requestId,
-        job: f.job,
-        step: committed.step,
-        attempt: committed.attempt,
-        term: f.term,
-        ...this.#entriesOf(f, stale),
-        values,
-      }),
-    });
   }
 
-  #set(shard: JobShard, link: LinkId, f: Frame, out: PsEffect[]): void {
-    this.#checkValues(shard, f);
-    const stale = this.#staleSegments(shard, f);
-    for (const { partition, segment } of segmentsOf(shard, f, stale)) partition.check(segment);
-    for (const { partition, segment } of segmentsOf(shard, f, stale)) partition.set(segment);
+  /** Answers a pull in parts of whole segments, each in one memory; those that are stale are named in the last one. */
+  #reply(o: { link: LinkId; pull: Frame; reply: Partial<Frame> & { opcode: "pullReply" }; out: PsEffects }): void {
+    const { link, pull, reply, out } = o;
+    const segments = this.#segments;
+    const S = segments.count;
+    let served = 0;
+    for (let from = 0, to = 0; from < S; from = to) {
+      to = this.#partEnd(from);
+      const owner = segments.ownerOf(from);
+      if (!owner) continue;
+      served += to - from;
+      const partial = segments.stale > 0 || to < S;
+      const bytes = segments.bytesOf(from, to);
+      const buffer = this.#buffers.take(owner.arena, bytes);
+      try {
+        let at = buffer.valuesAt;
+        for (let s = from; s < to; s++) at += segments.ownerOf(s)!.read(segments.at(s), { at, dtype: pull.dtype });
+      } catch (error) {
+        this.#buffers.give(buffer);
+        throw error;
+      }
+      const part = { ...reply, partial, cursor: segments.floatsBefore(from) };
+      out.push({
+        kind: "frame",
+        link,
+        frame: frame({ ...part, ...valuesIn(buffer, { bytes, dtype: pull.dtype }) }),
+        onSent: () => this.#buffers.give(buffer),
+      });
+    }
+    if (served < S || S === 0) {
+      const last = { ...reply, dtype: pull.dtype, cursor: segments.floats };
+      out.push({ kind: "frame", link, frame: frame({ ...last, ...this.#staleEntries(pull) }) });
+    }
+  }
+
+  /** The end of the part that begins with segment `from`. */
+  #partEnd(from: number): number {
+    const segments = this.#segments;
+    const arena = segments.ownerOf(from)?.arena;
+    let to = from + 1;
+    if (!arena) return to;
+    while (
+      to < segments.count &&
+      segments.ownerOf(to)?.arena === arena &&
+      segments.bytesOf(from, to + 1) <= this.#bounds.replyPartBytes
+    )
+      to++;
+    return to;
+  }
+
+  #set(shard: JobShard, link: LinkId, f: Frame, out: PsEffects): void {
+    const values = this.#openValues(shard, f);
+    const segments = this.#segments;
+    try {
+      for (let s = 0; s < segments.count; s++) segments.ownerOf(s)?.check(segments.at(s));
+      for (let s = 0; s < segments.count; s++) segments.ownerOf(s)?.set(segments.at(s));
+    } finally {
+      if (values) this.#buffers.give(values);
+    }
+    const { requestId, job } = f;
     out.push({
       kind: "frame",
       link,
-      frame: frame({ opcode: "setReply", requestId: f.requestId, job: f.job, ...this.#entriesOf(f, stale) }),
+      frame: frame({ opcode: "setReply", requestId, job, ...this.#staleEntries(f) }),
     });
   }
 
   /** Applied at once, wholly or not at all, and answered when it is. */
-  #pushDirect(shard: JobShard, link: LinkId, f: Frame, out: PsEffect[]): void {
-    this.#checkValues(shard, f);
+  #pushDirect(shard: JobShard, link: LinkId, f: Frame, out: PsEffects): void {
     const identity = identityOf(f);
-    const stale = this.#staleSegments(shard, f);
-    for (const { partition, segment } of segmentsOf(shard, f, stale)) {
-      if (!partition.hasApplied(identity)) partition.check(segment);
-    }
+    const values = this.#openValues(shard, f);
+    const segments = this.#segments;
     let rows = 0;
-    for (const { partition, segment } of segmentsOf(shard, f, stale)) {
-      if (partition.pushDirect(identity, segment) === "applied") rows += keysOf(segment);
+    try {
+      for (let s = 0; s < segments.count; s++) {
+        const owner = segments.ownerOf(s);
+        if (owner && !owner.hasApplied(identity)) owner.check(segments.at(s));
+      }
+      for (let s = 0; s < segments.count; s++) {
+        if (segments.ownerOf(s)?.pushDirect(identity, segments.at(s)) === "applied") rows += segments.keysOf(s);
+      }
+    } finally {
+      if (values) this.#buffers.give(values);
     }
     if (rows > 0) this.counters.directPushes++;
     else this.counters.repeatedPushes++;
     this.counters.rowsPushed += rows;
+    const { requestId, job } = f;
     out.push({
       kind: "frame",
       link,
-      frame: frame({ opcode: "pushDirectReply", requestId: f.requestId, job: f.job, ...this.#entriesOf(f, stale) }),
+      frame: frame({ opcode: "pushDirectReply", requestId, job, ...this.#staleEntries(f) }),
     });
   }
 
-  #export(shard: JobShard, link: LinkId, f: Frame, out: PsEffect[]): void {
+  #export(shard: JobShard, link: LinkId, f: Frame, out: PsEffects): void {
     const number = f.partitions[0];
-    const partition = number === undefined ? undefined : shard.partitions.get(number);
+    const partition = number === undefined ? undefined : shard.partitions[number];
     if (!partition)
       throw new ClusterError("PARTITION_UNAVAILABLE", `PS node ${this.node} does not own partition ${number}`);
     const dim = shard.dims.get(f.table);
@@ -397,71 +516,82 @@ export class PsNode {
 
   // -- segments --------------------------------------------------------------------------------------------
 
-  /** Numbers of the segments of `f` that this node does not own at the generation they name. */
-  #staleSegments(shard: JobShard, f: Frame): ReadonlySet<number> {
-    let stale: Set<number> | undefined;
-    for (let s = 0; s < f.partitions.length; s++) {
-      const partition = shard.partitions.get(f.partitions[s]!);
-      if (partition?.generation === f.generations[s]) continue;
-      stale ??= new Set();
-      stale.add(s);
-      this.counters.staleSegments++;
+  /**
+   * Lays out a frame that carries values.
+   *
+   * @returns the buffer that they were decoded into, to be given back; undefined where they are floats already
+   * @throws {ProtocolError} as many values as its keys do not need
+   */
+  #openValues(shard: JobShard, f: Frame): ReplyBuffer | undefined {
+    const segments = this.#segments;
+    segments.open(shard, f);
+    const bytes = f.dtype === "float32" ? 4 * f.values.length : f.coded.length;
+    if (segments.bytes !== bytes) {
+      throw new ProtocolError(
+        `${f.opcode} frame of job ${shard.job} carries ${bytes} bytes of ${f.dtype} values where its keys need ${segments.bytes}`,
+      );
     }
-    return stale ?? NONE;
+    if (f.dtype === "float32") return undefined;
+    const { first } = this.#memory;
+    const buffer = this.#buffers.take(first, 4 * segments.floats);
+    segments.setValues(decodeInto(buffer, { dtype: f.dtype, coded: f.coded } satisfies CodedValues, segments));
+    return buffer;
   }
 
-  /** A push is answered only where segments are stale: its acknowledgement is the step's commit. */
-  #refuseStale(shard: JobShard, link: LinkId, f: Frame, out: PsEffect[]): ReadonlySet<number> {
-    const stale = this.#staleSegments(shard, f);
-    if (stale.size === 0) return stale;
+  /** A step's push is answered only where segments are stale: its acknowledgement is the step's commit. */
+  #refuseStale(link: LinkId, f: Frame, out: PsEffects): void {
     const { requestId, job, step, attempt } = f;
     out.push({
       kind: "frame",
       link,
-      frame: frame({ opcode: "pushReply", requestId, job, step, attempt, ...this.#entriesOf(f, stale) }),
+      frame: frame({ opcode: "pushReply", requestId, job, step, attempt, ...this.#staleEntries(f) }),
     });
-    return stale;
   }
 
   /** The new entries of stale segments: partition, generation and, as `counts`, the owning node. */
-  #entriesOf(f: Frame, stale: ReadonlySet<number>): Pick<Frame, "partitions" | "generations" | "counts" | "tables"> {
-    const partitions = Uint32Array.from(stale, (s) => f.partitions[s]!);
+  #staleEntries(f: Frame): Partial<Frame> {
+    const segments = this.#segments;
+    if (segments.stale === 0) return {};
+    this.counters.staleSegments += segments.stale;
+    const partitions = f.partitions.filter((_, s) => segments.ownerOf(s) === undefined);
     const entry = (p: number) => this.#map?.entries[p];
     return {
-      tables: stale.size > 0 ? new Uint32Array(1) : new Uint32Array(0),
+      tables: new Uint32Array(1),
       partitions,
       generations: partitions.map((p) => entry(p)?.generation ?? 0),
       counts: partitions.map((p) => entry(p)?.chain[0] ?? 0),
     };
   }
-
-  #checkValues(shard: JobShard, f: Frame): void {
-    const expected = valuesOf(shard, f, NONE);
-    if (expected !== f.values.length) {
-      throw new ProtocolError(
-        `${f.opcode} frame of job ${shard.job} carries ${f.values.length} values where its keys need ${expected}`,
-      );
-    }
-  }
 }
 
-const NONE: ReadonlySet<number> = new Set();
-
-function openShard(control: ControlOf<"open-job">, node: number, map: PartitionMap): JobShard {
+function openShard(
+  control: ControlOf<"open-job">,
+  { node, map, memory }: { node: number; map: PartitionMap; memory: TableMemory },
+): JobShard {
   const { job, seed, tables } = control;
   const mode = consistencyOf(control.consistency);
-  const partitions = new Map<number, Partition>();
-  map.entries.forEach((entry, partition) => {
-    if (!entry.chain.includes(node)) return;
-    partitions.set(partition, new Partition({ partition, generation: entry.generation, seed, tables, mode }));
+  const numbers = map.entries.flatMap(({ chain }, partition) => (chain.includes(node) ? [partition] : []));
+  const owned = numbers.map((partition, place) => {
+    const share = memory.shareOf(partition, { place, places: numbers.length });
+    return new Partition({
+      partition,
+      generation: map.entries[partition]!.generation,
+      seed,
+      tables,
+      mode,
+      share,
+      partitions: map.entries.length,
+    });
   });
+  const partitions: (Partition | undefined)[] = map.entries.map(() => undefined);
+  for (const partition of owned) partitions[partition.partition] = partition;
   return {
     job,
-    seed,
     tables,
     dims: new Map(tables.map((t) => [t.id, t.dim])),
     mode,
     partitions,
+    owned,
     term: 0,
     leader: undefined,
     parked: new WaitingFrames({ what: "pulls", framesMax: LIMITS.parkedPullsMax }),
@@ -469,44 +599,15 @@ function openShard(control: ControlOf<"open-job">, node: number, map: PartitionM
   };
 }
 
-/** All partitions of a node stage and commit together, so any one tells the step. */
-function anyPartition(shard: JobShard): Partition {
-  for (const partition of shard.partitions.values()) return partition;
-  throw new ClusterError("PARTITION_UNAVAILABLE", `this node owns no partition of job ${shard.job}`);
+function disposeShard({ owned }: JobShard): void {
+  for (const partition of owned) partition.dispose();
 }
 
-/** The segments of a frame with their partitions, as views, without those in `stale`. */
-function* segmentsOf(
-  shard: JobShard,
-  f: Frame,
-  stale: ReadonlySet<number> = NONE,
-): Generator<{ partition: Partition; segment: Segment }> {
-  const T = f.tables.length;
-  let keysAt = 0;
-  let valuesAt = 0;
-  for (let s = 0; s < f.partitions.length; s++) {
-    let keys = 0;
-    let values = 0;
-    for (let t = 0; t < T; t++) {
-      const n = f.counts[s * T + t]!;
-      keys += n;
-      values += n * shard.dims.get(f.tables[t]!)!;
-    }
-    if (!stale.has(s)) {
-      const segment: Segment = {
-        tables: f.tables,
-        counts: f.counts,
-        countsAt: s * T,
-        keys: f.keys,
-        keysAt,
-        values: f.values,
-        valuesAt,
-      };
-      yield { partition: shard.partitions.get(f.partitions[s]!)!, segment };
-    }
-    keysAt += keys;
-    valuesAt += values;
-  }
+/** All partitions of a node stage and commit together, so any one tells the step. */
+function anyPartition(shard: JobShard): Partition {
+  const [first] = shard.owned;
+  if (first) return first;
+  throw new ClusterError("PARTITION_UNAVAILABLE", `this node owns no partition of job ${shard.job}`);
 }
 
 /** Who pushes what, of a direct push. */
@@ -516,40 +617,17 @@ function identityOf({ term, attempt, step, cursor }: Frame): PushIdentity {
   return { client, sequence: step, settled: cursor };
 }
 
-function keysOf({ tables, counts, countsAt }: Segment): number {
-  let keys = 0;
-  for (let t = 0; t < tables.length; t++) keys += counts[countsAt + t]!;
-  return keys;
-}
-
-/** How many floats the served segments of `f` hold. */
-function valuesOf(shard: JobShard, f: Frame, stale: ReadonlySet<number>): number {
-  const T = f.tables.length;
-  const dims = Array.from(f.tables, (id) => {
-    const dim = shard.dims.get(id);
-    if (dim === undefined)
-      throw new RangeError(
-        `job ${shard.job} has no table ${id}; its tables are ${shard.tables.map((t) => `${t.id} (${t.name})`).join(", ")}`,
-      );
-    return dim;
-  });
-  let total = 0;
-  for (let s = 0; s < f.partitions.length; s++) {
-    if (stale.has(s)) continue;
-    for (let t = 0; t < T; t++) total += f.counts[s * T + t]! * dims[t]!;
-  }
-  if (total > LIMITS.valuesPerFrameMax)
-    throw new ProtocolError(
-      `${f.opcode} frame asks for ${total} values, over the limit of ${LIMITS.valuesPerFrameMax}`,
-    );
-  return total;
-}
-
 /** Mistakes and limits are answered; broken protocol and our own bugs are not. */
 function refusalOf(error: unknown): ControlOf<"error"> {
   if (!(error instanceof RangeError || error instanceof ClusterError)) throw error;
   const code = error instanceof ClusterError ? error.code : "BAD_UPDATE";
   return { type: "error", code, message: error.message };
+}
+
+/** Names the frame that could not be read, so that its sender sends it whole. */
+function unknownKeys({ requestId, job, step, attempt, term, slot, opcode, keyList }: Frame): Frame {
+  const cursor = OPCODES[opcode];
+  return frame({ opcode: "unknownKeys", requestId, job, step, attempt, term, slot, cursor, keyList });
 }
 
 function unknownJob(link: LinkId, job: number, requestId = 0): PsEffect {

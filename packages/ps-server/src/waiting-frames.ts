@@ -1,6 +1,7 @@
 /**
  * Frames that came before their time and wait for it: pulls of a step that is not there yet, pushes of an attempt
- * that has not started. A repeat takes the place of the one before it. Bounded in number and in bytes.
+ * that has not started. A repeat takes the place of the one before it. Frames arrive in memory that is used again, so
+ * those that wait are copies. Bounded in number and in bytes.
  */
 import { ClusterError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
@@ -27,7 +28,7 @@ export class WaitingFrames {
     return this.#frames.size;
   }
 
-  /** @throws {ClusterError} LIMIT_EXCEEDED */
+  /** Keeps a copy. @throws {ClusterError} LIMIT_EXCEEDED */
   keep(waiting: WaitingFrame): void {
     const { link, frame } = waiting;
     const id = `${link}/${frame.requestId}/${frame.step}/${frame.attempt}/${frame.slot}`;
@@ -40,7 +41,7 @@ export class WaitingFrames {
         `job ${frame.job} has more than ${limit} waiting for step ${frame.step}`,
       );
     }
-    this.#frames.set(id, waiting);
+    this.#frames.set(id, { link, frame: copyOf(frame) });
     this.#bytes = bytes;
   }
 
@@ -63,6 +64,21 @@ export class WaitingFrames {
   }
 }
 
-function bytesOf({ counts, keys, values }: Frame): number {
-  return counts.byteLength + keys.byteLength + values.byteLength;
+/** What the frame holds, in arrays of its own. Its keys have their sections by now, and need no name. */
+function copyOf(f: Frame): Frame {
+  return {
+    ...f,
+    keyList: new Uint8Array(0),
+    tables: new Uint32Array(f.tables),
+    partitions: new Uint32Array(f.partitions),
+    generations: new Uint32Array(f.generations),
+    counts: new Uint32Array(f.counts),
+    keys: new Uint32Array(f.keys),
+    values: new Float32Array(f.values),
+    coded: new Uint8Array(f.coded),
+  };
+}
+
+function bytesOf({ counts, keys, values, coded }: Frame): number {
+  return counts.byteLength + keys.byteLength + values.byteLength + coded.byteLength;
 }

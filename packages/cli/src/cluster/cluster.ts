@@ -4,9 +4,9 @@ import type { ColumnTable } from "@volary/core/data";
 import type { JobDefinition, LayersModel, PreparedJob } from "@volary/core/model";
 import type { Plugins } from "@volary/core/plugin";
 import { writeDense } from "@volary/core/training";
-import type { ClusterStatus } from "@volary/core/wire";
+import type { ClusterStatus, Dialer } from "@volary/core/wire";
 import { CoordinatorClient } from "./coordinator-client.ts";
-import { dialer, realClock } from "./dialer.ts";
+import { dialer, dialerOn, realClock } from "./dialer.ts";
 import { deathText, LocalCluster, type ClusterProcess, type Death, type LocalClusterOptions } from "./local-cluster.ts";
 import { openPsLinks, type PsLinks } from "./ps-links.ts";
 import type { FitData, SameFields } from "./fit-data.ts";
@@ -32,10 +32,16 @@ export interface ConnectOptions {
   baseDir?: string | undefined;
   /** Told what a person should know but what is no failure; Node's warnings unless said otherwise. */
   onWarning?: ((message: string) => void) | undefined;
+  /**
+   * What is sent to other machines need not be masked, which is faster: nothing between here and there takes it for
+   * HTTP. What stays on this machine never is.
+   */
+  trustedNetwork?: boolean | undefined;
 }
 
 /** Options of `Cluster.local`: 2 PS nodes and 2 workers unless said otherwise. */
-export interface LocalOptions extends Partial<Omit<LocalClusterOptions, "onDeath">>, ConnectOptions {}
+export interface LocalOptions
+  extends Partial<Omit<LocalClusterOptions, "onDeath">>, Omit<ConnectOptions, "trustedNetwork"> {}
 
 const CLIENT_NAME = `client-${process.pid}`;
 
@@ -50,6 +56,7 @@ const CLIENT_NAME = `client-${process.pid}`;
  */
 export class Cluster {
   readonly #client: CoordinatorClient;
+  readonly #dialer: Dialer;
   readonly #local: LocalCluster | undefined;
   readonly #deaths: WorkerDeaths;
   readonly #warn: (message: string) => void;
@@ -59,6 +66,7 @@ export class Cluster {
 
   private constructor(o: {
     client: CoordinatorClient;
+    dialer: Dialer;
     plugins: Plugins;
     local?: LocalCluster;
     deaths?: WorkerDeaths;
@@ -66,6 +74,7 @@ export class Cluster {
     warn: (message: string) => void;
   }) {
     this.#client = o.client;
+    this.#dialer = o.dialer;
     this.#local = o.local;
     this.#deaths = o.deaths ?? new WorkerDeaths();
     this.#baseDirs = [o.baseDir];
@@ -90,7 +99,8 @@ export class Cluster {
     };
     const local = await LocalCluster.start({ ...options, ps, workers, onDeath });
     try {
-      return new Cluster({ client: await connectTo(local.address), plugins, local, deaths, baseDir, warn });
+      const client = await connectTo(local.address, dialer);
+      return new Cluster({ client, dialer, plugins, local, deaths, baseDir, warn });
     } catch (error) {
       await local.stop();
       throw error;
@@ -105,10 +115,12 @@ export class Cluster {
    */
   static async connect(
     address: string,
-    { onWarning = emitWarning, plugins: files = [], baseDir = process.cwd() }: ConnectOptions = {},
+    { onWarning = emitWarning, plugins: files = [], baseDir = process.cwd(), trustedNetwork }: ConnectOptions = {},
   ): Promise<Cluster> {
     const plugins = await loadPlugins(files);
-    return new Cluster({ client: await connectTo(address), plugins, baseDir, warn: onWarning });
+    const links = dialerOn({ trustedNetwork });
+    const client = await connectTo(address, links);
+    return new Cluster({ client, dialer: links, plugins, baseDir, warn: onWarning });
   }
 
   /** Of the coordinator. */
@@ -144,7 +156,8 @@ export class Cluster {
     tables: Readonly<Record<Name, PlainTableOptions>>,
     options: TablesOptions = {},
   ): Promise<Tables<Name>> {
-    return openTables({ tables, options, client: this.#client, name: CLIENT_NAME, dialer, clock: realClock });
+    const [client, links] = [this.#client, this.#dialer];
+    return openTables({ tables, options, client, name: CLIENT_NAME, dialer: links, clock: realClock });
   }
 
   /**
@@ -227,7 +240,7 @@ export class Cluster {
       o.options.onSummary?.(prepared.summary);
       const submitted = await this.#client.submit(manifest);
       job = submitted.job;
-      ps = await openPsLinks({ ...submitted, name: CLIENT_NAME, dialer });
+      ps = await openPsLinks({ ...submitted, name: CLIENT_NAME, dialer: this.#dialer });
       await writeDense(ps.tables, manifest.model.variables, prepared.denseWeights);
       await writeTableRows(ps.tables, manifest, prepared.tableRows);
       const history = new RunHistory();
@@ -253,9 +266,9 @@ export class Cluster {
   }
 }
 
-async function connectTo(address: string): Promise<CoordinatorClient> {
+async function connectTo(address: string, links: Dialer): Promise<CoordinatorClient> {
   try {
-    return await CoordinatorClient.connect({ address, name: CLIENT_NAME, dialer, clock: realClock });
+    return await CoordinatorClient.connect({ address, name: CLIENT_NAME, dialer: links, clock: realClock });
   } catch (cause) {
     if (!(cause instanceof ClusterError) || cause.code !== "COORDINATOR_UNAVAILABLE") throw cause;
     const remedy = "is a coordinator running there? `volary up` starts a whole cluster on this machine";

@@ -21,6 +21,10 @@ export interface LocalClusterOptions {
   delayMessages?: number | undefined;
   /** Plugin files that every PS node and worker loads. */
   plugins?: readonly PluginFile[] | undefined;
+  /** Memory of all PS nodes together; three quarters of what there is unless said otherwise. */
+  memoryMaxBytes?: number | undefined;
+  /** Folder for rows that memory has no room for. */
+  spillFolder?: string | undefined;
   /** Of the coordinator; a free one unless said otherwise. */
   port?: number | undefined;
   /** Every line that a process of the cluster prints. */
@@ -81,7 +85,7 @@ export class LocalCluster {
       const { address } = await spawn("coordinator", "coordinator", ["--host", HOST, "--port", String(port)]);
       const to = ["--coordinator", address, "--host", HOST, ...pluginArgs(options)];
       const own = ["--device", options.device ?? "auto", "--base-dir", options.baseDir ?? process.cwd()];
-      await Promise.all(names("ps", ps).map((name) => spawn("ps", name, [...to, "--name", name])));
+      await Promise.all(names("ps", ps).map((name) => spawn("ps", name, [...to, ...memoryArgs(options), "--name", name])));
       await Promise.all(
         names("worker", workers).map((name, i) =>
           spawn("worker", name, [...to, ...own, ...delaysOf(options, i), "--name", name]),
@@ -159,6 +163,14 @@ function childOptions(of: {
 
 const pluginArgs = ({ plugins = [] }: LocalClusterOptions): string[] =>
   plugins.flatMap((file) => ["--plugin", pluginPath(file)]);
+
+/** An equal part for each PS node. */
+const memoryArgs = ({ ps, memoryMaxBytes, spillFolder }: LocalClusterOptions): string[] => [
+  ...(memoryMaxBytes === undefined
+    ? ["--nodes", String(ps)]
+    : ["--memory-max", String(Math.floor(memoryMaxBytes / ps))]),
+  ...(spillFolder === undefined ? [] : ["--spill", spillFolder]),
+];
 
 /** A seed of its own for each worker. */
 const delaysOf = ({ delayMessages }: LocalClusterOptions, worker: number): string[] =>

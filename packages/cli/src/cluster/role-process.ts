@@ -57,6 +57,8 @@ function untilAsked(mode: "machine" | "person"): Promise<typeof ASKED> {
     };
     process.on("SIGTERM", onSignal);
     process.on("SIGINT", mode === "machine" ? () => {} : onSignal);
+    // Of a process that serves behind another one's port, which lets it go so.
+    process.on("disconnect", () => resolve(ASKED));
     if (mode === "person") return;
     const onParentGone = () => resolve(ASKED);
     process.stdin.on("end", onParentGone).on("error", onParentGone).resume();

@@ -13,6 +13,8 @@ const status: ClusterStatus = {
       partitions: 128,
       rows: 206_113,
       bytes: 29_100_000,
+      bytesMax: 64_000_000,
+      diskRows: 150_000,
     },
   ],
   workers: [{ worker: 1, name: "worker-1", job: 4, backend: "wasm" }],
@@ -44,9 +46,9 @@ const status: ClusterStatus = {
 test("statusText() lines its columns up", () => {
   expect(statusText(status)).toBe(
     [
-      "PS NODE  ADDRESS               PARTITIONS    ROWS  MEMORY",
-      "ps-1     ws://127.0.0.1:40001         128       9  720 B",
-      "ps-two   ws://127.0.0.1:40002         128  206113  29.1 MB",
+      "PS NODE  ADDRESS               PARTITIONS    ROWS  ON DISK  MEMORY",
+      "ps-1     ws://127.0.0.1:40001         128       9  –        720 B",
+      "ps-two   ws://127.0.0.1:40002         128  206113  150000   29.1 MB of 64.0 MB",
       "",
       "WORKER    BACKEND  JOB",
       "worker-1  wasm     4 flights",

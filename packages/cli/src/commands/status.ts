@@ -32,13 +32,14 @@ export function statusText({ nodes, workers, jobs }: ClusterStatus): string {
     nodes.length === 0
       ? "no PS nodes; start one with `volary ps`"
       : textTable(
-          ["PS NODE", "ADDRESS", "PARTITIONS", "ROWS", "MEMORY"],
-          nodes.map(({ name, address, partitions, rows, bytes }) => [
+          ["PS NODE", "ADDRESS", "PARTITIONS", "ROWS", "ON DISK", "MEMORY"],
+          nodes.map(({ name, address, partitions, rows, diskRows, bytes, bytesMax }) => [
             name,
             address,
             partitions,
             rows,
-            bytesText(bytes),
+            diskRows ?? "–",
+            bytesMax === undefined ? bytesText(bytes) : `${bytesText(bytes)} of ${bytesText(bytesMax)}`,
           ]),
         ),
     workers.length === 0

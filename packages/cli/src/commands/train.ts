@@ -7,7 +7,16 @@ import { bytesText, grouped } from "../screen/figures.ts";
 import { realClock } from "../cluster/dialer.ts";
 import { interruptible } from "../cluster/interrupt.ts";
 import { fileLog, logText, type LogSink } from "../screen/log-sinks.ts";
-import { addressOf, countOf, deviceOption, example, pluginOption } from "../options.ts";
+import {
+  addressOf,
+  countOf,
+  deviceOption,
+  example,
+  memoryMaxOption,
+  pluginOption,
+  spillOption,
+  trustedNetworkOption,
+} from "../options.ts";
 import { openRunRecorder } from "../report/run-recorder.ts";
 import { progressScreen, type ProgressScreen } from "../screen/progress-screen.ts";
 import type { Run } from "../cluster/run.ts";
@@ -18,8 +27,11 @@ interface Options {
   ps: number;
   workers: number;
   device: DeviceName | "auto";
+  memoryMax?: number;
+  spill?: string;
   coordinator?: string;
   plugin?: string[];
+  trustedNetwork?: true;
   save?: string;
   report?: string;
   tensorboard?: string;
@@ -33,13 +45,16 @@ export function trainCommand(): Command {
     .argument("<job-file>", "TypeScript or JavaScript file whose default export is a job")
     .option("--ps <count>", "parameter servers of the cluster that is started", countOf, 2)
     .option("--workers <count>", "workers of the cluster that is started", countOf, 2)
+    .addOption(memoryMaxOption("the parameter servers together"))
+    .addOption(spillOption())
     .addOption(deviceOption())
     .addOption(
       new Option("--coordinator <address>", "train on this running cluster instead")
         .argParser(addressOf)
-        .conflicts(["ps", "workers", "device"]),
+        .conflicts(["ps", "workers", "device", "memoryMax", "spill"]),
     )
     .addOption(pluginOption("training functions, server updates or layers that the job names"))
+    .addOption(trustedNetworkOption())
     .option("--save <folder>", "where the model is saved (default: runs/ and the job's name)")
     .option("--report <file>", "where the report of the run is written (default: report.html beside the model)")
     .option("--tensorboard <folder>", "also write an event file for TensorBoard there")
@@ -104,12 +119,25 @@ function openCluster(o: {
   screen: ProgressScreen;
   signal: AbortSignal;
 }): Promise<Cluster> {
-  const { coordinator, ps, workers, device, plugin: plugins } = o.options;
+  const { coordinator, ps, workers, device, plugin: plugins, trustedNetwork } = o.options;
   const onWarning = (message: string) => o.screen.note(message);
   const baseDir = path.dirname(path.resolve(o.file));
-  if (coordinator !== undefined) return Cluster.connect(coordinator, { onWarning, plugins, baseDir });
+  if (coordinator !== undefined) {
+    return Cluster.connect(coordinator, { onWarning, plugins, baseDir, trustedNetwork });
+  }
   o.screen.note(`starting a cluster of ${ps} PS and ${workers} workers on this machine`);
-  return Cluster.local({ ps, workers, device, baseDir, plugins, onWarning, log: o.log?.write, signal: o.signal });
+  return Cluster.local({
+    ps,
+    workers,
+    device,
+    baseDir,
+    plugins,
+    onWarning,
+    memoryMaxBytes: o.options.memoryMax,
+    spillFolder: o.options.spill,
+    log: o.log?.write,
+    signal: o.signal,
+  });
 }
 
 /** A cluster of our own has much to say: to the terminal, or to a file beside the model. */

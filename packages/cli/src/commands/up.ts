@@ -4,7 +4,17 @@ import type { LogEntry } from "../cluster/child-role.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import { interruptible, untilAborted } from "../cluster/interrupt.ts";
 import { logText } from "../screen/log-sinks.ts";
-import { baseDirOption, countOf, deviceOption, example, pluginOption, PORT, portOf } from "../options.ts";
+import {
+  baseDirOption,
+  countOf,
+  deviceOption,
+  example,
+  memoryMaxOption,
+  pluginOption,
+  PORT,
+  portOf,
+  spillOption,
+} from "../options.ts";
 import type { DeviceName } from "@volary/node-worker";
 
 interface Options {
@@ -13,6 +23,8 @@ interface Options {
   port: number;
   device: DeviceName | "auto";
   baseDir?: string;
+  memoryMax?: number;
+  spill?: string;
   plugin?: string[];
   json?: true;
   verbose?: true;
@@ -24,6 +36,8 @@ export function upCommand(): Command {
     .option("--ps <count>", "parameter servers", countOf, 2)
     .option("--workers <count>", "workers", countOf, 2)
     .option("--port <port>", "port of the coordinator; 0 takes a free one", portOf, PORT)
+    .addOption(memoryMaxOption("the parameter servers together"))
+    .addOption(spillOption())
     .addOption(deviceOption())
     .addOption(baseDirOption())
     .addOption(pluginOption("server updates, training functions or layers"))
@@ -33,13 +47,36 @@ export function upCommand(): Command {
     .action(run);
 }
 
-async function run({ ps, workers, port, device, baseDir, plugin, json, verbose }: Options): Promise<void> {
+async function run({
+  ps,
+  workers,
+  port,
+  device,
+  baseDir,
+  memoryMax,
+  spill,
+  plugin,
+  json,
+  verbose,
+}: Options): Promise<void> {
   let cluster: Cluster | undefined;
   await interruptible(
     async (signal) => {
       const log = verbose ? (entry: LogEntry) => console.error(logText(entry)) : undefined;
       const onWarning = (message: string) => console.error(message);
-      cluster = await Cluster.local({ ps, workers, port, device, baseDir, plugins: plugin, log, signal, onWarning });
+      cluster = await Cluster.local({
+        ps,
+        workers,
+        port,
+        device,
+        baseDir,
+        log,
+        signal,
+        onWarning,
+        memoryMaxBytes: memoryMax,
+        spillFolder: spill,
+        plugins: plugin,
+      });
       const { address, processes } = cluster;
       if (json) console.log(JSON.stringify({ address, processes }));
       else

@@ -13,6 +13,7 @@ import {
   machineOption,
   pluginOption,
   portOf,
+  trustedNetworkOption,
 } from "../options.ts";
 import { realClock } from "../cluster/dialer.ts";
 import { runRole, type RoleLog } from "../cluster/role-process.ts";
@@ -26,6 +27,7 @@ interface Options {
   device: DeviceName | "auto";
   baseDir?: string;
   plugin?: string[];
+  trustedNetwork?: true;
   delayMessages?: number;
   machine?: true;
 }
@@ -40,6 +42,7 @@ export function workerCommand(): Command {
     .addOption(deviceOption())
     .addOption(baseDirOption())
     .addOption(pluginOption("training functions or layers"))
+    .addOption(trustedNetworkOption())
     .addOption(delayOption())
     .addOption(machineOption())
     .addHelpText("after", example("volary worker --coordinator ws://10.0.0.1:7171 --host 10.0.0.3 --device cuda"))
@@ -55,6 +58,7 @@ async function run(options: Options): Promise<void> {
     device,
     baseDir,
     plugin = [],
+    trustedNetwork,
     delayMessages,
     machine,
   } = options;
@@ -72,6 +76,7 @@ async function run(options: Options): Promise<void> {
         baseDirs: [...(baseDir === undefined ? [] : [baseDir]), process.cwd()],
         log,
         plugins: await loadPlugins(plugin),
+        trustedNetwork,
         ...(device === "auto" ? {} : { device }),
         ...(delayMessages === undefined ? {} : { throughLink: await delays(delayMessages, log) }),
       });

@@ -1,4 +1,5 @@
 export { PlainTable } from "./plain-table.ts";
+export { PulledRows, type PulledRowsOptions } from "./pulled-rows.ts";
 export { Requests } from "./requests.ts";
 export { retry } from "./retry.ts";
 export { TableClient, type ExportedRows, type TableClientOptions } from "./table-client.ts";

@@ -8,6 +8,7 @@ import type { PartitionMap } from "../partition/index.ts";
 import { allFinite, type TableSpec } from "../table/index.ts";
 import { END_OF_EXPORT, frame, type Clock, type Frame, type Link } from "../wire/index.ts";
 import { PushSequence } from "./push-sequence.ts";
+import { PulledRows } from "./pulled-rows.ts";
 import type { Requests } from "./requests.ts";
 import { retry } from "./retry.ts";
 import { groupKeys, wordsOf, type Keys, type NodeKeys } from "./table-keys.ts";
@@ -69,7 +70,9 @@ export class TableClient {
     const rows = new Float32Array(unique * dim);
     await Promise.all(
       frames.map(async (to) => {
-        const { values } = await this.#ask(to, { opcode: "pull", ...sectionsOf(table, to) });
+        const values = new Float32Array(to.order.length * dim);
+        const pulled = new PulledRows({ rows: values, counts: to.counts, dims: Uint32Array.of(dim) });
+        await this.#ask(to, { opcode: "pull", ...sectionsOf(table, to) }, pulled);
         to.order.forEach((number, i) => copyRow(rows, number, values, i, dim));
       }),
     );
@@ -138,16 +141,16 @@ export class TableClient {
     }
   }
 
-  async #ask(to: NodeKeys, fields: Partial<Frame> & Pick<Frame, "opcode">): Promise<Frame> {
-    const reply = await this.#send(to.node, () => ({ job: this.#o.job, ...fields }));
+  async #ask(to: NodeKeys, fields: Partial<Frame> & Pick<Frame, "opcode">, rows?: PulledRows): Promise<Frame> {
+    const reply = await this.#send(to.node, () => ({ job: this.#o.job, ...fields }), rows);
     refuseStale(reply);
     return reply;
   }
 
   /** @param request made anew for each attempt */
-  #send(node: number, request: () => Partial<Frame> & Pick<Frame, "opcode">): Promise<Frame> {
+  #send(node: number, request: () => Partial<Frame> & Pick<Frame, "opcode">, rows?: PulledRows): Promise<Frame> {
     const { clock, requests, link } = this.#o;
-    const attempt = () => requests.ask(link(node), frame(request()));
+    const attempt = () => requests.ask(link(node), frame(request()), rows);
     return clock ? retry({ clock, attempt }) : attempt();
   }
 }

@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ProtocolError } from "../errors.ts";
 import { gatherRows, packedWidth, sumRowGradients } from "./gather.ts";
 import type { KeyPlan } from "./key-plan.ts";
 import type { RowUse } from "./row-use.ts";
@@ -55,12 +54,12 @@ function forEachRow(
   }
 }
 
-function repliesOf(plan: KeyPlan, uses: readonly RowUse[]): Float32Array[] {
+function rowsOf(plan: KeyPlan, uses: readonly RowUse[]): Float32Array {
   const flat = new Float32Array(plan.rowFloats);
   forEachRow(plan, uses, (table, key, dim, at) => {
     for (let d = 0; d < dim; d++) flat[at + d] = weight(table, key, d);
   });
-  return plan.nodes.map(({ from, to }) => flat.slice(from, to));
+  return flat;
 }
 
 describe("gatherRows", () => {
@@ -69,7 +68,7 @@ describe("gatherRows", () => {
       fc.property(someCase, (c) => {
         const plan = planOf(c);
         const packed = new Float32Array(plan.samples * packedWidth(plan)).fill(NaN);
-        gatherRows({ plan, replies: repliesOf(plan, c.uses), packed });
+        gatherRows({ plan, rows: rowsOf(plan, c.uses), packed });
         const expected = Array.from({ length: plan.samples }, (_, b) =>
           c.uses.flatMap(({ table, dim }, f) =>
             Array.from({ length: dim }, (_, d) => weight(table, c.keys[f]![b]!, d)),
@@ -80,14 +79,10 @@ describe("gatherRows", () => {
     );
   });
 
-  it("refuses a reply that is too short as a broken protocol, naming the node", () => {
-    const plan = planOf({ uses: [{ table: 1, dim: 3 }], keys: [[0]] }); // partition 0, on node 2
-    const replies = [0, 0, 2].map((length) => new Float32Array(length));
-    expect(() => gatherRows({ plan, replies, packed: new Float32Array(3) })).toThrow(
-      new ProtocolError("pull reply of node 2 has 2 values; the rows of its keys have 3"),
-    );
-    expect(() => gatherRows({ plan, replies: [], packed: new Float32Array(3) })).toThrow(
-      "got replies of 0 nodes; keys went to 3",
+  it("refuses rows that are too few", () => {
+    const plan = planOf({ uses: [{ table: 1, dim: 3 }], keys: [[0]] });
+    expect(() => gatherRows({ plan, rows: new Float32Array(2), packed: new Float32Array(3) })).toThrow(
+      new RangeError("got 2 floats of rows; those of the plan have 3"),
     );
   });
 

@@ -5,7 +5,6 @@
  *
  * Sums are taken sample by sample in float32, always in that order, so a slot's gradients never depend on timing.
  */
-import { ProtocolError } from "../errors.ts";
 import type { KeyPlan } from "./key-plan.ts";
 
 /** Floats of a sample's packed row. */
@@ -19,20 +18,13 @@ export function packedWidth(plan: Pick<KeyPlan, "widths">): number {
  * Copies the rows of every occurrence into `packed`, shape [B, E], which the caller owns. A list without keys, and
  * the places of a sequence after its last key, get zeros.
  *
- * @param replies values of each node's pull reply, in key order
- * @throws {ProtocolError} a reply of another length than its keys call for
+ * @param rows the rows of all unique keys, node after node in key order; may be longer than they are
+ * @throws {RangeError} arrays that are too short
  */
-export function gatherRows({
-  plan,
-  replies,
-  packed,
-}: {
-  plan: KeyPlan;
-  replies: readonly Float32Array[];
-  packed: Float32Array;
-}): void {
+export function gatherRows({ plan, rows, packed }: { plan: KeyPlan; rows: Float32Array; packed: Float32Array }): void {
   checkPacked(plan, packed);
-  const rows = flatRows(plan, replies);
+  if (rows.length < plan.rowFloats)
+    throw new RangeError(`got ${rows.length} floats of rows; those of the plan have ${plan.rowFloats}`);
   if (plan.lists === undefined) gather(rows, plan.offsets, plan.dims, packed);
   else gatherLists(rows, plan, plan.lists, packed);
 }
@@ -49,21 +41,6 @@ export function sumRowGradients({ plan, packed }: { plan: KeyPlan; packed: Float
   if (plan.lists === undefined) scatter(packed, plan.offsets, plan.dims, sums);
   else scatterLists(packed, plan, plan.lists, sums);
   return plan.nodes.map(({ from, to }) => sums.subarray(from, to));
-}
-
-function flatRows(plan: KeyPlan, replies: readonly Float32Array[]): Float32Array {
-  if (replies.length !== plan.nodes.length) {
-    throw new RangeError(`got replies of ${replies.length} nodes; keys went to ${plan.nodes.length}`);
-  }
-  for (const [node, { from, to }] of plan.nodes.entries()) {
-    const { length } = replies[node]!;
-    if (length === to - from) continue;
-    throw new ProtocolError(`pull reply of node ${node} has ${length} values; the rows of its keys have ${to - from}`);
-  }
-  if (replies.length === 1) return replies[0]!;
-  const rows = new Float32Array(plan.rowFloats);
-  for (const [node, { from }] of plan.nodes.entries()) rows.set(replies[node]!, from);
-  return rows;
 }
 
 function checkPacked(plan: KeyPlan, packed: Float32Array): void {

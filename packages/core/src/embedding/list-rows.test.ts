@@ -101,16 +101,16 @@ function rowsOf(plan: KeyPlan, lists: readonly Lists[]): { table: number; key: n
 /** Float d of the row of `key` in `table`. */
 const weightOf = (table: number, key: number, d: number): number => Math.sin(table * 100 + key * 10 + d);
 
-function repliesOf(plan: KeyPlan, lists: readonly Lists[], weight = weightOf): Float32Array[] {
+function pulledOf(plan: KeyPlan, lists: readonly Lists[], weight = weightOf): Float32Array {
   const flat = new Float32Array(plan.rowFloats);
   for (const { table, key, dim, at } of rowsOf(plan, lists))
     for (let d = 0; d < dim; d++) flat[at + d] = weight(table, key, d);
-  return plan.nodes.map(({ from, to }) => flat.slice(from, to));
+  return flat;
 }
 
-function gathered(plan: KeyPlan, replies: readonly Float32Array[]): Float32Array {
+function gathered(plan: KeyPlan, rows: Float32Array): Float32Array {
   const packed = new Float32Array(plan.samples * packedWidth(plan)).fill(NaN);
-  gatherRows({ plan, replies, packed });
+  gatherRows({ plan, rows, packed });
   return packed;
 }
 
@@ -159,7 +159,7 @@ describe("lists of keys", () => {
     fc.assert(
       fc.property(someCase, (c) => {
         const plan = planOf(c);
-        expectClose(gathered(plan, repliesOf(plan, c.lists)), naiveRows(c));
+        expectClose(gathered(plan, pulledOf(plan, c.lists)), naiveRows(c));
         expect([...(plan.masks ?? [])]).toEqual(naiveMasks(c));
       }),
     );
@@ -214,9 +214,9 @@ describe("lists of keys", () => {
         const loss = (bumped: { table: number; key: number; d: number } | undefined, by: number): number => {
           const weight = (table: number, key: number, d: number): number =>
             weightOf(table, key, d) + (bumped?.table === table && bumped.key === key && bumped.d === d ? by : 0);
-          return gathered(plan, repliesOf(plan, c.lists, weight)).reduce((sum, x) => sum + (x * x) / 2, 0);
+          return gathered(plan, pulledOf(plan, c.lists, weight)).reduce((sum, x) => sum + (x * x) / 2, 0);
         };
-        const flat = sumRowGradients({ plan, packed: gathered(plan, repliesOf(plan, c.lists)) }).flatMap((v) => [...v]);
+        const flat = sumRowGradients({ plan, packed: gathered(plan, pulledOf(plan, c.lists)) }).flatMap((v) => [...v]);
         for (const { table, key, dim, at } of rowsOf(plan, c.lists).slice(0, 2)) {
           for (let d = 0; d < dim; d++) {
             const bump = { table, key, d };
@@ -241,7 +241,7 @@ describe("lists of keys", () => {
     const run = (usage: RowUsage | undefined, use: UseKeys) => {
       const plan = new UniqueKeys([{ table: 1, dim: 2, usage }]).collect({ keys: [use], samples: 3, placement });
       const lists = [{ use: { table: 1, dim: 2 }, keys: [], weights: undefined }];
-      const packed = gathered(plan, repliesOf(plan, lists));
+      const packed = gathered(plan, pulledOf(plan, lists));
       return { packed, sums: sumRowGradients({ plan, packed }) };
     };
     const one = run(undefined, { keys });

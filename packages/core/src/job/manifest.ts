@@ -175,6 +175,12 @@ export const earlyStoppingSchema = z.strictObject({
 });
 export interface EarlyStoppingSpec extends z.infer<typeof earlyStoppingSchema> {}
 
+const valueDtype = z.enum(["float32", "bfloat16", "int8"]);
+
+/** Dtypes on the wire, of the rows that workers pull and of the row gradients that they push. */
+export const wireSchema = z.strictObject({ rows: valueDtype.optional(), gradients: valueDtype.optional() });
+export interface WireSpec extends z.infer<typeof wireSchema> {}
+
 export const jobManifestSchema = z.strictObject({
   name: z.string().min(1).max(200),
   /** Seed of initial rows, initial dense weights and epoch orders. */
@@ -205,6 +211,10 @@ export const jobManifestSchema = z.strictObject({
       z.strictObject({ everySteps: z.number().int().min(1) }),
     ]),
     earlyStopping: earlyStoppingSchema.optional(),
+    /** In which dtypes pulled rows and pushed row gradients travel; float32 without it. */
+    wire: wireSchema.optional(),
+    /** Steps whose samples and keys a worker reads ahead; 2 without it. */
+    prefetch: z.number().int().min(0).max(LIMITS.prefetchStepsMax).optional(),
     /** Weight of the samples of a class, by class number; 1 for a class that is not named. */
     classWeight: z.record(z.string().regex(/^\d+$/), z.number().finite().nonnegative()).optional(),
   }),

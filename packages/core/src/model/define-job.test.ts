@@ -68,6 +68,8 @@ describe("defineJob", () => {
       compile: { optimizer: adam(), sparseOptimizer: adam(), loss: "meanSquaredError", metrics: [] },
       fit: { epochs: 1, batchSize: 64, consistency: { mode: "bsp" } },
     });
+    const wire = { rows: "bfloat16" } as const;
+    expect(defineJob({ ...job, fit: { batchSize: 64, wire, prefetch: 0 } }).fit).toMatchObject({ wire, prefetch: 0 });
     expect([job, job.compile, job.compile.metrics, job.fit].every(Object.isFrozen)).toBe(true);
   });
 
@@ -82,7 +84,7 @@ describe("defineJob", () => {
     ],
     [
       withFit({ batchSise: 1 }),
-      'job "flight-delays": fit: "batchSise" is unknown; there are "epochs", "batchSize", "consistency", "stepsMax", "shuffle", "validate", "earlyStopping", "classWeight". Did you mean "batchSize"?',
+      'job "flight-delays": fit: "batchSise" is unknown; there are "epochs", "batchSize", "consistency", "stepsMax", "shuffle", "validate", "earlyStopping", "classWeight", "wire", "prefetch". Did you mean "batchSize"?',
     ],
     [
       withCompile({ sparseOptimiser: "adam" }),
@@ -114,6 +116,9 @@ describe("defineJob", () => {
     [withFit({ earlyStopping: { mintDelta: 1 } }), /fit.earlyStopping: "mintDelta" is unknown/],
     [withFit({ validate: { everySteps: 0 } }), /fit.validate/],
     [withFit({ classWeight: { 1: -2 } }), /fit.classWeight.1: /],
+    [withFit({ wire: "bfloat16" }), /fit.wire is "bfloat16"; it must be an object/],
+    [withFit({ wire: { row: "int8" } }), /fit.wire: "row" is unknown.* Did you mean "rows"/],
+    [withFit({ wire: { rows: "bf16" } }), /fit.wire.rows is "bf16"; .*"bfloat16"/],
     [withFit({ classWeight: { yes: 2 } }), /fit.classWeight/],
     [
       () =>
@@ -149,6 +154,7 @@ describe("defineJob", () => {
       'job "flight-delays": fit.batchSize is 0; it must be an integer from 1 to 4294967295, as 4096',
     ],
     [withFit({ batchSize: undefined }), /fit.batchSize is undefined; it must be an integer/],
+    [withFit({ prefetch: -1 }), /fit.prefetch is -1; it must be an integer from 0 to 64/],
     [withFit({ epochs: 1.5 }), /fit.epochs is 1.5; it must be an integer/],
     [withFit({ stepsMax: -1 }), /fit.stepsMax is -1; it must be an integer/],
     [withPart({ seed: 2 ** 32 }), /seed is 4294967296; it must be an integer from 0 to 4294967295/],

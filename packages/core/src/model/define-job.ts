@@ -13,12 +13,14 @@ import {
   lossNameSchema,
   METRIC_NAMES,
   metricSchema,
+  wireSchema,
   type EarlyStoppingSpec,
   type JobManifest,
   type LossName,
   type MetricName,
 } from "../job/manifest.ts";
 import { monitoredOf } from "../job/monitor.ts";
+import { LIMITS } from "../limits.ts";
 import { isPlainUpdate, optimizerSpecFrom, type OptimizerName, type OptimizerSpec } from "../optimizer/index.ts";
 import { checkChoice, checkInteger, refuseUnknownKeys } from "./layers/author-error.ts";
 import type { InputOf } from "./layers/input.ts";
@@ -78,6 +80,22 @@ export interface FitArgs {
   earlyStopping?: EarlyStoppingArgs | undefined;
   /** Weight of the samples of a class, by class number; 1 for a class that is not named. */
   classWeight?: Readonly<Record<number, number>> | undefined;
+  /**
+   * In which form rows and their gradients travel between workers and parameter servers, which store float32 all the
+   * same: "float32" by default, as they are; "bfloat16" in half the bytes, with 8 bits of each value; "int8" in a
+   * quarter, with 256 even steps between the least and the greatest value of each row.
+   */
+  wire?: WireArgs | undefined;
+  /** Steps whose samples and keys a worker reads ahead, which costs memory for as many batches; 2 by default. */
+  prefetch?: number | undefined;
+}
+
+/** Forms of values on their way. */
+export interface WireArgs {
+  /** Of the rows that workers pull. */
+  rows?: "float32" | "bfloat16" | "int8" | undefined;
+  /** Of the gradients that workers push, each row's summed over the worker's share of the batch. */
+  gradients?: "float32" | "bfloat16" | "int8" | undefined;
 }
 
 /** Makes the model of a job from the fields of the data `D`. */
@@ -236,6 +254,8 @@ function checkedFit(place: string, fit: JobArgs["fit"], compile: JobDefinition["
     "validate",
     "earlyStopping",
     "classWeight",
+    "wire",
+    "prefetch",
   ]);
   const { epochs = 1, batchSize, consistency = bsp(), stepsMax } = fit;
   checkInteger(`${place}.epochs`, epochs, { min: 1, max: U32_MAX, usual: 1 });
@@ -247,7 +267,10 @@ function checkedFit(place: string, fit: JobArgs["fit"], compile: JobDefinition["
       cause: mode.error,
     });
   }
-  const { shuffle = true, classWeight } = fit;
+  const { shuffle = true, classWeight, wire, prefetch } = fit;
+  if (wire !== undefined) checkWire(`${place}.wire`, wire);
+  if (prefetch !== undefined)
+    checkInteger(`${place}.prefetch`, prefetch, { min: 0, max: LIMITS.prefetchStepsMax, usual: 2 });
   if (classWeight !== undefined) checkClassWeight(place, classWeight, compile);
   const earlyStopping = fit.earlyStopping && checkedStopping(`${place}.earlyStopping`, fit.earlyStopping, compile);
   const watchesHeldOut = earlyStopping !== undefined && monitoredOf(earlyStopping.monitor).of === "held-out";
@@ -259,7 +282,7 @@ function checkedFit(place: string, fit: JobArgs["fit"], compile: JobDefinition["
     );
   }
   const optional = Object.fromEntries(
-    Object.entries({ stepsMax, earlyStopping, classWeight }).filter(([, value]) => value !== undefined),
+    Object.entries({ stepsMax, earlyStopping, classWeight, wire, prefetch }).filter(([, value]) => value !== undefined),
   );
   return checked(place, jobManifestSchema.shape.fit, {
     epochs,
@@ -269,6 +292,13 @@ function checkedFit(place: string, fit: JobArgs["fit"], compile: JobDefinition["
     validate,
     ...optional,
   }) as JobDefinition["fit"];
+}
+
+function checkWire(place: string, wire: unknown): void {
+  checkObject(place, wire);
+  refuseUnknownKeys(place, wire, ["rows", "gradients"]);
+  for (const [of, dtype] of Object.entries(wire))
+    if (dtype !== undefined) checkChoice(`${place}.${of}`, dtype, wireSchema.shape.rows.unwrap().options);
 }
 
 /** Losses over classes, of which some may weigh more than others. */

@@ -24,6 +24,7 @@ export {
   type ModelOf,
   type MonitorName,
   type OneBound,
+  type WireArgs,
 } from "./define-job.ts";
 export { embedding, VolaryEmbedding, type EmbeddingArgs } from "./layers/embedding.ts";
 export type { Combiner, SequenceMask } from "./layers/embedding-usage.ts";
@@ -55,6 +56,14 @@ export {
   type TrainingFunctionArgs,
 } from "./tower/training-function.ts";
 export type { LayersModel } from "@tensorflow/tfjs-layers";
+export {
+  afterUpdates,
+  countingBloom,
+  exactCounter,
+  leastFrequent,
+  leastRecent,
+  type EvictionOptions,
+} from "./layers/vocabulary.ts";
 export { trainedModel } from "./trained-model.ts";
 export { TrainingModel, type VariableSlice } from "./tower/training-model.ts";
 export type { WeightInitializer, WeightInitializerArg } from "./layers/weight-initializer.ts";

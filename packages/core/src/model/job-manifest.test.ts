@@ -12,6 +12,7 @@ import { constant, uniform } from "./layers/initializer.ts";
 import { input } from "./layers/input.ts";
 import { manifestOf, manifestOfModel } from "./job-manifest.ts";
 import { through } from "./layers/through.ts";
+import { afterUpdates, leastRecent } from "./layers/vocabulary.ts";
 
 const { layers } = tfl;
 const FIELDS: Record<string, FieldLike> = { a: "a", b: cross("a", "c"), x: standardise("x", { mean: 0, stddev: 1 }) };
@@ -145,6 +146,21 @@ describe("manifestOf", () => {
     expect(manifest.compile.optimizer).toEqual(adam());
   });
 
+  it("gives tables the care that their embeddings ask for", async () => {
+    const care = { admit: afterUpdates(3), evict: leastRecent({ rowsMax: 100 }) };
+    const model = () => {
+      const [a, b] = [key("a"), key("b")];
+      const rows = [
+        embedding({ table: "cared", dim: 2, ...care }).apply(a),
+        embedding({ table: "plain", dim: 2 }).apply(b),
+      ];
+      return tfl.model({ inputs: [a, b], outputs: through(rows, layers.concatenate(), sigmoid()) });
+    };
+    const { tables } = (await manifestOf(jobOf(model), { workersMin: 1 })).manifest;
+    expect(tables[0]).toMatchObject({ name: "cared", admission: care.admit, eviction: care.evict });
+    expect(Object.keys(tables[1]!)).toEqual(["id", "name", "dim", "initializer", "optimizer"]);
+  });
+
   it("gives tables the bounds of their embeddings, or those of the job", async () => {
     const model = () => {
       const [a, b] = [key("a"), key("b")];
@@ -274,6 +290,17 @@ describe("manifestOf refuses", () => {
         'table "t" has dim 2 for field "a" and 3 for field "b"; embeddings that share a table must agree: ' +
           "use one embedding() for both, or name two tables",
       ),
+    );
+    const cares = () => {
+      const [a, b] = [key("a"), key("b")];
+      const rows = [
+        embedding({ table: "t", dim: 1, evict: leastRecent({ rowsMax: 9 }) }).apply(a),
+        embedding({ table: "t", dim: 1, evict: leastRecent({ rowsMax: 10 }) }).apply(b),
+      ];
+      return tfl.model({ inputs: [a, b], outputs: through(rows, layers.concatenate(), sigmoid()) });
+    };
+    await expect(manifestFor(cares)).rejects.toThrow(
+      /table "t" has eviction \{"rowsMax":9,"order":"least-recent"\} for field "a" and \{"rowsMax":10,.*must agree/,
     );
     const bounds = () => {
       const [a, b] = [key("a"), key("b")];

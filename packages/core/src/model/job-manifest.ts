@@ -236,7 +236,16 @@ interface TableUse {
 }
 
 function refuseDifferences(first: TableUse, other: TableUse): void {
-  for (const property of ["dim", "initializer", "optimizer", "l2", "maxNorm", "clip"] as const) {
+  for (const property of [
+    "dim",
+    "initializer",
+    "optimizer",
+    "l2",
+    "maxNorm",
+    "clip",
+    "admission",
+    "eviction",
+  ] as const) {
     const [a, b] = [first, other].map(({ table }) => JSON.stringify(table[property]) ?? "none");
     if (a === b) continue;
     throw new TypeError(

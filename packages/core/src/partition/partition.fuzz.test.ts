@@ -8,7 +8,8 @@ import { bsp, consistencyOf } from "../consistency/index.ts";
 import { sgd } from "../optimizer/index.ts";
 import { Partition, type Committed } from "./partition.ts";
 import type { TableSpec } from "../table/table-spec.ts";
-import { segmentOf } from "./test-segment.ts";
+import { testShare } from "../table/test-rows.ts";
+import { segmentOf, weightsOf } from "./test-segment.ts";
 
 const TABLE: TableSpec = {
   id: 1,
@@ -26,7 +27,15 @@ type Message =
   | { type: "commit"; step: number; attempt: number; term: number };
 
 function open(): Partition {
-  return new Partition({ partition: 0, generation: 1, seed: 0, tables: [TABLE], mode: consistencyOf(bsp()) });
+  return new Partition({
+    partition: 0,
+    partitions: 1,
+    generation: 1,
+    seed: 0,
+    tables: [TABLE],
+    mode: consistencyOf(bsp()),
+    share: testShare(),
+  });
 }
 
 /** A different number for each push, small enough for exact sums in float32. */
@@ -48,9 +57,7 @@ function deliver(p: Partition, m: Message): unknown {
 }
 
 function weight(p: Partition): number {
-  const out = new Float32Array(1);
-  p.read(segmentOf({ table: 1, keys: [5], values: [] }), out, 0);
-  return out[0]!;
+  return weightsOf(p, segmentOf({ table: 1, keys: [5], values: [] }))[0]!;
 }
 
 /** Minus the sum of all slots of the steps that were committed, each in its attempt. */

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { bsp, consistencyOf } from "../consistency/index.ts";
 import { adagrad, sgd } from "../optimizer/index.ts";
-import { Partition } from "./partition.ts";
+import { Partition, type PartitionOptions } from "./partition.ts";
+import { TableMemory, type MemoryShare } from "../table/table-memory.ts";
 import type { TableSpec } from "../table/table-spec.ts";
-import { keysOf, segmentOf } from "./test-segment.ts";
+import { testShare } from "../table/test-rows.ts";
+import { keysOf, segmentOf, weightsOf } from "./test-segment.ts";
 
 const TABLES: TableSpec[] = [
   { id: 2, name: "route", dim: 1, initializer: { kind: "zeros" }, optimizer: sgd({ learningRate: 1 }) },
@@ -11,7 +13,19 @@ const TABLES: TableSpec[] = [
 ];
 
 function partition(): Partition {
-  return new Partition({ partition: 3, generation: 1, seed: 7, tables: TABLES, mode: consistencyOf(bsp()) });
+  return new Partition(options());
+}
+
+function options(): PartitionOptions {
+  return {
+    partition: 3,
+    partitions: 256,
+    generation: 1,
+    seed: 7,
+    tables: TABLES,
+    mode: consistencyOf(bsp()),
+    share: testShare(),
+  };
 }
 
 /** A partition whose attempt 1 is open at step 1. */
@@ -26,9 +40,7 @@ const gradient = (value: number) => segmentOf({ table: 2, keys: [9], values: [va
 
 /** The weight of key 9 of "route": minus the sum of all gradients applied. */
 function weight(p: Partition): number {
-  const out = new Float32Array(1);
-  p.read(segmentOf({ table: 2, keys: [9], values: [] }), out, 0);
-  return out[0]!;
+  return weightsOf(p, segmentOf({ table: 2, keys: [9], values: [] }))[0]!;
 }
 
 describe("a bad push", () => {
@@ -53,7 +65,7 @@ describe("a bad push", () => {
 
 test("two tables of one id are refused", () => {
   const tables = [TABLES[0]!, { ...TABLES[1]!, id: 2 }];
-  expect(() => new Partition({ partition: 0, generation: 1, seed: 0, tables, mode: consistencyOf(bsp()) })).toThrow(
+  expect(() => new Partition({ ...options(), tables })).toThrow(
     new RangeError('tables "route" and "hour" have the same id 2: ids are unique in a job'),
   );
 });
@@ -254,17 +266,16 @@ test("a pull may be answered once the step before it is committed", () => {
 });
 
 describe("read()", () => {
-  test("refuses an unknown table, counts beyond the keys and an array too short", () => {
+  test("refuses an unknown table and counts beyond the keys", () => {
     const p = partition();
-    const out = new Float32Array(4);
-    expect(() => p.read(segmentOf({ table: 4, keys: [1], values: [] }), out, 0)).toThrow(
-      new RangeError('no table 4: this job has 2 "route", 5 "hour"'),
-    );
+    const unknown = segmentOf({ table: 4, keys: [1], values: [] });
+    for (const read of [() => p.read(unknown, { at: 1024, dtype: "float32" }), () => p.readBytes(unknown, "float32")]) {
+      expect(read).toThrow(new RangeError('no table 4: this job has 2 "route", 5 "hour"'));
+    }
     const short = { ...segmentOf({ table: 2, keys: [1], values: [] }), counts: Uint32Array.of(9, 2) };
-    expect(() => p.read(short, out, 0)).toThrow(/segment needs 8 keys of a frame that has 6/);
-    expect(() => p.read(segmentOf({ table: 5, keys: [1, 2], values: [] }), out, 1)).toThrow(
-      new RangeError("read of 4 floats to 1 of an array of 4"),
-    );
+    for (const read of [() => p.read(short, { at: 1024, dtype: "float32" }), () => p.readBytes(short, "float32")]) {
+      expect(read).toThrow(/segment needs 8 keys of a frame that has 6/);
+    }
   });
 
   test("gives rows in the order asked for and creates none", () => {
@@ -272,22 +283,54 @@ describe("read()", () => {
     p.receive({ step: 1, attempt: 1, slot: 0, segment: gradient(3) });
     p.commit({ step: 1, attempt: 1, term: 1 });
     const wanted = segmentOf({ table: 5, keys: [8], values: [] }, { table: 2, keys: [9, 10], values: [] });
-    const out = new Float32Array(6).fill(77);
-    expect(p.readFloats(wanted)).toBe(4);
-    expect(p.read(wanted, out, 1)).toBe(4);
-    expect([...out]).toEqual([77, 0.5, 0.5, -3, 0, 77]);
+    expect([...weightsOf(p, wanted)]).toEqual([0.5, 0.5, -3, 0]);
     expect([p.rowCount(), p.rowCount(2), p.rowCount(5)]).toEqual([1, 1, 0]);
+  });
+
+  test("writes nothing beside its target, and takes keys that lie in the arena", () => {
+    const p = partition();
+    const { arena } = p;
+    const at = arena.allocate(256);
+    arena.floats.fill(77, at / 4, at / 4 + 64);
+    const outside = segmentOf({ table: 5, keys: [8, 9], values: [] });
+    const keys = arena.words.subarray(at / 4, at / 4 + outside.keys.length);
+    keys.set(outside.keys);
+    const target = at + 128;
+    expect(p.read({ ...outside, keys }, { at: target, dtype: "float32" })).toBe(16);
+    expect([...arena.floats.subarray(target / 4 - 1, target / 4 + 5)]).toEqual([77, 0.5, 0.5, 0.5, 0.5, 77]);
+    arena.free(at, 256);
+  });
+
+  test("gives weights in fewer bytes", () => {
+    const p = partition();
+    p.set(segmentOf({ table: 5, keys: [1, 2], values: [1, -2, 3, 4.5] }));
+    const wanted = segmentOf({ table: 5, keys: [1, 2, 3], values: [] });
+    expect(p.readBytes(wanted, "bfloat16")).toBe(12);
+    const at = p.arena.allocate(64);
+    p.read(wanted, { at, dtype: "bfloat16" });
+    const halves = new Uint16Array(p.arena.words.buffer, at, 6);
+    expect(Array.from(halves, (half) => new Float32Array(Uint32Array.of(half << 16).buffer)[0])).toEqual([
+      1, -2, 3, 4.5, 0.5, 0.5,
+    ]);
+    expect(p.readBytes(wanted, "int8")).toBe(36);
+    p.read(wanted, { at, dtype: "int8" });
+    const { floats, bytes } = p.arena;
+    expect([floats[at / 4], floats[at / 4 + 1]]).toEqual([Math.fround(3 / 255), -2]);
+    expect([...bytes.subarray(at + 8, at + 12)]).toEqual([255, 0, 0, 0]);
+    p.arena.free(at, 64);
+  });
+});
+
+describe("check()", () => {
+  test("refuses a bad segment and changes nothing", () => {
+    const p = partition();
+    const bad = segmentOf({ table: 2, keys: [9], values: [1] }, { table: 5, keys: [1], values: [1, Infinity] });
+    expect(() => p.check(bad)).toThrow(/^Infinity for key 1 of table "hour", component 1/);
+    expect(p.rowCount()).toBe(0);
   });
 });
 
 describe("set()", () => {
-  test("refuses a bad segment and changes nothing", () => {
-    const p = partition();
-    const bad = segmentOf({ table: 2, keys: [9], values: [1] }, { table: 5, keys: [1], values: [1, Infinity] });
-    expect(() => p.set(bad)).toThrow(/^Infinity for key 1 of table "hour", component 1/);
-    expect(p.rowCount()).toBe(0);
-  });
-
   test("overwrites weights, as often as it comes", () => {
     const p = partition();
     const segment = segmentOf({ table: 2, keys: [9], values: [4] });
@@ -311,4 +354,118 @@ test("an export gives the rows of one table in parts", () => {
 
 test("a partition without rows holds no memory", () => {
   expect(started().bytes()).toBe(0);
+});
+
+describe("a partition whose memory is full", () => {
+  const DIM = 64;
+  const WIDE: TableSpec = {
+    id: 9,
+    name: "wide",
+    dim: DIM,
+    initializer: { kind: "zeros" },
+    optimizer: sgd({ learningRate: 1 }),
+  };
+
+  /** Ascending keys, and a gradient of ones for each. */
+  const ones = (from: number, n: number) =>
+    segmentOf({
+      table: 9,
+      keys: Array.from({ length: n }, (_, i) => from + i),
+      values: Array.from({ length: n * DIM }, () => 1),
+    });
+
+  function full(): { p: Partition; share: MemoryShare } {
+    const share = testShare({ bytesMax: 100_000 });
+    const p = new Partition({ ...options(), tables: [TABLES[0]!, WIDE], share });
+    p.set(ones(0, 300));
+    p.start({ step: 1, attempt: 1, slots: 2, term: 1 });
+    return { p, share };
+  }
+
+  const refusal =
+    /^no room for 100 new rows of table "wide" in partition 3: its rows take \d+ of 100000 bytes, and would need \d+ more; give the PS node more memory \(--memory-max\), let the table drop rows \(eviction\), or keep cold ones on disk \(--spill\)$/;
+
+  test("refuses a push of new rows before anything is applied, and takes it without them", () => {
+    const { p, share } = full();
+    const before = { bytes: share.bytes, rows: p.rowCount(), export: p.export({ table: 9, cursor: 0, rowsMax: 999 }) };
+    const identity = { client: 1, sequence: 1, settled: 0 };
+    expect(() => p.check(ones(290, 110))).toThrow(refusal);
+    expect(p.hasApplied(identity)).toBe(false);
+    const after = { bytes: share.bytes, rows: p.rowCount(), export: p.export({ table: 9, cursor: 0, rowsMax: 999 }) };
+    expect(after).toEqual(before);
+    expect(share.pledged).toBe(0);
+    p.check(ones(200, 100));
+    expect(p.pushDirect(identity, ones(200, 100))).toBe("applied");
+    expect(p.rowCount()).toBe(300);
+  });
+
+  test("refuses a step when its last slot comes; the slot is not in then, and may come with less", () => {
+    const { p, share } = full();
+    const bytes = share.bytes;
+    expect(p.receive({ step: 1, attempt: 1, slot: 0, segment: ones(250, 50) })).toBe("waiting");
+    expect(() => p.receive({ step: 1, attempt: 1, slot: 1, segment: ones(300, 100) })).toThrow(refusal);
+    expect([p.staged, share.bytes, share.pledged]).toEqual([false, bytes, 0]);
+    expect(p.receive({ step: 1, attempt: 1, slot: 1, segment: ones(299, 10) })).toBe("staged");
+    expect(p.commit({ step: 1, attempt: 1, term: 1 })).toBe("committed");
+    expect(p.rowCount()).toBe(309);
+  });
+
+  test("pledges what a staged step needs, until it is committed or dropped", () => {
+    const { p, share } = full();
+    const other = new Partition({ ...options(), tables: [WIDE], share });
+    p.receive({ step: 1, attempt: 1, slot: 0, segment: ones(300, 30) });
+    p.receive({ step: 1, attempt: 1, slot: 1, segment: null });
+    expect(share.pledged).toBeGreaterThan(0);
+    expect(() => other.check(ones(0, 40))).toThrow(/^no room for 40 new rows of table "wide"/);
+    p.start({ step: 1, attempt: 2, slots: 1, term: 2 });
+    expect(share.pledged).toBe(0);
+    other.check(ones(0, 40));
+    p.receive({ step: 1, attempt: 2, slot: 0, segment: ones(300, 30) });
+    p.commit({ step: 1, attempt: 2, term: 2 });
+    expect([p.rowCount(), share.pledged]).toEqual([330, 0]);
+    expect(share.bytes).toBeLessThanOrEqual(share.bytesMax);
+  });
+});
+
+test("a partition that is disposed of gives all its memory back", () => {
+  const share = testShare();
+  const used = share.arena.bytesUsed;
+  const p = new Partition({ ...options(), share });
+  p.start({ step: 1, attempt: 1, slots: 2, term: 1 });
+  for (const slot of [0, 1]) p.receive({ step: 1, attempt: 1, slot, segment: gradient(1) });
+  p.commit({ step: 1, attempt: 1, term: 1 });
+  for (const slot of [0, 1]) p.receive({ step: 2, attempt: 1, slot, segment: gradient(1) });
+  expect([p.bytes() > 0, share.arena.bytesUsed > used]).toEqual([true, true]);
+  p.dispose();
+  expect([p.bytes(), share.bytes, share.pledged, share.arena.bytesUsed]).toEqual([0, 0, 0, used]);
+});
+
+test("partitions in several memories give the same bits", () => {
+  const memory = new TableMemory({ bytesMax: 12 * 2 ** 20, arenaBytes: 4 * 2 ** 20 });
+  const shares = [0, 1, 2].map((place) => memory.shareOf(place, { place, places: 3 }));
+  expect(new Set(shares.map(({ arena }) => arena)).size).toBe(3);
+  const all = shares.map((share) => new Partition({ ...options(), share }));
+  const { arena } = shares[0]!;
+  const outside = segmentOf(
+    { table: 5, keys: [8, 9], values: [1, 2, 3, 4] },
+    { table: 2, keys: [9, 10], values: [5, 6] },
+  );
+  const at = arena.allocate(4 * (outside.keys.length + outside.values.length));
+  const keys = arena.words.subarray(at / 4, at / 4 + outside.keys.length);
+  keys.set(outside.keys);
+  const values = arena.floats.subarray(at / 4 + keys.length, at / 4 + keys.length + outside.values.length);
+  values.set(outside.values);
+  const inFirst = { ...outside, keys, values };
+  const weights = all.map((p, i) => {
+    const segment = i === 0 ? outside : inFirst;
+    p.start({ step: 1, attempt: 1, slots: 1, term: 1 });
+    p.receive({ step: 1, attempt: 1, slot: 0, segment });
+    p.commit({ step: 1, attempt: 1, term: 1 });
+    p.check(segment);
+    p.pushDirect({ client: 1, sequence: 1, settled: 0 }, segment);
+    return [...weightsOf(p, segment)];
+  });
+  expect(weights[1]).toEqual(weights[0]);
+  expect(weights[2]).toEqual(weights[0]);
+  expect(weights[0]!.slice(4)).toEqual([-10, -12]);
 });

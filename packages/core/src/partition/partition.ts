@@ -11,19 +11,33 @@
  */
 import type { Consistency } from "../consistency/index.ts";
 import { LIMITS } from "../limits.ts";
+import type { Arena } from "../table/arena.ts";
+import { valueBytes, type RowDtype } from "../table/row-layout.ts";
+import type { ExportedRows } from "../table/exported-rows.ts";
+import { Rows } from "../table/rows.ts";
+import type { MemoryShare } from "../table/table-memory.ts";
+import type { TableSpec } from "../table/table-spec.ts";
+import type { TombstonesAnswer, VocabularyRecord } from "../table/vocabulary-record.ts";
 import { PushIdentities, type PushIdentity } from "./push-identities.ts";
-import { Rows, type ExportedRows } from "../table/rows.ts";
+import { Room } from "./room.ts";
 import {
-  checkContents,
-  floatsOf,
+  checkRuns,
+  copyKeys,
+  copySegment,
+  keyCount,
+  keysInArena,
   layOut,
+  newRuns,
+  placeInArena,
+  segmentBytes,
+  sizeOf,
   TableSet,
+  type KeyRuns,
   type KeySegment,
   type Segment,
-  type SegmentLayout,
 } from "./segment.ts";
 import { Staging } from "./staging.ts";
-import type { TableSpec } from "../table/table-spec.ts";
+import { Vocabulary, type VocabularyRole } from "./vocabulary.ts";
 
 export interface Committed {
   readonly step: number;
@@ -50,16 +64,35 @@ export type Received = "waiting" | "staged" | "duplicate" | "late" | "early";
 export type CommitAnswer = "committed" | "already" | "refused";
 
 export interface PartitionOptions {
-  /** Which partition this is. */
+  /** Which partition this is, of how many. */
   readonly partition: number;
+  readonly partitions: number;
   /** Version of its chain of replicas. */
   readonly generation: number;
   readonly seed: number;
   readonly tables: readonly TableSpec[];
   readonly mode: Consistency;
+  /** Where its rows live, and how much they may take. */
+  readonly share: MemoryShare;
+  /** Which keys get a row and which rows go: "decides" by default, "follows" as a replica. */
+  readonly vocabulary?: VocabularyRole;
+}
+
+interface UpdateOptions {
+  readonly step: number;
+  readonly records: readonly VocabularyRecord[] | undefined;
+}
+
+/** Where {@link Partition.read} writes, in the partition's {@link Partition.arena}, and as what. */
+export interface ReadTarget {
+  /** Address, a multiple of 4, or of 2 for bfloat16. */
+  readonly at: number;
+  readonly dtype: RowDtype;
 }
 
 export class Partition {
+  /** The memory of its rows. Segments whose arrays are views of it are used where they are, without a copy. */
+  readonly arena: Arena;
   readonly partition: number;
   readonly generation: number;
   readonly #mode: Consistency;
@@ -67,6 +100,10 @@ export class Partition {
   /** In the order of the tables. */
   readonly #rows: readonly Rows[];
   readonly #staging: Staging;
+  readonly #room: Room;
+  readonly #vocabulary: Vocabulary;
+  /** Of the segment that is set or pushed directly. */
+  readonly #direct: KeyRuns;
   readonly #identities = new PushIdentities();
   #promised = 0;
   #committed: Committed = { step: 0, attempt: 0 };
@@ -74,13 +111,17 @@ export class Partition {
   #attempt: number | undefined;
   #staged = false;
 
-  constructor({ partition, generation, seed, tables, mode }: PartitionOptions) {
+  constructor({ partition, partitions, generation, seed, tables, mode, share, vocabulary }: PartitionOptions) {
+    this.arena = share.arena;
     this.partition = partition;
     this.generation = generation;
     this.#mode = mode;
     this.#tables = new TableSet(tables);
-    this.#rows = tables.map((spec) => new Rows(spec, seed));
-    this.#staging = new Staging(this.#tables);
+    this.#vocabulary = new Vocabulary({ role: vocabulary ?? "decides", tables, partition, partitions });
+    this.#rows = tables.map((spec, i) => new Rows(spec, { seed, share, care: this.#vocabulary.cares[i]! }));
+    this.#staging = new Staging(this.#tables, share.arena);
+    this.#room = new Room({ partition, tables, rows: this.#rows, share });
+    this.#direct = newRuns(this.#tables);
   }
 
   /** The last step applied, and the attempt that carried it. Step 0 stands for the initial values. */
@@ -133,9 +174,10 @@ export class Partition {
   }
 
   /**
-   * Takes the segment of a slot, or null when the slot has nothing for this partition.
+   * Takes the segment of a slot, or null when the slot has nothing for this partition; keeps a copy.
    *
    * @throws {RangeError} a bad segment, naming table and key; nothing has changed then
+   * @throws {ClusterError} LIMIT_EXCEEDED: no memory for the rows that the step would create; the slot is not in then
    */
   receive({ step, attempt, slot, segment }: Committed & { slot: number; segment: Segment | null }): Received {
     const next = this.#committed.step + 1;
@@ -147,17 +189,40 @@ export class Partition {
     this.#staging.add(slot, segment);
     if (!this.#mode.closesStep(this.#staging)) return "waiting";
     this.#staging.sum();
+    try {
+      this.#room.pledge(this.#staging.sums);
+    } catch (error) {
+      this.#staging.remove(slot);
+      throw error;
+    }
     this.#staged = true;
     return "staged";
   }
 
-  /** Applies what is staged, once, and opens the next step in the same attempt. */
-  commit({ step, attempt, term }: Committed & { term: number }): CommitAnswer {
+  /** Takes a slot back that is in but not committed, as if it had never come: its push was refused elsewhere. */
+  withdraw({ step, attempt, slot }: Committed & { slot: number }): void {
+    if (step !== this.#committed.step + 1 || attempt !== this.#attempt || !this.#staging.has(slot)) return;
+    if (this.#staged) this.#room.release();
+    this.#staged = false;
+    this.#staging.remove(slot);
+  }
+
+  /**
+   * Applies what is staged, once, and opens the next step in the same attempt.
+   *
+   * @param o.records of the same step at the head of the chain, for a replica
+   */
+  commit({
+    step,
+    attempt,
+    term,
+    records,
+  }: Committed & { term: number; records?: readonly VocabularyRecord[] }): CommitAnswer {
     if (term < this.#promised) return "refused";
     const { committed } = this;
     if (step < committed.step || (step === committed.step && attempt === committed.attempt)) return "already";
     if (step !== committed.step + 1 || attempt !== this.#attempt || !this.#staged) return "refused";
-    this.#apply(step);
+    this.#update(this.#staging.sums, { step, records });
     this.#committed = { step, attempt };
     this.#open(attempt, this.#staging.slots);
     return "committed";
@@ -169,60 +234,66 @@ export class Partition {
   }
 
   /**
-   * How many floats {@link read} writes for these keys.
+   * How many bytes {@link read} writes for these keys: `valueBytes(dtype, dim)` of row-layout.ts for each.
    *
    * @throws {RangeError} unknown table, or counts that do not fit their arrays
    */
-  readFloats(segment: KeySegment): number {
-    return floatsOf(this.#tables, segment);
+  readBytes(segment: KeySegment, dtype: RowDtype): number {
+    keyCount(segment);
+    let bytes = 0;
+    for (let t = 0; t < segment.tables.length; t++) {
+      const { dim } = this.#tables.specs[this.#tables.placeOf(segment.tables[t]!, t)]!;
+      bytes += segment.counts[segment.countsAt + t]! * valueBytes(dtype, dim);
+    }
+    return bytes;
   }
 
   /**
-   * Writes the weights of the keys to `out` from `outAt` on, in their order, initial values where there is no row.
-   * Changes nothing.
+   * Writes the weights of the keys to an address of {@link arena} on, in their order, initial values where there is
+   * no row. Changes nothing.
    *
-   * @returns floats written
-   * @throws {RangeError} unknown table, counts that do not fit their arrays, or `out` too short
+   * @returns bytes written: `readBytes(segment, target.dtype)`; the caller has made room for them
+   * @throws {RangeError} unknown table, or counts that do not fit their arrays
    */
-  read(segment: KeySegment, out: Float32Array, outAt: number): number {
-    const floats = floatsOf(this.#tables, segment);
-    if (outAt + floats > out.length)
-      throw new RangeError(`read of ${floats} floats to ${outAt} of an array of ${out.length}`);
-    const { tables, counts, countsAt, keys } = segment;
-    let pair = segment.keysAt;
-    let at = outAt;
+  read(segment: KeySegment, { at: out, dtype }: ReadTarget): number {
+    const n = keyCount(segment);
+    let keys = keysInArena(this.arena, segment);
+    if (keys === undefined) copyKeys(this.arena, segment, n, (keys = this.arena.scratch(8 * n)));
+    const { tables, counts, countsAt } = segment;
+    let at = out;
     for (let t = 0; t < tables.length; t++) {
-      const n = counts[countsAt + t]!;
-      if (n === 0) continue;
+      const count = counts[countsAt + t]!;
       const rows = this.#rows[this.#tables.placeOf(tables[t]!, t)]!;
-      rows.read(keys, pair, pair + n, out, at);
-      pair += n;
-      at += n * rows.dim;
+      if (count === 0) continue;
+      rows.read(keys, count, { at, dtype });
+      keys += 8 * count;
+      at += count * valueBytes(dtype, rows.dim);
     }
-    return floats;
+    return at - out;
   }
 
   /**
    * Checks a segment for {@link set} or {@link pushDirect}; a frame's segments are all checked before one is applied.
    *
    * @throws {RangeError} a bad segment, naming table and key
+   * @throws {ClusterError} LIMIT_EXCEEDED: no memory for the rows it would create
    */
   check(segment: Segment): void {
-    this.#checkedLayout(segment);
+    const runs = this.#runsOf(segment);
+    checkRuns(this.#tables, runs, this.arena);
+    this.#room.check(runs);
   }
 
   /**
    * Overwrites the weights of rows, which are then as if new with these weights. No part of a step; setting the
    * same again changes nothing.
    *
-   * @throws {RangeError} a bad segment, naming table and key; nothing has changed then
+   * @param segment that {@link check} has let pass
    */
   set(segment: Segment): void {
-    const layout = this.#checkedLayout(segment);
-    for (const [i, rows] of this.#rows.entries()) {
-      const from = layout.keysAt[i]!;
-      const to = from + layout.counts[i]!;
-      rows.set(segment.keys, from, to, segment.values, layout.valuesAt[i]!, this.#committed.step);
+    const { counts, keys, values } = this.#runsOf(segment);
+    for (let i = 0; i < counts.length; i++) {
+      if (counts[i]! > 0) this.#rows[i]!.set(keys[i]!, counts[i]!, values[i]!, this.#committed.step);
     }
   }
 
@@ -238,17 +309,15 @@ export class Partition {
   /**
    * Applies gradients at once, outside of steps. The same push again changes nothing.
    *
-   * @throws {RangeError} a bad segment, naming table and key; nothing has changed then
+   * @param segment that {@link check} has let pass, unless the push was applied before
+   * @param records of the same push at the head of the chain, for a replica
+   * @throws {RangeError | ClusterError} an identity that no client may have
    */
-  pushDirect(identity: PushIdentity, segment: Segment): "applied" | "duplicate" {
+  pushDirect(identity: PushIdentity, segment: Segment, records?: readonly VocabularyRecord[]): "applied" | "duplicate" {
     if (this.#identities.has(identity)) return "duplicate";
-    const layout = this.#checkedLayout(segment);
+    const runs = this.#runsOf(segment);
     this.#identities.add(identity);
-    for (const [i, rows] of this.#rows.entries()) {
-      const from = layout.keysAt[i]!;
-      const to = from + layout.counts[i]!;
-      rows.update(segment.keys, from, to, segment.values, layout.valuesAt[i]!, this.#committed.step);
-    }
+    this.#update(runs, { step: this.#committed.step, records });
     return "applied";
   }
 
@@ -263,42 +332,69 @@ export class Partition {
     return rows.export(cursor, Math.min(Math.max(1, rowsMax), LIMITS.exportRowsMax));
   }
 
+  /**
+   * What the last step, or the last direct push, did to the vocabularies of tables that admit or evict; a replica
+   * follows these records.
+   */
+  get records(): readonly VocabularyRecord[] {
+    return this.#vocabulary.records;
+  }
+
+  /** The keys that lost their rows after a later step than `step`, for a checkpoint of what changed since then. */
+  tombstonesSince(step: number): TombstonesAnswer {
+    return this.#vocabulary.tombstonesSince(step);
+  }
+
+  /** No checkpoint will ask since a step before `step`. */
+  forgetTombstones(step: number): void {
+    this.#vocabulary.forgetTombstones(step);
+  }
+
   /** Rows of one table, or of all. */
   rowCount(table?: number): number {
     if (table !== undefined) return this.#rows[this.#tables.placeOf(table, table)]!.count;
     return this.#rows.reduce((sum, rows) => sum + rows.count, 0);
   }
 
-  /** Memory of rows, their index and what is staged. */
+  /** Memory of rows, their index, counts of keys, and what is staged. */
   bytes(): number {
-    return this.#rows.reduce((sum, rows) => sum + rows.bytes(), this.#staging.bytes());
+    return this.#rows.reduce((sum, rows) => sum + rows.bytes(), this.#staging.bytes() + this.#vocabulary.bytes());
   }
 
-  #checkedLayout(segment: Segment): SegmentLayout {
-    const T = this.#rows.length;
-    const layout = { counts: new Uint32Array(T), keysAt: new Uint32Array(T), valuesAt: new Uint32Array(T) };
-    layOut(this.#tables, segment, layout, 0);
-    checkContents(this.#tables, segment, layout, 0);
-    return layout;
+  /** Memory of rows beyond weights and optimizer state: headers, index, padding and room to spare. */
+  bookkeepingBytes(): number {
+    return this.#rows.reduce((sum, rows) => sum + rows.bookkeepingBytes(), 0);
+  }
+
+  /** Gives back all memory; the partition must not be used afterwards. */
+  dispose(): void {
+    this.#room.release();
+    this.#staging.dispose();
+    for (const rows of this.#rows) rows.dispose();
+  }
+
+  /** Brings a segment into the arena if it is not there, and says where its tables are. */
+  #runsOf(segment: Segment): KeyRuns {
+    const size = sizeOf(this.#tables, segment);
+    const place =
+      placeInArena(this.arena, segment) ??
+      copySegment(this.arena, segment, size, this.arena.scratch(segmentBytes(size)));
+    layOut(this.#tables, segment, place, this.#direct);
+    return this.#direct;
   }
 
   #open(attempt: number, slots: number): void {
     this.#attempt = attempt;
     this.#staged = false;
+    this.#room.release();
     this.#staging.open(slots);
   }
 
-  #apply(step: number): void {
-    const { counts, keys, values } = this.#staging;
-    let pair = 0;
-    let at = 0;
+  #update({ counts, keys, values }: KeyRuns, { step, records }: UpdateOptions): void {
+    this.#vocabulary.begin(records);
     for (let i = 0; i < counts.length; i++) {
-      const n = counts[i]!;
-      if (n === 0) continue;
-      const rows = this.#rows[i]!;
-      rows.update(keys, pair, pair + n, values, at, step);
-      pair += n;
-      at += n * rows.dim;
+      if (counts[i]! > 0) this.#rows[i]!.update(keys[i]!, counts[i]!, values[i]!, step);
     }
+    this.#vocabulary.end(this.#rows, step);
   }
 }

@@ -1,8 +1,9 @@
 /**
- * One partition's part of a frame, as views into it: for some tables, keys and the values beside them. Nothing is
- * copied until the segment was checked and is staged.
+ * One partition's part of a frame, as views into it: for some tables, keys and the values beside them. The views are
+ * borrowed: who keeps a segment copies it.
  */
-import { allFinite } from "../table/floats.ts";
+import type { Arena } from "../table/arena.ts";
+import { copyFloats } from "../table/floats.ts";
 import type { TableSpec } from "../table/table-spec.ts";
 
 /** Keys per table: `counts[countsAt + t]` keys of table `tables[t]`, one after another from pair `keysAt` on. */
@@ -21,14 +22,29 @@ export interface Segment extends KeySegment {
   readonly valuesAt: number;
 }
 
-/** Where each table's part of a segment lies: table i at `base + i`. */
-export interface SegmentLayout {
+/** How much there is of a segment, in all its tables. */
+export interface SegmentSize {
+  readonly pairs: number;
+  readonly floats: number;
+}
+
+/** Where a segment lies in an arena: addresses of its first key and its first value. */
+export interface SegmentPlace {
+  readonly keys: number;
+  readonly values: number;
+}
+
+/** Keys of each table of a job, and what belongs to them, in an arena. Shape of all: [tables], in the job's order. */
+export interface KeyRuns {
   readonly counts: Uint32Array;
-  readonly keysAt: Uint32Array;
-  readonly valuesAt: Uint32Array;
+  /** Addresses of the keys, and of float32 [count, dim]. */
+  readonly keys: Uint32Array;
+  readonly values: Uint32Array;
 }
 
 const ABSENT = 0xffff_ffff;
+/** Beyond this many keys a native copy is faster than a loop. */
+const KEYS_LOOP_MAX = 64;
 
 /** The tables of a job by number and by place. */
 export class TableSet {
@@ -58,101 +74,144 @@ export class TableSet {
   }
 }
 
+/** Runs of no keys. */
+export function newRuns(tables: TableSet): KeyRuns {
+  const T = tables.specs.length;
+  return { counts: new Uint32Array(T), keys: new Uint32Array(T), values: new Uint32Array(T) };
+}
+
 /**
- * Checks that a segment lies within its arrays and notes where its tables are; keys and values are not looked at.
+ * Checks that a segment lies within its arrays; keys and values are not looked at.
  *
- * @throws {RangeError} unknown or repeated table, or counts that reach beyond the arrays
+ * @throws {RangeError} unknown table, or counts that reach beyond the arrays
  */
-export function layOut(tables: TableSet, segment: Segment, layout: SegmentLayout, base: number): void {
+export function sizeOf(tables: TableSet, segment: Segment): SegmentSize {
   const { specs } = tables;
   const { tables: ids, counts, countsAt } = segment;
   checkCounts(segment);
-  layout.counts.fill(ABSENT, base, base + specs.length);
-  let keysAt = segment.keysAt;
-  let valuesAt = segment.valuesAt;
-  for (let t = 0; t < ids.length; t++) {
-    const place = tables.placeOf(ids[t]!, t);
-    const n = counts[countsAt + t]!;
-    if (layout.counts[base + place] !== ABSENT) {
-      throw new RangeError(`table ${ids[t]!} "${specs[place]!.name}" is twice in one segment`);
-    }
-    layout.counts[base + place] = n;
-    layout.keysAt[base + place] = keysAt;
-    layout.valuesAt[base + place] = valuesAt;
-    keysAt += n;
-    valuesAt += n * specs[place]!.dim;
-  }
-  for (let i = base; i < base + specs.length; i++) {
-    if (layout.counts[i] === ABSENT) layout.counts[i] = 0;
-  }
-  checkReach({ of: "keys", end: 2 * keysAt, length: segment.keys.length });
-  checkReach({ of: "values", end: valuesAt, length: segment.values.length });
-}
-
-/** @throws {RangeError} counts that reach beyond the arrays, or an unknown table */
-export function floatsOf(tables: TableSet, segment: KeySegment): number {
-  checkCounts(segment);
-  let keys = segment.keysAt;
+  let pairs = 0;
   let floats = 0;
-  for (let t = 0; t < segment.tables.length; t++) {
-    const n = segment.counts[segment.countsAt + t]!;
-    keys += n;
-    floats += n * tables.specs[tables.placeOf(segment.tables[t]!, t)]!.dim;
+  for (let t = 0; t < ids.length; t++) {
+    const n = counts[countsAt + t]!;
+    pairs += n;
+    floats += n * specs[tables.placeOf(ids[t]!, t)]!.dim;
   }
-  checkReach({ of: "keys", end: 2 * keys, length: segment.keys.length });
-  return floats;
+  checkReach({ of: "keys", end: 2 * (segment.keysAt + pairs), length: segment.keys.length });
+  checkReach({ of: "values", end: segment.valuesAt + floats, length: segment.values.length });
+  return { pairs, floats };
 }
 
 /**
- * Checks the keys and values of a segment that was laid out.
+ * Notes where each table's part of a segment is that lies at `place`.
+ *
+ * @throws {RangeError} a repeated table
+ */
+export function layOut(tables: TableSet, segment: Segment, place: SegmentPlace, runs: KeyRuns): void {
+  const { specs } = tables;
+  const { tables: ids, counts, countsAt } = segment;
+  runs.counts.fill(ABSENT);
+  let { keys, values } = place;
+  for (let t = 0; t < ids.length; t++) {
+    const i = tables.placeOf(ids[t]!, t);
+    const n = counts[countsAt + t]!;
+    if (runs.counts[i] !== ABSENT) {
+      throw new RangeError(`table ${ids[t]!} "${specs[i]!.name}" is twice in one segment`);
+    }
+    runs.counts[i] = n;
+    runs.keys[i] = keys;
+    runs.values[i] = values;
+    keys += 8 * n;
+    values += 4 * n * specs[i]!.dim;
+  }
+  if (ids.length === specs.length) return;
+  for (let i = 0; i < specs.length; i++) if (runs.counts[i] === ABSENT) runs.counts[i] = 0;
+}
+
+/**
+ * How many keys a segment has.
+ *
+ * @throws {RangeError} counts that reach beyond the arrays
+ */
+export function keyCount(segment: KeySegment): number {
+  checkCounts(segment);
+  const { tables, counts, countsAt } = segment;
+  let pairs = 0;
+  for (let t = 0; t < tables.length; t++) pairs += counts[countsAt + t]!;
+  checkReach({ of: "keys", end: 2 * (segment.keysAt + pairs), length: segment.keys.length });
+  return pairs;
+}
+
+/**
+ * Checks keys and values.
  *
  * @throws {RangeError} keys not strictly ascending within a table, or a value that is not finite
  */
-export function checkContents(tables: TableSet, segment: Segment, layout: SegmentLayout, base: number): void {
-  const { keys, values } = segment;
-  const { specs } = tables;
+export function checkRuns({ specs }: TableSet, runs: KeyRuns, arena: Arena): void {
+  const { kernels } = arena;
   for (let i = 0; i < specs.length; i++) {
-    const n = layout.counts[base + i]!;
+    const n = runs.counts[i]!;
     if (n === 0) continue;
-    const spec = specs[i]!;
-    const from = layout.keysAt[base + i]!;
-    const bad = firstNotAscending(keys, from, from + n);
-    if (bad >= 0) throw notAscending(spec, keys, from, bad);
-    const at = layout.valuesAt[base + i]!;
-    if (!allFinite(values, at, n * spec.dim)) throw notFinite(spec, segment, from, at);
+    const keys = runs.keys[i]!;
+    const values = runs.values[i]!;
+    const bad = kernels.firstNotAscending(keys, n);
+    if (bad >= 0) throw notAscending(specs[i]!, arena, keys, bad);
+    if (kernels.allFinite(values, n * specs[i]!.dim) === 0) throw notFinite(specs[i]!, arena, { keys, values });
   }
 }
 
-/** The pair that is not above the one before it, or -1. */
-function firstNotAscending(keys: Uint32Array, from: number, to: number): number {
-  let lastLo = keys[2 * from]!;
-  let lastHi = keys[2 * from + 1]!;
-  for (let k = from + 1; k < to; k++) {
-    const lo = keys[2 * k]!;
-    const hi = keys[2 * k + 1]!;
-    if (hi < lastHi || (hi === lastHi && lo <= lastLo)) return k;
-    lastLo = lo;
-    lastHi = hi;
+/** Address of the keys of a segment, if they lie in the arena. */
+export function keysInArena(arena: Arena, { keys, keysAt }: KeySegment): number | undefined {
+  return keys.buffer === arena.words.buffer ? keys.byteOffset + 8 * keysAt : undefined;
+}
+
+/** Where a segment lies, if all of it lies in the arena. */
+export function placeInArena(arena: Arena, segment: Segment): SegmentPlace | undefined {
+  const keys = keysInArena(arena, segment);
+  if (keys === undefined || segment.values.buffer !== arena.floats.buffer) return undefined;
+  return { keys, values: segment.values.byteOffset + 4 * segment.valuesAt };
+}
+
+/** Copies `n` keys of a segment to an address. */
+export function copyKeys(arena: Arena, { keys, keysAt }: KeySegment, n: number, to: number): void {
+  const { words } = arena;
+  if (n > KEYS_LOOP_MAX) {
+    words.set(keys.subarray(2 * keysAt, 2 * (keysAt + n)), to / 4);
+    return;
   }
-  return -1;
+  for (let i = 0; i < 2 * n; i++) words[to / 4 + i] = keys[2 * keysAt + i]!;
 }
 
-function notAscending(spec: TableSpec, keys: Uint32Array, from: number, bad: number): RangeError {
+/** Copies a segment to an address: its keys, then its values. */
+export function copySegment(arena: Arena, segment: Segment, { pairs, floats }: SegmentSize, to: number): SegmentPlace {
+  const place = { keys: to, values: to + 8 * pairs };
+  copyKeys(arena, segment, pairs, to);
+  copyFloats(arena.floats, place.values / 4, segment.values, segment.valuesAt, floats);
+  return place;
+}
+
+/** Bytes of a segment as {@link copySegment} lays it. */
+export function segmentBytes({ pairs, floats }: SegmentSize): number {
+  return 8 * pairs + 4 * floats;
+}
+
+function notAscending(spec: TableSpec, arena: Arena, keys: number, bad: number): RangeError {
+  const [key, before] = [keyAt(arena, keys, bad), keyAt(arena, keys, bad - 1)];
   return new RangeError(
-    `keys must ascend: keys[${bad - from}]=${keyAt(keys, bad)} after ${keyAt(keys, bad - 1)}, in table "${spec.name}"; sort them and sum the gradients of equal keys`,
+    `keys must ascend: keys[${bad}]=${key} after ${before}, in table "${spec.name}"; sort them and sum the gradients of equal keys`,
   );
 }
 
-function notFinite(spec: TableSpec, { keys, values }: Segment, from: number, at: number): RangeError {
-  const offset = values.subarray(at).findIndex((value) => !Number.isFinite(value));
-  const key = keyAt(keys, from + Math.floor(offset / spec.dim));
+function notFinite(spec: TableSpec, arena: Arena, { keys, values }: SegmentPlace): RangeError {
+  let offset = 0;
+  while (Number.isFinite(arena.floats[values / 4 + offset])) offset++;
+  const key = keyAt(arena, keys, Math.floor(offset / spec.dim));
   return new RangeError(
-    `${values[at + offset]!} for key ${key} of table "${spec.name}", component ${offset % spec.dim}: values must be finite; lower the learning rate or clip gradients`,
+    `${arena.floats[values / 4 + offset]!} for key ${key} of table "${spec.name}", component ${offset % spec.dim}: values must be finite; lower the learning rate or clip gradients`,
   );
 }
 
-function keyAt(keys: Uint32Array, pair: number): bigint {
-  return (BigInt(keys[2 * pair + 1]!) << 32n) | BigInt(keys[2 * pair]!);
+function keyAt({ words }: Arena, keys: number, pair: number): bigint {
+  return (BigInt(words[keys / 4 + 2 * pair + 1]!) << 32n) | BigInt(words[keys / 4 + 2 * pair]!);
 }
 
 function checkCounts({ tables, counts, countsAt }: KeySegment): void {

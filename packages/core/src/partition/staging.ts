@@ -1,124 +1,168 @@
 /**
- * What the slots of one step sent to one partition, and their sums once the step closes.
+ * What the slots of one step sent to one partition, and their sums once the step closes: of equal keys in slot order,
+ * `((slot 0 + slot 1) + slot 2) …`, each sum rounded to float32. The order that slots arrived in cannot change a bit.
  *
- * Segments stay views of their frames until they are summed; then the frames are let go. The sums' buffers are
- * kept from step to step: there are thousands of (partition, table) pairs in a step, and none allocates.
+ * Segments are copied to the arena, since frames are borrowed. The buffers are kept from step to step: there are
+ * thousands of (partition, table) pairs in a step, and none allocates.
  */
 import { assert } from "../errors.ts";
-import { checkContents, layOut, type Segment, type SegmentLayout, type TableSet } from "./segment.ts";
-import { SlotMerge } from "./slot-merge.ts";
+import type { Arena } from "../table/arena.ts";
+import { checkRuns, copySegment, layOut, newRuns, segmentBytes, sizeOf } from "./segment.ts";
+import type { KeyRuns, Segment, TableSet } from "./segment.ts";
 
-/** The scratch of a merge is shared: it holds nothing between two calls of `sum`. */
-const MERGE = new SlotMerge();
+/** Of the lanes that the merge takes: address of keys, address of values, how many keys. */
+const LANE_BYTES = 12;
+
+interface Slot {
+  /** missing: not in · empty: has nothing for this partition · filled: its segment lies in `buffer`. */
+  is: "missing" | "empty" | "filled";
+  readonly runs: KeyRuns;
+  readonly buffer: Buffer;
+}
+
+/** Memory that is kept; `bytes` 0 while there is none. */
+interface Buffer {
+  at: number;
+  bytes: number;
+}
 
 export class Staging {
   /** Slots the step has. */
   slots = 0;
   /** Slots that are in. */
   slotsIn = 0;
-  /** Of the sums: keys per table, in the order of the tables; then pairs and floats one after another. */
-  readonly counts: Uint32Array;
-  keys = new Uint32Array(0);
-  values = new Float32Array(0);
+  /** Valid from {@link sum} until {@link open}. */
+  readonly sums: KeyRuns;
   readonly #tables: TableSet;
-  /** Per slot: its segment, null when it sent nothing, undefined when it is not in. */
-  #segments: (Segment | null | undefined)[] = [];
-  #layout: SegmentLayout = layoutOf(0);
+  readonly #arena: Arena;
+  readonly #slots: Slot[] = [];
+  readonly #sumBuffer: Buffer = { at: 0, bytes: 0 };
 
-  constructor(tables: TableSet) {
+  constructor(tables: TableSet, arena: Arena) {
     this.#tables = tables;
-    this.counts = new Uint32Array(tables.specs.length);
+    this.#arena = arena;
+    this.sums = newRuns(tables);
   }
 
   /** Forgets what is in and waits for `slots` slots. */
   open(slots: number): void {
-    const T = this.#tables.specs.length;
-    if (this.#layout.counts.length < slots * T) this.#layout = layoutOf(slots * T);
-    if (this.#segments.length === slots) this.#segments.fill(undefined);
-    else this.#segments = Array.from({ length: slots }, () => undefined);
+    while (this.#slots.length > slots) this.#release(this.#slots.pop()!.buffer);
+    while (this.#slots.length < slots) {
+      this.#slots.push({ is: "missing", runs: newRuns(this.#tables), buffer: { at: 0, bytes: 0 } });
+    }
+    for (let slot = 0; slot < slots; slot++) this.#slots[slot]!.is = "missing";
     this.slots = slots;
     this.slotsIn = 0;
   }
 
   has(slot: number): boolean {
-    return this.#segments[slot] !== undefined;
+    const there = this.#slots[slot];
+    return there !== undefined && there.is !== "missing";
   }
 
   /**
-   * Takes the segment of a slot that is not in, or null when the slot has nothing for this partition. The frame
-   * the segment views must not change until the step is summed.
+   * Takes a copy of the segment of a slot that is not in, or null when the slot has nothing for this partition.
    *
    * @throws {RangeError} no such slot, or a bad segment; nothing has changed then
+   * @throws {ClusterError} LIMIT_EXCEEDED: no memory for the copy; nothing has changed then
    */
-  add(slot: number, segment: Segment | null): void {
-    if (!(slot >= 0 && slot < this.slots)) {
-      throw new RangeError(`slot ${slot} of a step that has slots 0 to ${this.slots - 1}`);
-    }
-    assert(!this.has(slot), "a slot is added once");
+  add(number: number, segment: Segment | null): void {
+    const slot = this.#slots[number];
+    if (!slot) throw new RangeError(`slot ${number} of a step that has slots 0 to ${this.slots - 1}`);
+    assert(slot.is === "missing", "a slot is added once");
     if (segment) {
-      const base = slot * this.#tables.specs.length;
-      layOut(this.#tables, segment, this.#layout, base);
-      checkContents(this.#tables, segment, this.#layout, base);
+      const size = sizeOf(this.#tables, segment);
+      const at = this.#reserve(slot.buffer, segmentBytes(size));
+      layOut(this.#tables, segment, copySegment(this.#arena, segment, size, at), slot.runs);
+      checkRuns(this.#tables, slot.runs, this.#arena);
     }
-    this.#segments[slot] = segment;
+    slot.is = segment ? "filled" : "empty";
     this.slotsIn += 1;
   }
 
-  /** Sums the slots that are in, in slot order, and lets their frames go. */
+  /** Forgets one slot that is in. */
+  remove(number: number): void {
+    this.#slots[number]!.is = "missing";
+    this.slotsIn -= 1;
+  }
+
+  /** Sums the slots that are in. A table that only one slot has is not copied. */
   sum(): void {
-    this.#reserve();
+    const { kernels, words } = this.#arena;
     const { specs } = this.#tables;
-    const T = specs.length;
-    const { counts, keysAt, valuesAt } = this.#layout;
-    let pair = 0;
-    let at = 0;
-    for (let i = 0; i < T; i++) {
-      const { dim } = specs[i]!;
-      for (let slot = 0; slot < this.slots; slot++) {
-        const segment = this.#segments[slot];
-        if (!segment) continue;
-        const place = slot * T + i;
-        if (counts[place]! > 0) MERGE.add(segment, keysAt[place]!, valuesAt[place]!, counts[place]!);
-      }
-      const unique = MERGE.run(dim, this.keys, pair, this.values, at);
-      this.counts[i] = unique;
-      pair += unique;
-      at += unique * dim;
+    const { counts, keys, values } = this.sums;
+    let filled = 0;
+    let bytes = 0;
+    for (let s = 0; s < this.slots; s++) {
+      const { is, buffer } = this.#slots[s]!;
+      if (is !== "filled") continue;
+      filled += 1;
+      bytes += buffer.bytes;
     }
-    for (let slot = 0; slot < this.slots; slot++) if (this.#segments[slot]) this.#segments[slot] = null;
-  }
-
-  bytes(): number {
-    return this.keys.byteLength + this.values.byteLength;
-  }
-
-  /** Makes room for all keys that are in, as if no two slots shared one. */
-  #reserve(): void {
-    const { specs } = this.#tables;
-    let pairs = 0;
-    let floats = 0;
-    for (let slot = 0; slot < this.slots; slot++) {
-      if (!this.#segments[slot]) continue;
-      for (let i = 0; i < specs.length; i++) {
-        const n = this.#layout.counts[slot * specs.length + i]!;
+    // First the lanes, then keys and values of one table after the other, with room as if no two slots shared a key.
+    const lanes = filled > 1 ? this.#reserve(this.#sumBuffer, LANE_BYTES * filled + bytes) : 0;
+    let out = lanes + LANE_BYTES * filled;
+    for (let i = 0; i < specs.length; i++) {
+      let laneCount = 0;
+      let pairs = 0;
+      let only = this.sums;
+      for (let s = 0; s < this.slots; s++) {
+        const { is, runs } = this.#slots[s]!;
+        const n = runs.counts[i]!;
+        if (is !== "filled" || n === 0) continue;
+        only = runs;
         pairs += n;
-        floats += n * specs[i]!.dim;
+        if (filled > 1) {
+          const lane = (lanes + LANE_BYTES * laneCount) / 4;
+          words[lane] = runs.keys[i]!;
+          words[lane + 1] = runs.values[i]!;
+          words[lane + 2] = n;
+        }
+        laneCount++;
+      }
+      if (laneCount <= 1) {
+        counts[i] = pairs;
+        keys[i] = only.keys[i]!;
+        values[i] = only.values[i]!;
+      } else {
+        const { dim } = specs[i]!;
+        keys[i] = out;
+        values[i] = out + 8 * pairs;
+        counts[i] = kernels.mergeRuns(lanes, laneCount, dim, keys[i]!, values[i]!);
+        out = values[i]! + 4 * dim * counts[i]!;
       }
     }
-    if (this.keys.length < 2 * pairs) this.keys = new Uint32Array(roomier(2 * pairs));
-    if (this.values.length < floats) this.values = new Float32Array(roomier(floats));
   }
-}
 
-function layoutOf(places: number): SegmentLayout {
-  return {
-    counts: new Uint32Array(places),
-    keysAt: new Uint32Array(places),
-    valuesAt: new Uint32Array(places),
-  };
+  /** Memory it holds. */
+  bytes(): number {
+    return this.#slots.reduce((sum, { buffer }) => sum + buffer.bytes, this.#sumBuffer.bytes);
+  }
+
+  /** Gives all memory back. */
+  dispose(): void {
+    this.open(0);
+    this.#release(this.#sumBuffer);
+  }
+
+  /** Makes a buffer as long as `bytes`; what it held is lost. */
+  #reserve(buffer: Buffer, bytes: number): number {
+    if (bytes > buffer.bytes) {
+      this.#release(buffer);
+      const wanted = roomier(bytes);
+      buffer.at = this.#arena.allocate(wanted);
+      buffer.bytes = wanted;
+    }
+    return buffer.at;
+  }
+
+  #release(buffer: Buffer): void {
+    if (buffer.bytes > 0) this.#arena.free(buffer.at, buffer.bytes);
+    buffer.bytes = 0;
+  }
 }
 
 /** A quarter more than asked for: steps differ a little in size. */
-function roomier(length: number): number {
-  return Math.ceil(1.25 * length);
+function roomier(bytes: number): number {
+  return 8 * Math.ceil((1.25 * bytes) / 8);
 }

@@ -1,5 +1,7 @@
 /** Segments for tests: views that begin in the middle of larger arrays, as those of a frame do. */
-import type { Segment } from "./segment.ts";
+import { expect } from "vitest";
+import type { Partition } from "./partition.ts";
+import type { KeySegment, Segment } from "./segment.ts";
 
 /** Keys and their values, key by key, of one table. */
 export interface TablePart {
@@ -29,4 +31,17 @@ export function pairsOf(keys: readonly (bigint | number)[]): Uint32Array {
 /** Pairs of words as keys. */
 export function keysOf(pairs: Uint32Array): bigint[] {
   return Array.from({ length: pairs.length / 2 }, (_, i) => (BigInt(pairs[2 * i + 1]!) << 32n) | BigInt(pairs[2 * i]!));
+}
+
+/** The weights that a read of a partition gives. */
+export function weightsOf(partition: Partition, segment: KeySegment): Float32Array {
+  const { arena } = partition;
+  const bytes = partition.readBytes(segment, "float32");
+  const at = arena.allocate(bytes);
+  try {
+    expect(partition.read(segment, { at, dtype: "float32" })).toBe(bytes);
+    return arena.floats.slice(at / 4, (at + bytes) / 4);
+  } finally {
+    arena.free(at, bytes);
+  }
 }

@@ -11,7 +11,11 @@ import { Extents } from "./extents.ts";
 
 const PAGE_BYTES = 65_536;
 /** Address 0 stands for none, and what kernels keep for themselves lies below this. */
-const FIRST_ADDRESS = 1024;
+const KERNEL_BYTES = 2048;
+/** Kernels may read this far behind a row; and no address is 2³². */
+const SPARE_BYTES = 128;
+/** Rows that are worked on at a time: what one kernel has touched is still in the cache for the next. */
+export const CHUNK_ROWS = 1024;
 
 export class Arena {
   readonly kernels: Kernels;
@@ -19,20 +23,26 @@ export class Arena {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly words: Uint32Array<ArrayBuffer>;
   readonly floats: Float32Array<ArrayBuffer>;
+  /** Addresses of u32[CHUNK_ROWS]: for the addresses of a chunk of rows, and for numbers of keys. */
+  readonly chunkRows = KERNEL_BYTES;
+  readonly chunkNumbers = KERNEL_BYTES + 4 * CHUNK_ROWS;
   readonly #extents: Extents;
-  #scratchAt = 0;
-  #scratchBytes = 0;
+  readonly #scratch = { at: 0, bytes: 0 };
+  readonly #rowScratch = { at: 0, bytes: 0 };
 
   /** @param bytes at most 4 GiB; whole pages of 64 KiB */
   constructor(bytes: number) {
     const pages = Math.ceil(bytes / PAGE_BYTES);
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.kernels = openKernels(memory);
-    const buffer = memory.buffer as ArrayBuffer;
+    const { buffer } = memory;
     this.bytes = new Uint8Array(buffer);
     this.words = new Uint32Array(buffer);
     this.floats = new Float32Array(buffer);
-    this.#extents = new Extents({ from: FIRST_ADDRESS, to: buffer.byteLength });
+    this.#extents = new Extents({
+      from: KERNEL_BYTES + 8 * CHUNK_ROWS,
+      to: buffer.byteLength - SPARE_BYTES,
+    });
   }
 
   get bytesUsed(): number {
@@ -42,7 +52,7 @@ export class Arena {
   /**
    * Takes `bytes` bytes, whose contents are whatever was there before.
    *
-   * @returns their address, a multiple of 64
+   * @returns their address, a multiple of 32
    * @throws {ClusterError} LIMIT_EXCEEDED
    */
   allocate(bytes: number): number {
@@ -59,13 +69,24 @@ export class Arena {
     this.#extents.give(at, bytes);
   }
 
-  /** Space for one call: the next call of `scratch` may overwrite it. */
+  /** Space for the segment of one call: the next call of `scratch` may overwrite it. */
   scratch(bytes: number): number {
-    if (bytes > this.#scratchBytes) {
-      if (this.#scratchBytes > 0) this.free(this.#scratchAt, this.#scratchBytes);
-      this.#scratchBytes = Math.max(PAGE_BYTES, 2 ** Math.ceil(Math.log2(bytes)));
-      this.#scratchAt = this.allocate(this.#scratchBytes);
+    return this.#atLeast(bytes, this.#scratch);
+  }
+
+  /** Space for the rows of one call, apart from that of `scratch`. */
+  rowScratch(bytes: number): number {
+    return this.#atLeast(bytes, this.#rowScratch);
+  }
+
+  #atLeast(bytes: number, space: { at: number; bytes: number }): number {
+    if (bytes > space.bytes) {
+      if (space.bytes > 0) this.free(space.at, space.bytes);
+      space.bytes = 0;
+      const wanted = Math.max(PAGE_BYTES, 2 ** Math.ceil(Math.log2(bytes)));
+      space.at = this.allocate(wanted);
+      space.bytes = wanted;
     }
-    return this.#scratchAt;
+    return space.at;
   }
 }

@@ -1,10 +1,10 @@
 /**
  * Which parts of an address range are free: extents in address order, neighbours joined. The first extent that is
- * long enough is cut, so the range stays dense. Sizes are rounded up to 64 bytes, a cache line.
+ * long enough is cut, so the range stays dense. Sizes are rounded up to 32 bytes.
  */
 import { assert } from "../errors.ts";
 
-const GRAIN = 64;
+const GRAIN = 32;
 
 export class Extents {
   /** Bytes taken, as rounded. */
@@ -17,7 +17,7 @@ export class Extents {
 
   /** @returns the address, or 0 where no free extent is long enough */
   take(bytes: number): number {
-    const rounded = roundedUp(bytes);
+    const rounded = extentBytes(bytes);
     const free = this.#free;
     for (let i = 0; i < free.length; i++) {
       const extent = free[i]!;
@@ -33,7 +33,7 @@ export class Extents {
   }
 
   give(at: number, bytes: number): void {
-    const rounded = roundedUp(bytes);
+    const rounded = extentBytes(bytes);
     const free = this.#free;
     let next = 0;
     for (let end = free.length; next < end;) {
@@ -58,6 +58,7 @@ export class Extents {
   }
 }
 
-function roundedUp(bytes: number): number {
+/** Bytes that an extent of `bytes` bytes takes. */
+export function extentBytes(bytes: number): number {
   return Math.ceil(bytes / GRAIN) * GRAIN;
 }

@@ -1,4 +1,4 @@
-/** Loops over float32 arrays that rows and staging share. Here alone is the index arithmetic of a row of floats. */
+/** Loops over plain float32 arrays. Here alone is their index arithmetic. */
 
 /** Beyond this many floats a native copy is faster than a loop (Node 24: even at about 128). */
 const LOOP_MAX = 128;
@@ -10,11 +10,6 @@ export function copyFloats(out: Float32Array, outAt: number, from: Float32Array,
     return;
   }
   for (let i = 0; i < n; i++) out[outAt + i] = from[fromAt + i]!;
-}
-
-/** out[outAt …] += from[fromAt …], `n` floats, each sum rounded to float32. */
-export function addFloats(out: Float32Array, outAt: number, from: Float32Array, fromAt: number, n: number): void {
-  for (let i = 0; i < n; i++) out[outAt + i] = out[outAt + i]! + from[fromAt + i]!;
 }
 
 /** Are `n` floats from `at` on neither NaN nor infinite? */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { adam, cosineDecay, sgd } from "../optimizer/index.ts";
-import { Rows } from "./rows.ts";
+import { ArrayRows } from "./test-rows.ts";
 import type { TableSpec } from "./table-spec.ts";
 import { pairsOf } from "../partition/test-segment.ts";
 
@@ -21,15 +21,15 @@ function after(
     optimizer: sgd({ learningRate: 0.5 }),
     ...spec,
   };
-  const rows = new Rows(table, 3);
-  rows.set(KEY, 0, 1, Float32Array.from(weights), 0, 0);
+  const rows = new ArrayRows(table, 3);
+  rows.setArrays(KEY, 0, 1, Float32Array.from(weights), 0, 0);
   for (const [i, gradient] of gradients.entries()) {
     const pushed = Float32Array.from(gradient);
-    rows.update(KEY, 0, 1, pushed, 0, i + 1);
+    rows.updateArrays(KEY, 0, 1, pushed, 0, i + 1);
     expect([...pushed]).toEqual(gradient.map(Math.fround));
   }
   const out = new Float32Array(dim);
-  rows.read(KEY, 0, 1, out, 0);
+  rows.readArrays(KEY, 0, 1, out, 0);
   return [...out];
 }
 
@@ -63,9 +63,9 @@ describe("a table's bounds", () => {
 
 test("a row learns at the rate of the step, whichever its own update is", () => {
   const optimizer = sgd({ learningRate: cosineDecay({ initialLearningRate: 1, decaySteps: 2 }) });
-  const rows = new Rows({ id: 1, name: "t", dim: 1, initializer: { kind: "zeros" }, optimizer }, 3);
-  rows.update(KEY, 0, 1, Float32Array.of(1), 0, 2);
+  const rows = new ArrayRows({ id: 1, name: "t", dim: 1, initializer: { kind: "zeros" }, optimizer }, 3);
+  rows.updateArrays(KEY, 0, 1, Float32Array.of(1), 0, 2);
   const out = new Float32Array(1);
-  rows.read(KEY, 0, 1, out, 0);
+  rows.readArrays(KEY, 0, 1, out, 0);
   expect(out[0]).toBe(-0.5);
 });

@@ -12,6 +12,9 @@
  */
 export type RowDtype = "float32" | "bfloat16" | "int8";
 
+/** What kernels call the dtypes. */
+export const DTYPE_CODES = { float32: 0, bfloat16: 1, int8: 2 } as const satisfies Record<RowDtype, number>;
+
 export const ROW_HEADER_BYTES = 16;
 export const UPDATES_AT = 8;
 export const LAST_STEP_AT = 12;
@@ -33,8 +36,16 @@ export function rowLayout(o: { dtype: RowDtype; dim: number; stateWidth: number 
   return { ...o, stateAt, stride: roundedUp(stateAt + 4 * o.stateWidth, 8) };
 }
 
-/** A multiple of 4. */
-function weightsBytes(dtype: RowDtype, dim: number): number {
+/**
+ * Bytes of the weights of one row as a reply carries them: like those in a row, but an odd number of bfloat16 is not
+ * padded.
+ */
+export function valueBytes(dtype: RowDtype, dim: number): number {
+  return dtype === "bfloat16" ? 2 * dim : weightsBytes(dtype, dim);
+}
+
+/** Bytes of the weights in a row: a multiple of 4. */
+export function weightsBytes(dtype: RowDtype, dim: number): number {
   switch (dtype) {
     case "float32":
       return 4 * dim;
@@ -49,4 +60,9 @@ function weightsBytes(dtype: RowDtype, dim: number): number {
 
 function roundedUp(bytes: number, to: number): number {
   return Math.ceil(bytes / to) * to;
+}
+
+/** The word that a row begins at, of its address with or without marks in the low bits. */
+export function wordOfRow(address: number): number {
+  return (address >>> 3) * 2;
 }

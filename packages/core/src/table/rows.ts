@@ -1,170 +1,351 @@
 /**
- * The rows of one table in one partition: weights and optimizer state in one array, key, count and age in the
- * index. An empty table holds no memory; it grows by doubling.
+ * The rows of one table in one partition: what a pull, a push and a set do to them. They lie in an arena
+ * (`row-table.ts`) and are worked on by kernels, a chunk at a time; keys, gradients and weights are given by address.
  *
  * A read never creates a row nor changes its count or age: it computes the initial value. The first push creates it.
  */
-import { learningRateAt, optimizerOf, type Optimizer, type OptimizerSpec } from "../optimizer/index.ts";
-import { copyFloats } from "./floats.ts";
-import { initializerOf, type Initializer } from "./initializer.ts";
-import { KeyIndex } from "./key-index.ts";
-import { rowBoundsOf, type RowBounds } from "./row-bounds.ts";
+import { learningRateAt, optimizerOf, type OptimizerSpec } from "../optimizer/index.ts";
+import type { Admission } from "./admission.ts";
+import { CHUNK_ROWS, type Arena } from "./arena.ts";
+import type { Eviction } from "./eviction.ts";
+import { exportRows, type ExportedRows } from "./exported-rows.ts";
+import { encodeRow, InitialRows } from "./initial-rows.ts";
+import { sortKeys } from "./key-order.ts";
+import { DTYPE_CODES, LAST_STEP_AT, rowLayout, UPDATES_AT, valueBytes, weightsBytes, wordOfRow } from "./row-layout.ts";
+import type { RowDtype, RowLayout } from "./row-layout.ts";
+import { RowSpill } from "./row-spill.ts";
+import { RowTable } from "./row-table.ts";
+import { rowUpdateOf, type RowUpdate } from "./row-update.ts";
+import type { MemoryCounts, MemoryShare } from "./table-memory.ts";
 import type { TableSpec } from "./table-spec.ts";
 
-/** Words of an index entry behind the key: updates of the row, and the last step that changed it. */
-const UPDATES = 2;
-const LAST_STEP = 3;
-const UPDATES_MAX = 0xffff_ffff;
-const FIRST_FLOATS = 256;
-const NO_FLOATS = new Float32Array(0);
+/** Cursors of an export from here on are of rows on disk. */
+const ON_DISK = 2 ** 31;
 
-/** A run of rows with all that makes them up; a snapshot is a series of these. */
-export interface ExportedRows {
-  /** Little-endian u32 pairs, in the order the rows were created. Length 2N. */
-  readonly keys: Uint32Array;
-  /** [N, dim] */
-  readonly weights: Float32Array;
-  /** [N, stateWidth] */
-  readonly states: Float32Array;
-  /** Updates each row has had. */
-  readonly updates: Uint32Array;
-  /** The step that changed each row last. */
-  readonly lastSteps: Uint32Array;
-  /** The cursor to go on with, or undefined at the end. */
-  readonly next: number | undefined;
+/** Numbers of keys of a chunk that have no row: what is in it lasts for one call. */
+const STRANGERS = new Uint32Array(CHUNK_ROWS);
+
+/** Which keys of a table get a row, and which rows go. */
+export interface RowsCare {
+  readonly admission?: Admission | undefined;
+  readonly eviction?: Eviction | undefined;
 }
 
 export class Rows {
   readonly dim: number;
   readonly stateWidth: number;
-  readonly #stride: number;
-  readonly #index = new KeyIndex({ ownWords: 2 });
+  readonly #arena: Arena;
+  readonly #layout: RowLayout;
+  readonly #table: RowTable;
+  readonly #spill: RowSpill | undefined;
+  readonly #counts: MemoryCounts | undefined;
   readonly #optimizerSpec: OptimizerSpec;
-  readonly #optimizer: Optimizer;
-  readonly #bounds: RowBounds | undefined;
-  readonly #initializer: Initializer;
-  /** Row r is [weights | state] from r * stride on. */
-  #slab: Float32Array = NO_FLOATS;
+  readonly #update: RowUpdate;
+  readonly #initial: InitialRows;
+  readonly #admission: Admission | undefined;
+  readonly #eviction: Eviction | undefined;
 
-  constructor(spec: TableSpec, seed: number) {
-    this.#optimizerSpec = spec.optimizer;
-    this.#optimizer = optimizerOf(spec.optimizer);
-    this.#bounds = rowBoundsOf(spec);
-    this.#initializer = initializerOf(spec.initializer, { seed, table: spec.id });
+  /**
+   * @param o.share takes what the rows allocate
+   * @param o.care which keys get a row and which rows go; by default all do, and none does. A table that may drop rows
+   *   keeps all it has in memory
+   */
+  constructor(spec: TableSpec, { seed, share, care = {} }: { seed: number; share: MemoryShare; care?: RowsCare }) {
+    const optimizer = optimizerOf(spec.optimizer);
     this.dim = spec.dim;
-    this.stateWidth = this.#optimizer.stateWidth(spec.dim);
-    this.#stride = this.dim + this.stateWidth;
+    this.stateWidth = optimizer.stateWidth(spec.dim);
+    this.#arena = share.arena;
+    this.#layout = rowLayout({ dtype: spec.dtype ?? "float32", dim: this.dim, stateWidth: this.stateWidth });
+    this.#table = new RowTable(this.#layout, share);
+    this.#admission = care.admission;
+    this.#eviction = care.eviction;
+    this.#counts = share.counts;
+    this.#spill =
+      share.cold && !spec.eviction ? new RowSpill({ table: this.#table, share, memory: share.cold }) : undefined;
+    this.#optimizerSpec = spec.optimizer;
+    this.#update = rowUpdateOf(spec, this.#layout, this.#arena);
+    this.#initial = new InitialRows(spec, { seed, layout: this.#layout, arena: this.#arena });
   }
 
+  /** In memory and on disk. */
   get count(): number {
-    return this.#index.count;
+    return this.#table.count + (this.#spill?.count ?? 0);
   }
 
+  /** Memory that they take. */
   bytes(): number {
-    return this.#index.bytes() + this.#slab.byteLength;
+    return this.#table.bytes + (this.#spill?.bytes() ?? 0);
   }
 
-  /** Writes the weights of keys `from` to `to` (pair numbers) to `out` from `outAt` on; changes nothing. */
-  read(keys: Uint32Array, from: number, to: number, out: Float32Array, outAt: number): void {
-    const dim = this.dim;
-    const stride = this.#stride;
-    const index = this.#index;
-    const slab = this.#slab;
-    let at = outAt;
-    for (let k = from; k < to; k++) {
-      const lo = keys[2 * k]!;
-      const hi = keys[2 * k + 1]!;
-      const row = index.find(lo, hi);
-      if (row >= 0) copyFloats(out, at, slab, row * stride, dim);
-      else this.#initializer(lo, hi, out, at, dim);
-      at += dim;
+  /** Memory beyond weights and optimizer state: headers, index, padding and room to spare. */
+  bookkeepingBytes(): number {
+    const { dtype, dim, stateWidth } = this.#layout;
+    return this.bytes() - this.#table.count * (weightsBytes(dtype, dim) + 4 * stateWidth);
+  }
+
+  /** How many of `n` keys have no row in memory and would get one if they were pushed. */
+  countAbsent(keys: number, n: number): number {
+    let absent = 0;
+    for (let from = 0; from < n; from += CHUNK_ROWS) {
+      const chunk = Math.min(CHUNK_ROWS, n - from);
+      const chunkKeys = keys + 8 * from;
+      const missing = this.#table.find(chunkKeys, chunk, this.#arena.chunkRows);
+      absent += missing;
+      if (this.#admission === undefined || missing === 0) continue;
+      const strangers = this.#strangers(chunkKeys, chunk);
+      absent -= strangers - this.#admission.admissible(this.#keysAt(chunkKeys, chunk), STRANGERS, strangers);
     }
+    return absent;
   }
 
-  /** Applies one gradient to the row of each key, creating rows that are not there, and notes the step. */
-  update(keys: Uint32Array, from: number, to: number, grads: Float32Array, gradsAt: number, step: number): void {
-    const dim = this.dim;
-    const stride = this.#stride;
-    const index = this.#index;
-    const optimizer = this.#optimizer;
-    const bounds = this.#bounds;
-    const rate = learningRateAt(this.#optimizerSpec, step);
-    let at = gradsAt;
-    for (let k = from; k < to; k++) {
-      const row = this.#rowOf(keys[2 * k]!, keys[2 * k + 1]!);
-      const entries = index.entries;
-      const entry = row * index.entryWords;
-      const updates = Math.min(entries[entry + UPDATES]! + 1, UPDATES_MAX);
-      entries[entry + UPDATES] = updates;
-      entries[entry + LAST_STEP] = step;
-      if (bounds === undefined) optimizer.update(this.#slab, row * stride, dim, grads, at, updates, rate);
-      else {
-        const gradient = bounds.gradient(this.#slab, row * stride, grads, at);
-        optimizer.update(this.#slab, row * stride, dim, gradient, 0, updates, rate);
-        bounds.shorten(this.#slab, row * stride);
+  /** How much more memory `n` new rows may take. */
+  growthBytes(n: number): number {
+    return this.#table.growthBytes(n);
+  }
+
+  /**
+   * Makes room in memory for `n` new rows, where rows may go to disk.
+   *
+   * @returns how many rows went
+   * @throws {ClusterError} LIMIT_EXCEEDED: the disk is full; nothing has changed then
+   */
+  makeRoom(n: number): number {
+    const before = this.#table.count;
+    this.#spill?.spill(n);
+    return before - this.#table.count;
+  }
+
+  /**
+   * Gives memory back that another table needs, where rows may go to disk.
+   *
+   * @returns how many bytes
+   * @throws {ClusterError} LIMIT_EXCEEDED: the disk is full; nothing has changed then
+   */
+  giveBack(bytes: number): number {
+    if (!this.#spill) return 0;
+    this.#spill.spill(Math.ceil(bytes / this.#layout.stride));
+    return this.#table.giveBack(bytes);
+  }
+
+  /**
+   * Writes the weights of `n` keys to `out`, one after the other, initial values where there is no row; changes
+   * nothing.
+   *
+   * @param out `n · valueBytes(dtype, dim)` bytes; a multiple of 4 unless `dtype` is bfloat16
+   */
+  read(keys: number, n: number, { at: out, dtype }: { at: number; dtype: RowDtype }): void {
+    const { descriptor } = this.#table;
+    const { kernels, words, chunkNumbers } = this.#arena;
+    const { dim } = this.#layout;
+    const from = DTYPE_CODES[this.#layout.dtype];
+    const to = DTYPE_CODES[dtype];
+    const bytes = valueBytes(dtype, dim);
+    if (descriptor === 0) {
+      for (let k = 0; k < n; k++) this.#initial.read(keys + 8 * k, dtype, out + bytes * k);
+      return;
+    }
+    if (from !== to && from !== 0 && to !== 0) {
+      for (let k = 0; k < n; k++) this.#readByWayOfFloats(keys + 8 * k, dtype, out + bytes * k);
+      return;
+    }
+    for (let k = 0; k < n; k += CHUNK_ROWS) {
+      const chunk = Math.min(CHUNK_ROWS, n - k);
+      const chunkKeys = keys + 8 * k;
+      const chunkOut = out + bytes * k;
+      let absent = kernels.tableGather(descriptor, chunkKeys, chunk, dim, from, chunkOut, to, chunkNumbers);
+      if (this.#spill) absent = this.#spill.read(chunkKeys, chunkNumbers, absent, { at: chunkOut, dtype });
+      for (let i = 0; i < absent; i++) {
+        const number = words[chunkNumbers / 4 + i]!;
+        this.#initial.read(chunkKeys + 8 * number, dtype, chunkOut + bytes * number);
       }
-      at += dim;
     }
   }
 
-  /** Overwrites the weights of keys; each row is then as if new with these weights. */
-  set(keys: Uint32Array, from: number, to: number, values: Float32Array, valuesAt: number, step: number): void {
-    const index = this.#index;
-    let at = valuesAt;
-    for (let k = from; k < to; k++) {
-      const row = this.#rowOf(keys[2 * k]!, keys[2 * k + 1]!);
-      const rowAt = row * this.#stride;
-      copyFloats(this.#slab, rowAt, values, at, this.dim);
-      this.#optimizer.initState(this.#slab, rowAt, this.dim);
-      index.entries[row * index.entryWords + UPDATES] = 0;
-      index.entries[row * index.entryWords + LAST_STEP] = step;
-      at += this.dim;
+  /**
+   * Applies one gradient to the row of each of `n` keys, creating rows that are not there, and notes the step. Keys
+   * that are not admitted are left out.
+   *
+   * @param grads float32 [n, dim]
+   */
+  update(keys: number, n: number, grads: number, step: number): void {
+    const rate = learningRateAt(this.#optimizerSpec, step);
+    for (let k = 0; k < n; k += CHUNK_ROWS) {
+      const chunk = Math.min(CHUNK_ROWS, n - k);
+      const chunkGrads = grads + 4 * this.dim * k;
+      if (this.#admission === undefined) this.#updateChunk(keys + 8 * k, chunk, chunkGrads, rate, step);
+      else this.#updateAdmitted(this.#admission, keys + 8 * k, chunk, chunkGrads, rate, step);
     }
   }
 
-  /** Copies at most `rowsMax` rows, from row number `cursor` on. Rows keep their numbers while the table lives. */
+  #updateChunk(keys: number, n: number, grads: number, rate: number, step: number): void {
+    const { kernels, chunkRows } = this.#arena;
+    this.#rowsOf(keys, n);
+    kernels.rowsTouched(chunkRows, n, step);
+    this.#update.apply(chunkRows, n, grads, rate);
+  }
+
+  /** Updates the runs of keys between those that are refused. */
+  #updateAdmitted(admission: Admission, keys: number, n: number, grads: number, rate: number, step: number): void {
+    const strangers = this.#strangers(keys, n);
+    const refused = strangers === 0 ? 0 : admission.refuse(this.#keysAt(keys, n), STRANGERS, strangers);
+    let from = 0;
+    for (let i = 0; i <= refused; i++) {
+      const to = i < refused ? STRANGERS[i]! : n;
+      if (to > from) this.#updateChunk(keys + 8 * from, to - from, grads + 4 * this.dim * from, rate, step);
+      from = to + 1;
+    }
+  }
+
+  /**
+   * Overwrites the weights of `n` keys; each row is then as if new with these weights.
+   *
+   * @param values float32 [n, dim]
+   */
+  set(keys: number, n: number, values: number, step: number): void {
+    const { kernels, words, chunkRows } = this.#arena;
+    const { dim, dtype } = this.#layout;
+    for (let k = 0; k < n; k += CHUNK_ROWS) {
+      const chunk = Math.min(CHUNK_ROWS, n - k);
+      this.#table.insert(keys + 8 * k, chunk, chunkRows);
+      if (this.#spill) this.#spill.forget(keys + 8 * k, this.#arena.chunkNumbers, this.#newOnes(chunk));
+      for (let i = 0; i < chunk; i++) {
+        const word = wordOfRow(words[chunkRows / 4 + i]!);
+        words[word + UPDATES_AT / 4] = 0;
+        words[word + LAST_STEP_AT / 4] = step;
+      }
+      kernels.rowsWrite(chunkRows, chunk, dim, DTYPE_CODES[dtype], values + 4 * dim * k);
+      for (let i = 0; i < chunk; i++) this.#initial.writeState(chunkRows + 4 * i);
+    }
+  }
+
+  /** Takes rows away, of those of `n` keys that are there; the next push makes them anew. */
+  delete(keys: number, n: number): void {
+    const { words, chunkRows, chunkNumbers } = this.#arena;
+    for (let k = 0; k < n; k += CHUNK_ROWS) {
+      const chunk = Math.min(CHUNK_ROWS, n - k);
+      this.#table.find(keys + 8 * k, chunk, chunkRows);
+      let found = 0;
+      let absent = 0;
+      for (let i = 0; i < chunk; i++) {
+        const row = words[chunkRows / 4 + i]!;
+        if (row !== 0) words[chunkRows / 4 + found++] = row;
+        else words[chunkNumbers / 4 + absent++] = i;
+      }
+      this.#table.delete(chunkRows, found);
+      this.#spill?.forget(keys + 8 * k, chunkNumbers, absent);
+    }
+  }
+
+  /** The keys that the updates since the last call made rows for, as pairs of words; none where all get one. */
+  takeAdmitted(): Uint32Array<ArrayBuffer> {
+    return this.#admission?.takeAdmitted() ?? new Uint32Array(0);
+  }
+
+  /**
+   * Lets the rows go that are due after `step`.
+   *
+   * @returns their keys as pairs of words, ascending
+   */
+  evict(step: number): Uint32Array<ArrayBuffer> {
+    const live = this.#table.count;
+    if (!this.#eviction?.isDue({ step, rows: live })) return new Uint32Array(0);
+    const { words } = this.#arena;
+    const rows = new Uint32Array(live);
+    const { n } = this.#table.list(0, live, rows);
+    const gone = rows.subarray(0, this.#eviction.choose({ step, words, rows, n }));
+    const keys = new Uint32Array(2 * gone.length);
+    for (let i = 0; i < gone.length; i++) {
+      keys[2 * i] = words[gone[i]! / 4]!;
+      keys[2 * i + 1] = words[gone[i]! / 4 + 1]!;
+    }
+    this.#table.deleteRows(gone);
+    if (this.#counts) this.#counts.rowsEvicted += gone.length;
+    sortKeys(keys);
+    return keys;
+  }
+
+  /** {@link delete} of keys that lie anywhere. */
+  deleteKeys(keys: Uint32Array): void {
+    const at = this.#arena.scratch(4 * keys.length);
+    this.#arena.words.set(keys, at / 4);
+    this.delete(at, keys.length / 2);
+  }
+
+  /**
+   * Copies at most `rowsMax` rows, from place `cursor` on. Rows keep their places while they live; what has a row when
+   * an export begins, and keeps it, is in it once.
+   */
   export(cursor: number, rowsMax: number): ExportedRows {
-    const from = Math.min(cursor, this.count);
-    const to = Math.min(from + rowsMax, this.count);
-    const N = to - from;
-    const { dim, stateWidth } = this;
-    const stride = this.#stride;
-    const { entries, entryWords } = this.#index;
-    const keys = new Uint32Array(2 * N);
-    const weights = new Float32Array(N * dim);
-    const states = new Float32Array(N * stateWidth);
-    const updates = new Uint32Array(N);
-    const lastSteps = new Uint32Array(N);
-    for (let i = 0; i < N; i++) {
-      const entry = (from + i) * entryWords;
-      const rowAt = (from + i) * stride;
-      keys[2 * i] = entries[entry]!;
-      keys[2 * i + 1] = entries[entry + 1]!;
-      updates[i] = entries[entry + UPDATES]!;
-      lastSteps[i] = entries[entry + LAST_STEP]!;
-      copyFloats(weights, i * dim, this.#slab, rowAt, dim);
-      copyFloats(states, i * stateWidth, this.#slab, rowAt + dim, stateWidth);
+    const rows = new Uint32Array(Math.min(rowsMax, Math.max(1, this.count)));
+    const { n, next } = this.#list(cursor, rows);
+    return exportRows(rows.subarray(0, n), { arena: this.#arena, layout: this.#layout, next });
+  }
+
+  /** Lists rows in memory, then those on disk, which it reads. */
+  #list(cursor: number, rows: Uint32Array): { n: number; next: number | undefined } {
+    if (cursor < ON_DISK) {
+      const { n, next } = this.#table.list(cursor, rows.length, rows);
+      return { n, next: next ?? (this.#spill && this.#spill.count > 0 ? ON_DISK : undefined) };
     }
-    return { keys, weights, states, updates, lastSteps, next: to < this.count ? to : undefined };
+    const { n, next } = this.#spill?.list(cursor - ON_DISK, rows.length, rows) ?? { n: 0, next: undefined };
+    return { n, next: next && next + ON_DISK };
   }
 
-  #rowOf(lo: number, hi: number): number {
-    const found = this.#index.find(lo, hi);
-    if (found >= 0) return found;
-    const row = this.#index.insert(lo, hi);
-    const at = row * this.#stride;
-    if (at + this.#stride > this.#slab.length) this.#growSlab();
-    this.#initializer(lo, hi, this.#slab, at, this.dim);
-    this.#optimizer.initState(this.#slab, at, this.dim);
-    return row;
+  /** Gives all memory back; the rows are gone. */
+  dispose(): void {
+    this.#spill?.dispose();
+    this.#table.dispose();
   }
 
-  #growSlab(): void {
-    const stride = this.#stride;
-    const rowsFirst = Math.max(1, Math.floor(FIRST_FLOATS / stride));
-    const rows = Math.max(rowsFirst, 2 * Math.floor(this.#slab.length / stride));
-    const slab = new Float32Array(rows * stride);
-    slab.set(this.#slab);
-    this.#slab = slab;
+  /** Writes the addresses of the rows of a chunk of keys to `chunkRows`, creating those that are not there. */
+  #rowsOf(keys: number, n: number): void {
+    const { words, chunkRows, chunkNumbers } = this.#arena;
+    const before = this.#table.count;
+    this.#table.insert(keys, n, chunkRows);
+    if (this.#table.count === before) return;
+    let created = this.#newOnes(n);
+    if (this.#spill) created = this.#spill.takeBack(keys, chunkRows, chunkNumbers, created);
+    for (let i = 0; i < created; i++) this.#initial.write(chunkRows + 4 * words[chunkNumbers / 4 + i]!);
+  }
+
+  /** Puts the numbers of those of a chunk's keys that have no row into STRANGERS, ascending; returns how many. */
+  #strangers(keys: number, n: number): number {
+    const { words, chunkRows, chunkNumbers } = this.#arena;
+    if (this.#table.find(keys, n, chunkRows) === 0) return 0;
+    let absent = 0;
+    for (let i = 0; i < n; i++) {
+      if (words[chunkRows / 4 + i] === 0) words[chunkNumbers / 4 + absent++] = i;
+    }
+    if (this.#spill) absent = this.#spill.absent(keys, chunkNumbers, absent);
+    STRANGERS.set(words.subarray(chunkNumbers / 4, chunkNumbers / 4 + absent));
+    if (this.#spill) STRANGERS.subarray(0, absent).sort();
+    return absent;
+  }
+
+  #keysAt(keys: number, n: number): Uint32Array {
+    return this.#arena.words.subarray(keys / 4, keys / 4 + 2 * n);
+  }
+
+  /** Writes the numbers of those rows of a chunk that are new to `chunkNumbers`; returns how many. */
+  #newOnes(n: number): number {
+    const { words, chunkRows, chunkNumbers } = this.#arena;
+    let created = 0;
+    for (let i = 0; i < n; i++) {
+      if ((words[chunkRows / 4 + i]! & 1) === 1) words[chunkNumbers / 4 + created++] = i;
+    }
+    return created;
+  }
+
+  /** Reads one key of a table of one narrow dtype as another one. */
+  #readByWayOfFloats(key: number, dtype: RowDtype, out: number): void {
+    const { kernels, chunkNumbers } = this.#arena;
+    const { dim } = this.#layout;
+    const wide = this.#arena.rowScratch(4 * dim);
+    const from = DTYPE_CODES[this.#layout.dtype];
+    const absent = kernels.tableGather(this.#table.descriptor, key, 1, dim, from, wide, 0, chunkNumbers);
+    if (absent === 0) encodeRow(this.#arena, { wide, narrow: out, dim, dtype });
+    else if (!this.#spill || this.#spill.read(key, chunkNumbers, 1, { at: out, dtype }) === 1) {
+      this.#initial.read(key, dtype, out);
+    }
   }
 }

@@ -3,9 +3,12 @@
  * them, and has an equal share of the limit, whichever jobs use it.
  */
 import { Arena } from "./arena.ts";
+import type { OpenColdStore } from "./cold-store.ts";
 
 /** wasm32 ends at 4 GiB. */
 const ARENA_BYTES_MAX = 2 ** 32;
+/** Of a memory that rows may take; the rest is for what steps stage, for frames in passing and for what grows. */
+const ROWS_SHARE = 7 / 8;
 
 /** One partition's part of the memory. */
 export interface MemoryShare {
@@ -14,6 +17,30 @@ export interface MemoryShare {
   readonly bytesMax: number;
   /** What they take now, over all jobs; kept by who allocates. */
   bytes: number;
+  /** What steps that are staged may take more of it when they are committed; kept by who staged them. */
+  pledged: number;
+  /** Where rows may go when there is no room for them; undefined where they stay in memory. */
+  readonly cold?: ColdMemory | undefined;
+  /** Of all partitions. */
+  readonly counts?: MemoryCounts | undefined;
+}
+
+/** What happened for want of room, over all partitions. */
+export interface MemoryCounts {
+  /** Rows that tables dropped because they were too old or too many. */
+  rowsEvicted: number;
+  /** Pushes that were refused because their rows had no room. */
+  pushesRefused: number;
+}
+
+/** Rows of all partitions that lie on disk. */
+export interface ColdMemory {
+  readonly open: OpenColdStore;
+  /** Rows there, and the bytes of their stores; kept by who spills. */
+  rows: number;
+  bytes: number;
+  /** Rows that ever went there. */
+  rowsSpilled: number;
 }
 
 export interface TableMemoryOptions {
@@ -21,15 +48,21 @@ export interface TableMemoryOptions {
   bytesMax?: number;
   /** Size of one memory, 4 GiB at most; smaller ones are for tests. */
   arenaBytes?: number;
+  /** Opens the stores of rows that memory has no room for; without it they stay in memory. */
+  openCold?: OpenColdStore | undefined;
 }
 
 export class TableMemory {
   readonly bytesMax: number;
+  readonly cold: ColdMemory | undefined;
+  readonly counts: MemoryCounts = { rowsEvicted: 0, pushesRefused: 0 };
   readonly #arenaBytes: number;
   readonly #arenas: Arena[] = [];
   readonly #shares = new Map<number, MemoryShare>();
 
-  constructor({ bytesMax = ARENA_BYTES_MAX, arenaBytes = ARENA_BYTES_MAX }: TableMemoryOptions = {}) {
+  /** By default one memory. */
+  constructor({ arenaBytes = ARENA_BYTES_MAX, bytesMax = arenaBytes * ROWS_SHARE, openCold }: TableMemoryOptions = {}) {
+    if (openCold) this.cold = { open: openCold, rows: 0, bytes: 0, rowsSpilled: 0 };
     this.bytesMax = bytesMax;
     this.#arenaBytes = arenaBytes;
   }
@@ -53,10 +86,10 @@ export class TableMemory {
   shareOf(partition: number, { place, places }: { place: number; places: number }): MemoryShare {
     let share = this.#shares.get(partition);
     if (!share) {
-      // A sixteenth stays free for frames in passing and for what grows.
-      const arenas = Math.max(1, Math.ceil(this.bytesMax / (this.#arenaBytes * (15 / 16))));
+      const arenas = Math.max(1, Math.ceil(this.bytesMax / (this.#arenaBytes * ROWS_SHARE)));
       const arena = this.#arena(Math.floor((place * arenas) / places));
-      share = { arena, bytesMax: Math.floor(this.bytesMax / places), bytes: 0 };
+      const bytesMax = Math.floor(this.bytesMax / places);
+      share = { arena, bytesMax, bytes: 0, pledged: 0, cold: this.cold, counts: this.counts };
       this.#shares.set(partition, share);
     }
     return share;

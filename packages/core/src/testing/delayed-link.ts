@@ -23,8 +23,9 @@ export function delayedLink(link: Link, delays: Delays): Link {
       return link.name;
     },
     sendControl: (control) => outgoing(() => link.sendControl(control)),
-    sendFrame: (frame) => {
-      const copy = decodeFrame(encodeFrame(frame)); // the sender may change its arrays meanwhile
+    sendFrame: (frame, onSent) => {
+      const copy = decodeFrame(encodeFrame(frame).slice()); // the sender may change its arrays meanwhile
+      onSent?.();
       outgoing(() => link.sendFrame(copy));
     },
     close: (reason) => {
@@ -34,7 +35,10 @@ export function delayedLink(link: Link, delays: Delays): Link {
     listen: (events) =>
       link.listen({
         onControl: (control) => hear(() => events.onControl(control)),
-        onFrame: (frame) => hear(() => events.onFrame(frame)),
+        onFrame: (frame) => {
+          const copy = decodeFrame(encodeFrame(frame).slice()); // and its bytes may be used again
+          hear(() => events.onFrame(copy));
+        },
         onClose: (reason) => incoming(() => events.onClose(reason)),
       }),
   };

@@ -1,3 +1,4 @@
+export { lend, lendingLink } from "./borrowed-frames.ts";
 export { delayedLink, delayingDialer, type Delays } from "./delayed-link.ts";
 export { seededRandom, type SeededRandom } from "./seeded-random.ts";
 export { SimulatedClock, type SimulatedClockOptions } from "./simulated-clock.ts";

@@ -2,8 +2,8 @@
  * Two ends of a simulated WebSocket. Each direction is a pipe: what goes in comes out in order, each message after
  * a delay of its own. A pipe can be held (nothing comes out for a time), be made to drop what goes in, or be cut.
  *
- * Messages are copied when they are sent, so a sender that reuses a buffer too early is not found out here; bytes
- * arrive as they do from a real socket: text as a string, binary as an ArrayBuffer.
+ * Bytes are copied when they arrive, and only then is the sender told that they are sent: one that uses a buffer again
+ * too early is found out. They arrive as they do from a real socket: text as a string, binary as an ArrayBuffer.
  */
 import type { Socket } from "../wire/index.ts";
 import type { SimulatedClock } from "./simulated-clock.ts";
@@ -14,7 +14,10 @@ const CLOSING = 2;
 const CLOSED = 3;
 const BROKEN = 1006;
 
-export type Parcel = { open: true } | { data: string | ArrayBuffer } | { close: number; reason: string };
+export type Parcel =
+  | { open: true }
+  | { data: string | Uint8Array; onSent?: (() => void) | undefined }
+  | { close: number; reason: string };
 
 /** What a pipe asks of the network it belongs to. */
 export interface PipeOptions {
@@ -49,6 +52,7 @@ export class Pipe {
     const { clock } = this.#o;
     if (this.#cut || clock.now() < this.#dropUntil) {
       this.#o.onDropped(1);
+      letGo(parcel);
       return;
     }
     this.#newestAt = Math.max(this.#newestAt, clock.now() + this.#o.delayMs());
@@ -71,7 +75,7 @@ export class Pipe {
   cut(keep: number): void {
     this.#cut = true;
     this.#o.onDropped(Math.max(0, this.waiting - keep));
-    this.#queue.length = this.#next + Math.min(this.waiting, keep);
+    for (const { parcel } of this.#queue.splice(this.#next + Math.min(this.waiting, keep))) letGo(parcel);
   }
 
   #flow(): void {
@@ -100,10 +104,10 @@ export class SimulatedSocket implements Socket {
   /** The process of this end has died: it hears and says nothing more. */
   #dead = false;
 
-  send(data: string | Uint8Array<ArrayBuffer>): void {
+  send(data: string | Uint8Array<ArrayBuffer>, onSent?: () => void): void {
     if (this.readyState === CONNECTING) throw new Error("the socket is still connecting");
-    if (this.#dead || this.readyState !== OPEN) return;
-    this.out!.put({ data: typeof data === "string" ? data : data.slice().buffer });
+    if (this.#dead || this.readyState !== OPEN) onSent?.();
+    else this.out!.put({ data, onSent });
   }
 
   close(code = 1005, reason = ""): void {
@@ -117,11 +121,13 @@ export class SimulatedSocket implements Socket {
   }
 
   receive(parcel: Parcel): void {
+    const data = "data" in parcel && typeof parcel.data !== "string" ? parcel.data.slice().buffer : undefined;
+    letGo(parcel);
     if (this.#dead || this.readyState === CLOSED) return;
     if ("open" in parcel) {
       this.readyState = OPEN;
       this.onopen?.({} as never);
-    } else if ("data" in parcel) this.onmessage?.({ data: parcel.data });
+    } else if ("data" in parcel) this.onmessage?.({ data: data ?? parcel.data });
     else {
       if (this.readyState === OPEN && parcel.close !== BROKEN) this.out!.put(parcel); // the answering close frame
       this.readyState = CLOSED;
@@ -144,4 +150,9 @@ export class SimulatedSocket implements Socket {
   die(): void {
     this.#dead = true;
   }
+}
+
+/** The sender's bytes are needed no more. */
+function letGo(parcel: Parcel): void {
+  if ("data" in parcel) parcel.onSent?.();
 }

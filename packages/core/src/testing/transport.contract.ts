@@ -1,5 +1,5 @@
 /**
- * What every transport must do, run by each of them: `ws` in Node, the browser's WebSocket, the simulated network.
+ * What every transport must do, run by each of them: WebSockets in Node and in the browser, the simulated network.
  *
  * Only the bytes travel by the transport under test. Time, which only timeouts ask for, is simulated.
  */
@@ -337,7 +337,12 @@ export function transportContract(name: string, start: () => Promise<TransportHa
       const socket = await opened(address);
       const welcome = new Promise<void>((resolve) => (socket.onmessage = () => resolve()));
       socket.send(
-        encodeControl({ type: "hello", protocol: { min: 1, max: PROTOCOL_MAX }, role: "worker", name: "raw" }),
+        encodeControl({
+          type: "hello",
+          protocol: { min: PROTOCOL_MAX, max: PROTOCOL_MAX },
+          role: "worker",
+          name: "raw",
+        }),
       );
       await t.until(welcome);
       return socket;

@@ -247,6 +247,10 @@ export class JobSession {
 
   #onNodeFrame(node: number, f: Frame): void {
     if (this.#requests.takeFrame(f)) return;
+    if (f.opcode === "unknownKeys") {
+      this.#prepared.sendWhole(node, f);
+      return;
+    }
     if (f.partitions.length > 0) {
       this.#askForNewTerm(`partitions ${[...f.partitions].slice(0, 5).join(", ")} have moved from PS node ${node}`);
       return;

@@ -3,7 +3,7 @@
  * alive; whether it is, the coordinator decides.
  */
 import { retry } from "../client/index.ts";
-import type { Clock, Control, Dialer, Frame, Hello, Link } from "../wire/index.ts";
+import { KeyNames, type Clock, type Control, type Dialer, type Frame, type Hello, type Link } from "../wire/index.ts";
 
 export interface NodeEvents {
   onControl(node: number, control: Control): void;
@@ -20,6 +20,8 @@ export class NodeLinks {
   readonly #dialer: Dialer;
   readonly #clock: Clock;
   readonly #links = new Map<number, Link>();
+  /** Of each node's newest link. */
+  readonly #names = new Map<number, KeyNames>();
   #events: NodeEvents | undefined;
   #closed = false;
 
@@ -51,6 +53,16 @@ export class NodeLinks {
     return this.#links.get(node)!;
   }
 
+  /** Sends a frame, its keys by name where the node has them already. */
+  sendKeyed(node: number, frame: Frame): void {
+    this.get(node).sendFrame(this.#names.get(node)!.shorten(frame));
+  }
+
+  /** A node does not know the keys of this name: they are sent whole the next time. */
+  forgetKeys(node: number, keyList: Uint8Array): void {
+    this.#names.get(node)!.forget(keyList);
+  }
+
   close(reason: string): void {
     this.#closed = true;
     for (const link of this.#links.values()) link.close(reason);
@@ -63,6 +75,7 @@ export class NodeLinks {
     });
     if (this.#closed) link.close("the job is over");
     this.#links.set(node, link);
+    this.#names.set(node, new KeyNames());
     if (this.#events) this.#attach(node, link);
   }
 

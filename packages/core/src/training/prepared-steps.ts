@@ -4,12 +4,13 @@
  *
  * A step's pull and push have the step as their request id, and the pull names its attempt in `term`.
  */
-import { EpochOrder, type Dataset } from "../data/index.ts";
+import type { Dataset } from "../data/index.ts";
 import type { JobManifest } from "../job/index.ts";
-import { frame, type Frame } from "../wire/index.ts";
+import { frame, OPCODES, type Frame } from "../wire/index.ts";
 import type { NodeLinks } from "./node-links.ts";
 import type { StepPlan } from "./plan.ts";
 import type { StepRows, StepRowsFactory } from "./step-rows.ts";
+import { StepsAhead } from "./steps-ahead.ts";
 import type { Attempt } from "./step-transaction.ts";
 
 export interface Prepared extends Attempt {
@@ -35,11 +36,12 @@ export class PreparedSteps {
   readonly #prepared = new Map<number, Prepared>();
   /** Steps whose samples are being read. */
   readonly #reading = new Map<number, Attempt>();
-  #order: { epoch: number; order: EpochOrder } | undefined;
+  readonly #ahead: StepsAhead;
 
   constructor(o: PreparedStepsOptions) {
     this.#o = o;
     this.#nodeIds = o.nodes.ids;
+    this.#ahead = new StepsAhead(o);
   }
 
   get(step: number): Prepared | undefined {
@@ -48,27 +50,42 @@ export class PreparedSteps {
 
   /** Reads this slot's samples of a step and pulls their rows from every node. */
   prepare({ step, attempt, rank, slots }: Attempt & { rank: number; slots: number }): void {
-    const { plan, rows: factory } = this.#o;
-    for (const [old, prepared] of this.#prepared)
-      if (old < step - 1 || prepared.attempt !== attempt) this.#prepared.delete(old);
+    const { plan } = this.#o;
+    for (const [old, prepared] of this.#prepared) {
+      if (old >= step - 1 && prepared.attempt === attempt) continue;
+      prepared.rows?.release();
+      this.#prepared.delete(old);
+    }
     if (step > plan.steps) {
       this.#pullAll({ step, attempt, rows: undefined, answered: new Set() });
       return;
     }
-    const epoch = plan.epochOf(step);
-    const { from, to } = plan.sliceOf({ step, slot: rank, slots });
-    const rows = factory.read("train", this.#orderOf(epoch).slice(from, to), epoch);
+    const rows = this.#ahead.take({ step, rank, slots });
     if (rows instanceof Promise) this.#pullOnceRead({ step, attempt, rows });
     else this.#pullAll({ step, attempt, rows, answered: new Set() });
+    this.#ahead.readOn({ step, rank, slots });
   }
 
-  /** Takes a node's answer to a pull; false for one of an abandoned attempt, or a repeat. */
-  takeReply(node: number, { requestId: step, term: attempt, values }: Frame): boolean {
+  /**
+   * Takes a part of a node's answer to a pull.
+   *
+   * @returns the answer is whole now; false for one of an abandoned attempt, or a repeat
+   * @throws {ProtocolError} a part that does not fit the pull
+   */
+  takeReply(node: number, part: Frame): boolean {
+    const { requestId: step, term: attempt } = part;
     const prepared = this.#prepared.get(step);
     if (prepared?.attempt !== attempt || prepared.answered.has(node)) return false;
-    prepared.answered.add(node);
-    prepared.rows?.takeReply(this.#nodeIds.indexOf(node), values);
-    return true;
+    const isWhole = prepared.rows?.pulled(this.#nodeIds.indexOf(node)).take(part) ?? true;
+    if (isWhole) prepared.answered.add(node);
+    return isWhole;
+  }
+
+  /** A node does not know the keys that a pull or a push named: sends it again, whole. */
+  sendWhole(node: number, { cursor: opcode, requestId: step, term: attempt, slot, keyList }: Frame): void {
+    this.#o.nodes.forgetKeys(node, keyList);
+    if (opcode === OPCODES.pull) this.repeatPull({ step, attempt }, node);
+    else this.push({ step, attempt, slot }, node);
   }
 
   repeatPull({ step, attempt }: Attempt, node: number): void {
@@ -87,14 +104,16 @@ export class PreparedSteps {
     const { rows } = prepared;
     const n = this.#nodeIds.indexOf(node);
     const at = { job: this.#o.job, requestId: step, step, attempt, term: attempt, slot };
-    const sections = { ...rows.sections(n), values: rows.gradientsFor(n) };
-    this.#o.nodes.get(node).sendFrame(frame({ opcode: "push", ...at, ...sections }));
+    const sections = { ...rows.sections(n), ...rows.pushValues(n) };
+    this.#o.nodes.sendKeyed(node, frame({ opcode: "push", ...at, ...sections }));
   }
 
   /** Forgets everything: the attempt is given up. */
   drop(): void {
+    for (const { rows } of this.#prepared.values()) rows?.release();
     this.#prepared.clear();
     this.#reading.clear();
+    this.#ahead.drop();
   }
 
   /** Until the samples are read there is nothing to pull, and a repeat finds nothing to repeat. */
@@ -117,21 +136,8 @@ export class PreparedSteps {
   }
 
   #pull({ step, attempt, rows }: Prepared, node: number): void {
-    const sections = rows?.sections(this.#nodeIds.indexOf(node)) ?? {};
+    const sections = rows ? { dtype: rows.wire.rows, ...rows.sections(this.#nodeIds.indexOf(node)) } : {};
     const pull = frame({ opcode: "pull", job: this.#o.job, requestId: step, step, term: attempt, ...sections });
-    this.#o.nodes.get(node).sendFrame(pull);
-  }
-
-  #orderOf(epoch: number): EpochOrder {
-    if (this.#order?.epoch !== epoch) {
-      const { manifest, dataset, plan } = this.#o;
-      const { seed, fit } = manifest;
-      const { blocks } = dataset;
-      this.#order = {
-        epoch,
-        order: new EpochOrder({ rows: plan.trainRows, seed, epoch, blocks, shuffle: fit.shuffle }),
-      };
-    }
-    return this.#order.order;
+    this.#o.nodes.sendKeyed(node, pull);
   }
 }

@@ -4,6 +4,8 @@
  *
  * Shapes: B samples, E floats of a sample's rows, N floats of its numbers, M places of its masked sequences.
  */
+import { PulledRows } from "../client/index.ts";
+import { encodeRows, type ValueDtype } from "../compression/index.ts";
 import { weighingSamples, type Batch, type Dataset, type Split } from "../data/index.ts";
 import {
   gatherRows,
@@ -14,26 +16,54 @@ import {
   type KeyPlan,
   type UseKeys,
 } from "../embedding/index.ts";
-import { assert, ClusterError, ProtocolError } from "../errors.ts";
+import { assert, ClusterError } from "../errors.ts";
+import { KernelMemory } from "../kernels/index.ts";
 import { floatsOfNumbers, type EmbeddingUse, type JobManifest, type NumberUse } from "../job/index.ts";
 import { partitionFunction, type PartitionMap } from "../partition/index.ts";
-import type { Frame } from "../wire/index.ts";
+import { frame, type Frame } from "../wire/index.ts";
+import { RowBuffers } from "./row-buffers.ts";
+
+/** In which dtypes rows and gradients travel. */
+export interface WireDtypes {
+  readonly rows: ValueDtype;
+  readonly gradients: ValueDtype;
+}
+
+/** Holds nothing between two calls. */
+const KERNELS = new KernelMemory();
 
 export class StepRows {
   readonly batch: Batch;
+  readonly wire: WireDtypes;
   readonly #plan: KeyPlan;
   readonly #generations: readonly Uint32Array[];
-  readonly #replies: (Float32Array | undefined)[];
+  /** Width of each table's rows, shape [T]. */
+  readonly #dims: Uint32Array;
   readonly #numbers: Float32Array;
+  readonly #buffers: RowBuffers;
+  /** The rows of all unique keys, until they are gathered. */
+  #rows: Float32Array | undefined;
+  /** Per node, from the first pull on. */
+  #pulled: readonly PulledRows[] | undefined;
   /** Values of each node's push, once computed. */
-  #sums: Float32Array[] | undefined;
+  #sums: readonly Float32Array[] | undefined;
 
-  constructor(o: { batch: Batch; plan: KeyPlan; generations: readonly Uint32Array[]; numbers: Float32Array }) {
+  constructor(o: {
+    batch: Batch;
+    plan: KeyPlan;
+    generations: readonly Uint32Array[];
+    dims: Uint32Array;
+    numbers: Float32Array;
+    wire: WireDtypes;
+    buffers: RowBuffers;
+  }) {
     this.batch = o.batch;
+    this.wire = o.wire;
     this.#plan = o.plan;
     this.#generations = o.generations;
+    this.#dims = o.dims;
     this.#numbers = o.numbers;
-    this.#replies = o.plan.nodes.map(() => undefined);
+    this.#buffers = o.buffers;
   }
 
   get uniqueKeys(): number {
@@ -50,29 +80,43 @@ export class StepRows {
     return this.#numbers;
   }
 
-  /** The sections of the frame to node number `n`. */
+  /** The sections of the frame to node number `n`: the same arrays each time. */
   sections(n: number): Pick<Frame, "tables" | "partitions" | "generations" | "counts" | "keys"> {
     const { partitions, counts, keys } = this.#plan.nodes[n]!;
     return { tables: this.#plan.tables, partitions, generations: this.#generations[n]!, counts, keys };
   }
 
-  /** Takes the rows that node number `n` sent. */
-  takeReply(n: number, values: Float32Array): void {
-    const { from, to } = this.#plan.nodes[n]!;
-    if (values.length !== to - from)
-      throw new ProtocolError(`pull reply carries ${values.length} values, its keys need ${to - from}`);
-    this.#replies[n] = values;
+  /** Takes the rows that node number `n` sends. */
+  pulled(n: number): PulledRows {
+    this.#pulled ??= this.#openPulled();
+    return this.#pulled[n]!;
   }
 
-  /** The pulled rows of every sample side by side: a new float32 array, shape [B, E]. */
+  /**
+   * Takes all rows that node number `n` sent, in one piece.
+   *
+   * @throws {ProtocolError} another number of values than its keys need
+   */
+  takeReply(n: number, values: Float32Array): void {
+    this.pulled(n).take(frame({ opcode: "pullReply", values }));
+  }
+
+  /** The pulled rows of every sample side by side: a new float32 array, shape [B, E]. Once: the rows are let go. */
   gather(): Float32Array {
-    const replies = this.#replies.map((reply) => {
-      assert(reply, "rows are gathered before every node has answered");
-      return reply;
-    });
+    const pulled = this.#plan.nodes.map((_, n) => this.pulled(n));
+    const rows = this.#rows;
+    assert(rows && pulled.every(({ whole }) => whole), "rows are gathered before they are there");
     const packed = new Float32Array(this.#plan.samples * packedWidth(this.#plan));
-    gatherRows({ plan: this.#plan, replies, packed });
+    gatherRows({ plan: this.#plan, rows, packed });
+    this.release();
     return packed;
+  }
+
+  /** Lets the rows go, gathered or not; parts that still come are not taken any more. */
+  release(): void {
+    if (this.#rows) this.#buffers.give(this.#rows);
+    this.#rows = undefined;
+    for (const pulled of this.#pulled ?? []) pulled.close();
   }
 
   /** @param rowGrads float32, shape [B, E] */
@@ -80,16 +124,37 @@ export class StepRows {
     this.#sums = sumRowGradients({ plan: this.#plan, packed: rowGrads });
   }
 
-  /** What to push to node number `n`, once `scatter` was called. */
+  /** Gradients of the keys of node number `n`, in key order, once `scatter` was called. */
   gradientsFor(n: number): Float32Array {
     assert(this.#sums, "push before the gradients are there");
     return this.#sums[n]!;
   }
+
+  /** The same as a push carries them. */
+  pushValues(n: number): Pick<Frame, "dtype" | "values" | "coded"> {
+    const dtype = this.wire.gradients;
+    const values = this.gradientsFor(n);
+    if (dtype === "float32") return { dtype, values, coded: NO_BYTES };
+    const { counts } = this.#plan.nodes[n]!;
+    return { dtype, values: NO_FLOATS, coded: encodeRows(KERNELS, values, { dtype, counts, dims: this.#dims }) };
+  }
+
+  #openPulled(): PulledRows[] {
+    const rows = this.#buffers.take(this.#plan.rowFloats);
+    this.#rows = rows;
+    const dims = this.#dims;
+    return this.#plan.nodes.map(
+      ({ from, to, counts }) => new PulledRows({ rows: rows.subarray(from, to), counts, dims }),
+    );
+  }
 }
+
+const NO_BYTES = new Uint8Array(0);
+const NO_FLOATS = new Float32Array(0);
 
 /** What the keys of a batch travel by. */
 export interface RowPlannerOptions {
-  manifest: Pick<JobManifest, "model" | "tables">;
+  manifest: Pick<JobManifest, "model" | "tables"> & { readonly fit?: Pick<JobManifest["fit"], "wire"> };
   map: PartitionMap;
   /** Ids of the PS nodes; a node's number is its place here. */
   nodes: readonly number[];
@@ -102,9 +167,15 @@ export class RowPlanner {
   readonly #unique: UniqueKeys;
   readonly #placement: KeyPlacement;
   readonly #map: PartitionMap;
+  readonly #dimOf: ReadonlyMap<number, number>;
+  readonly #wire: WireDtypes;
+  readonly #buffers = new RowBuffers();
 
   constructor({ manifest, map, nodes }: RowPlannerOptions) {
     const { embeddings, numbers } = manifest.model;
+    const { rows = "float32", gradients = "float32" } = manifest.fit?.wire ?? {};
+    this.#wire = { rows, gradients };
+    this.#dimOf = new Map(manifest.tables.map(({ id, dim }) => [id, dim]));
     const tableIds = new Map(manifest.tables.map((t) => [t.name, t.id]));
     this.#embeddings = embeddings;
     this.#numbers = numbers;
@@ -125,7 +196,15 @@ export class RowPlanner {
     const keys = this.#embeddings.map((use) => keysOf(use, batch));
     const plan = this.#unique.collect({ keys, samples: batch.samples, placement: this.#placement });
     const generations = plan.nodes.map(({ partitions }) => partitions.map((p) => this.#map.entries[p]!.generation));
-    return new StepRows({ batch, plan, generations, numbers: packNumbers(this.#numbers, batch) });
+    return new StepRows({
+      batch,
+      plan,
+      generations,
+      dims: plan.tables.map((id) => this.#dimOf.get(id)!),
+      numbers: packNumbers(this.#numbers, batch),
+      wire: this.#wire,
+      buffers: this.#buffers,
+    });
   }
 }
 

@@ -13,8 +13,8 @@ import { partitionMapSchema, psNodeSchema } from "../partition/index.ts";
 import { tableSpecSchema } from "../table/index.ts";
 import { metricsStateSchema } from "../metrics/index.ts";
 
-export const PROTOCOL_MIN = 1;
-export const PROTOCOL_MAX = 1;
+export const PROTOCOL_MIN = 2;
+export const PROTOCOL_MAX = 2;
 
 const u32 = z.number().int().min(0).max(0xffff_ffff);
 const name = z.string().min(1).max(500);
@@ -107,6 +107,9 @@ export const clusterStatusSchema = z.strictObject({
       partitions: u32,
       rows: u32,
       bytes: z.number(),
+      /** Memory that rows may take, where the node said so, and how many of the rows lie on disk. */
+      bytesMax: z.number().optional(),
+      diskRows: u32.optional(),
     }),
   ),
   workers: z.array(z.strictObject({ worker: u32, name, job: u32.nullable(), backend: z.string() })),
@@ -129,7 +132,12 @@ export const controlSchema = z.discriminatedUnion("type", [
   of("welcome", { protocol: version, name }).strip(),
   of("refuse", { code: name, message: text }).strip(),
   of("error", { code: name, message: text, job: u32.optional(), requestId: u32.optional() }),
-  of("heartbeat", { rows: u32.optional(), bytes: z.number().optional() }),
+  of("heartbeat", {
+    rows: u32.optional(),
+    bytes: z.number().optional(),
+    bytesMax: z.number().optional(),
+    diskRows: u32.optional(),
+  }),
 
   // -- PS node ↔ coordinator -------------------------------------------------------------------------------
   of("ps-join", psNodeSchema.pick({ name: true, address: true }).shape),

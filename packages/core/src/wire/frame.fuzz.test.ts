@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ProtocolError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import { decodeFrame, encodeFrame, frame, HEADER_BYTES, OPCODES, type Frame, type Opcode } from "./frame.ts";
+import { decodeFrame, DTYPES, encodeFrame, frame, HEADER_BYTES, OPCODES, type Frame, type Opcode } from "./frame.ts";
 
 const u32 = fc.nat(0xffff_ffff);
 const u16 = fc.nat(0xffff);
@@ -35,11 +35,27 @@ const anyFrame: fc.Arbitrary<Frame> = fc
         partitions: u32s(S),
         generations: u32s(S),
         counts: fc.array(fc.nat(3), { minLength: S * T, maxLength: S * T }),
-        values: fc.float32Array({ maxLength: 20 }),
+        dtype: fc.constantFrom(...(Object.keys(DTYPES) as (keyof typeof DTYPES)[])),
+        floats: fc.float32Array({ maxLength: 20 }),
+        partial: fc.boolean(),
+        keyList: fc.oneof(fc.constant(new Uint8Array(0)), fc.uint8Array({ minLength: 16, maxLength: 16 })),
       })
-      .chain(({ counts, ...sections }) => {
+      .chain(({ counts, dtype, floats, ...sections }) => {
         const K = counts.reduce((a, b) => a + b, 0);
-        return u32s(2 * K).map((keys) => ({ opcode, ...header, ...sections, counts: Uint32Array.from(counts), keys }));
+        const bytes = new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
+        const values =
+          dtype === "float32"
+            ? { dtype, values: floats, coded: new Uint8Array(0) }
+            : { dtype, values: new Float32Array(0), coded: bytes };
+        const { length } = counts;
+        return u32s(2 * K).map((keys) => ({
+          opcode,
+          ...header,
+          ...sections,
+          ...values,
+          counts: Uint32Array.from({ length }, (_, i) => counts[i]!),
+          keys,
+        }));
       }),
   );
 
@@ -62,6 +78,26 @@ describe("a frame", () => {
         expect(decodeFrame(larger.subarray(offset, offset + bytes.length))).toEqual(f);
       }),
       { numRuns: 200 },
+    );
+  });
+
+  it("is the same where it is written around its values", () => {
+    fc.assert(
+      fc.property(anyFrame, fc.nat(400), fc.nat(8), (f, headRoom, odd) => {
+        const body = f.dtype === "float32" ? f.values : f.coded;
+        const at = 512 + (f.dtype === "float32" ? 4 : 1) * odd;
+        const buffer = new ArrayBuffer(at + body.byteLength + 8);
+        const values = new Float32Array(
+          f.dtype === "float32" ? buffer : new ArrayBuffer(0),
+          f.dtype === "float32" ? at : 0,
+          f.values.length,
+        );
+        values.set(f.values);
+        const coded = f.dtype === "float32" ? f.coded : new Uint8Array(buffer, at, f.coded.length);
+        coded.set(f.coded);
+        expect(decodeFrame(encodeFrame({ ...f, values, coded, headRoom }))).toEqual(f);
+      }),
+      { numRuns: 300 },
     );
   });
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { ProtocolError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import { decodeFrame, encodeFrame, frame, HEADER_BYTES, OPCODES, type Frame } from "./frame.ts";
+import { decodeFrame, DTYPES, encodeFrame, frame, HEADER_BYTES, headRoomOf, OPCODES, type Frame } from "./frame.ts";
 
 const PUSH = frame({
   opcode: "push",
@@ -28,7 +28,7 @@ describe("encodeFrame()", () => {
   it("writes the documented bytes, which no later version may change", () => {
     const bytes = encodeFrame(PUSH);
     const words = Array.from(new Uint32Array(bytes.buffer));
-    expect(Array.from(bytes.subarray(0, 8))).toEqual([0x56, 0x4c, 1, OPCODES.push, 1, 0, 0, 0]);
+    expect(Array.from(bytes.subarray(0, 8))).toEqual([0x56, 0x4c, 2, OPCODES.push, 1, 0, 0, 0]);
     expect(words.slice(2, 16)).toEqual([1, 2, 3, 4, 5, 6, 7, 8 | (9 << 16), 10, 1, 2, 3, 3, 0]);
     const [half, minusOne, two] = new Uint32Array(Float32Array.of(0.5, -1, 2).buffer);
     const sections = [
@@ -49,10 +49,53 @@ describe("encodeFrame()", () => {
     expect(Array.from(decodeFrame(bytes).values)).toEqual([1, 2]);
   });
 
+  it("writes the name of its keys behind the header, and tells by a flag that more parts follow", () => {
+    const keyList = Uint8Array.from({ length: 16 }, (_, i) => i + 1);
+    const bytes = encodeFrame(frame({ opcode: "pullReply", keyList, partial: true, values: Float32Array.of(2) }));
+    expect([bytes[5], bytes.length]).toEqual([3, HEADER_BYTES + 16 + 8]);
+    expect(Array.from(bytes.subarray(HEADER_BYTES, HEADER_BYTES + 16))).toEqual(Array.from(keyList));
+    expect(decodeFrame(bytes)).toMatchObject({ keyList, partial: true, values: Float32Array.of(2) });
+  });
+
+  it.each(["bfloat16", "int8"] as const)("carries %s values as they were coded", (dtype) => {
+    const coded = Uint8Array.of(1, 2, 3, 4, 5, 6);
+    const bytes = encodeFrame(frame({ opcode: "push", dtype, coded }));
+    expect(bytes[4]).toBe(DTYPES[dtype]);
+    expect(new Uint32Array(bytes.buffer)[14]).toBe(dtype === "int8" ? 6 : 3);
+    expect(decodeFrame(bytes)).toEqual(frame({ opcode: "push", dtype, coded }));
+  });
+
+  it("writes around values that have head room, without a copy", () => {
+    const buffer = new ArrayBuffer(1024);
+    const values = new Float32Array(buffer, 256, 3).fill(1.5);
+    const room = { ...PUSH, values, headRoom: headRoomOf(PUSH) };
+    const bytes = encodeFrame(room);
+    expect([bytes.buffer, bytes.byteOffset]).toEqual([buffer, 256 - headRoomOf(PUSH)]);
+    expect(Array.from(bytes)).toEqual(Array.from(encodeFrame({ ...PUSH, values })));
+    expect(decodeFrame(bytes)).toEqual({ ...PUSH, values });
+  });
+
+  it.each([
+    ["too little head room", 256, headRoomOf(PUSH) - 1],
+    ["values that do not lie as numbers must", 260, 256],
+    ["no room for the bytes that pad the values", 1024 - 12, 512],
+  ])("copies the values where there is %s", (_, at, headRoom) => {
+    const buffer = new ArrayBuffer(1024);
+    const values = new Float32Array(buffer, at, 3).fill(1.5);
+    const bytes = encodeFrame({ ...PUSH, values, headRoom });
+    expect(bytes.buffer).not.toBe(buffer);
+    expect(decodeFrame(bytes)).toEqual({ ...PUSH, values });
+    expect(new Uint8Array(buffer, 0, at).every((byte) => byte === 0)).toBe(true);
+  });
+
   const refused: [string, Partial<Frame>][] = [
     ["generations is missing", { generations: new Uint32Array(0) }],
     ["counts are too few", { counts: Uint32Array.of(3) }],
     ["a key has one word", { keys: new Uint32Array(5) }],
+    ["the name of its keys is too short", { keyList: new Uint8Array(15) }],
+    ["values are coded that should not be", { coded: new Uint8Array(4) }],
+    ["values are floats that should not be", { dtype: "int8" }],
+    ["half a bfloat16", { dtype: "bfloat16", values: new Float32Array(0), coded: new Uint8Array(3) }],
     ["the slot is too large", { slot: 65_536 }],
     ["the step is negative", { step: -1 }],
     ["the term is not whole", { term: 1.5 }],
@@ -84,9 +127,11 @@ describe("decodeFrame()", () => {
 
   const broken: [string, number, number, string][] = [
     ["another magic", 0, 0x12, "not a Volary frame"],
-    ["another version", 2, 9, "frame version 9; this side speaks 1"],
+    ["another version", 2, 9, "frame version 9; this side speaks 2"],
     ["an unknown opcode", 3, 200, "unknown opcode 200"],
     ["an unknown dtype", 4, 7, "unknown dtype 7 in push frame"],
+    ["an unknown flag", 5, 4, "unknown flags 0x4 in push frame"],
+    ["a name that is not there", 5, 1, "push frame of 136 bytes declares 152"],
     ["counts that do not add up", HEADER_BYTES + 24, 9, "push frame has 3 keys but its counts add up to 11"],
   ];
   it.each(broken)("refuses %s and says so", (_, at, byte, message) => {
@@ -111,5 +156,6 @@ it("opcodes keep their numbers for ever", () => {
     denseState: 10,
     pushDirect: 11,
     pushDirectReply: 12,
+    unknownKeys: 13,
   });
 });

@@ -1,24 +1,29 @@
 /**
  * The binary frame: one grammar for every message that carries keys or numbers.
  *
- * A fixed little-endian header of 64 bytes is followed by five sections, each padded to 8 bytes:
+ * A fixed little-endian header of 64 bytes, then, where a flag says so, the 16-byte name of a key list, then six
+ * sections, each padded to 8 bytes:
  *
  *     tables       u32[T]      table ids
  *     partitions   u32[S]      one per segment
  *     generations  u32[S]
  *     counts       u32[S × T]  keys of segment s in table t (row-major)
  *     keys         u64[K]      segment by segment, table by table, ascending within
- *     values       f32[V]      in key order
+ *     values       f32[V], bf16[V], or V bytes of int8 rows, in key order
+ *
+ * A frame with a name and no sections has those of the list of that name (`key-lists.ts`).
  *
  * Segments per partition let a server refuse just the stale ones (Li et al., OSDI 2014, §4); all tables of a
  * step share one frame. Every length is checked against {@link LIMITS} and the byte length before a view is made.
  */
 import { ProtocolError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
+import type { ValueDtype } from "../compression/index.ts";
 
 export const FRAME_MAGIC = 0x4c56; // "VL"
-export const FRAME_VERSION = 1;
+export const FRAME_VERSION = 2;
 export const HEADER_BYTES = 64;
+export const KEY_LIST_NAME_BYTES = 16;
 
 /** Written numbers, never reused. */
 export const OPCODES = {
@@ -34,6 +39,7 @@ export const OPCODES = {
   denseState: 10,
   pushDirect: 11,
   pushDirectReply: 12,
+  unknownKeys: 13,
 } as const;
 export type Opcode = keyof typeof OPCODES;
 
@@ -42,7 +48,18 @@ const OPCODE_NAMES = new Map<number, Opcode>(Object.entries(OPCODES).map(([name,
 /** Cursor of the last reply of an export. */
 export const END_OF_EXPORT = 0xffff_ffff;
 
-export const DTYPES = { float32: 1 } as const;
+/** Written numbers, never reused. */
+export const DTYPES = { float32: 1, bfloat16: 2, int8: 3 } as const satisfies Record<ValueDtype, number>;
+
+const DTYPE_NAMES = new Map<number, ValueDtype>(Object.entries(DTYPES).map(([name, id]) => [id, name as ValueDtype]));
+
+/** Bytes of what V counts: int8 rows have a scale and a minimum of their own, so they are counted in bytes. */
+const VALUE_BYTES = { float32: 4, bfloat16: 2, int8: 1 } as const satisfies Record<ValueDtype, number>;
+
+/** The name of a key list follows the header. */
+const FLAG_KEY_LIST = 1;
+/** More parts of this reply follow. */
+const FLAG_PARTIAL = 2;
 
 /** What each header field means depends little on the opcode; see docs/protocol.md. */
 export interface FrameHeader {
@@ -61,22 +78,37 @@ export interface FrameHeader {
   slot: number;
   /** How many slots the sender believes the step has. */
   slots: number;
-  /** Cursor of an export; hop of a reduce frame. */
+  /** Cursor of an export; hop of a reduce frame; of a part of a pull's reply, the floats before it. */
   cursor: number;
 }
 
 export interface Frame extends FrameHeader {
+  /** What the values are; in a pull, what those of its reply shall be. */
+  dtype: ValueDtype;
+  /** More parts of this reply follow. */
+  partial: boolean;
+  /** Name of the key list that the sections are, 16 bytes; empty where it has none. */
+  keyList: Uint8Array;
   tables: Uint32Array;
   partitions: Uint32Array;
   generations: Uint32Array;
   counts: Uint32Array;
   /** 64-bit keys as little-endian pairs: low word at 2i, high word at 2i + 1. Length 2K. */
   keys: Uint32Array;
+  /** Empty unless the dtype is float32. */
   values: Float32Array;
+  /** The values of any other dtype: bf16, or int8 rows as `compression/` makes them. */
+  coded: Uint8Array;
+  /**
+   * For encoding: this many bytes before `values` (or `coded`), and those that pad them to 8 behind, are free, so that
+   * the frame is written where its values lie instead of being copied.
+   */
+  headRoom?: number;
 }
 
 const EMPTY_U32 = new Uint32Array(0);
 const EMPTY_F32 = new Float32Array(0);
+const EMPTY_U8 = new Uint8Array(0);
 
 /** A frame with defaults filled in, for encoding. */
 export function frame(fields: Partial<Frame> & { opcode: Opcode }): Frame {
@@ -91,40 +123,118 @@ export function frame(fields: Partial<Frame> & { opcode: Opcode }): Frame {
     slot: 0,
     slots: 0,
     cursor: 0,
+    dtype: "float32",
+    partial: false,
+    keyList: EMPTY_U8,
     tables: EMPTY_U32,
     partitions: EMPTY_U32,
     generations: EMPTY_U32,
     counts: EMPTY_U32,
     keys: EMPTY_U32,
     values: EMPTY_F32,
+    coded: EMPTY_U8,
     ...fields,
   };
 }
 
 const pad8 = (bytes: number): number => Math.ceil(bytes / 8) * 8;
 
-function frameBytes(T: number, S: number, K: number, V: number): number {
-  return HEADER_BYTES + pad8(4 * T) + 2 * pad8(4 * S) + pad8(4 * S * T) + 8 * K + pad8(4 * V);
+/** Lengths of the parts of a frame, as its header says them. */
+interface Lengths {
+  /** Bytes of the key list's name. */
+  name: number;
+  T: number;
+  S: number;
+  K: number;
+  V: number;
+  dtype: ValueDtype;
+}
+
+/** Bytes of a frame before its values. */
+function headBytes({ name, T, S, K }: Lengths): number {
+  return HEADER_BYTES + name + pad8(4 * T) + 2 * pad8(4 * S) + pad8(4 * S * T) + 8 * K;
+}
+
+function frameBytes(lengths: Lengths): number {
+  return headBytes(lengths) + pad8(VALUE_BYTES[lengths.dtype] * lengths.V);
+}
+
+/** Bytes before the values of a frame with these sections: the head room with which it need not be copied. */
+export function headRoomOf(f: Pick<Frame, "keyList" | "tables" | "partitions" | "keys">): number {
+  return headBytes({
+    name: f.keyList.length,
+    T: f.tables.length,
+    S: f.partitions.length,
+    K: f.keys.length / 2,
+    V: 0,
+    dtype: "float32",
+  });
 }
 
 /**
- * Encodes a frame into one new buffer.
+ * Encodes a frame into one buffer, or, where it has head room enough, around its values.
  *
+ * @param allocate gives the buffer, whose contents may be anything; a new one by default
  * @throws {RangeError} when the frame is over a limit of `limits.ts`, or does not fit its format
  */
-export function encodeFrame(f: Frame): Uint8Array<ArrayBuffer> {
-  const T = f.tables.length;
-  const S = f.partitions.length;
-  const K = f.keys.length / 2;
-  const V = f.values.length;
-  const fault = countsFault(T, S, K, V) ?? shapeFault(f) ?? headerFault(f);
+export function encodeFrame(
+  f: Frame,
+  allocate: (bytes: number) => Uint8Array<ArrayBuffer> = (bytes) => new Uint8Array(bytes),
+): Uint8Array<ArrayBuffer> {
+  const body = bodyOf(f);
+  const lengths: Lengths = {
+    name: f.keyList.length,
+    T: f.tables.length,
+    S: f.partitions.length,
+    K: f.keys.length / 2,
+    V: body.byteLength / VALUE_BYTES[f.dtype],
+    dtype: f.dtype,
+  };
+  const fault = countsFault(lengths) ?? shapeFault(f) ?? headerFault(f);
   if (fault) throw new RangeError(`cannot encode ${f.opcode} frame: ${fault}`);
-  const buffer = new ArrayBuffer(frameBytes(T, S, K, V));
-  const view = new DataView(buffer);
+  const head = headBytes(lengths);
+  const total = frameBytes(lengths);
+  const around = roomAround(f, body, { head, total });
+  const bytes = around ?? allocate(total);
+  writeHeader(new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES), f, lengths);
+  bytes.set(f.keyList, HEADER_BYTES);
+  let at = HEADER_BYTES + f.keyList.length;
+  for (const section of [f.tables, f.partitions, f.generations, f.counts, f.keys]) {
+    if (section.length > 0) bytes.set(bytesOf(section), at);
+    bytes.fill(0, at + section.byteLength, at + pad8(section.byteLength));
+    at += pad8(section.byteLength);
+  }
+  if (!around) bytes.set(body, head);
+  bytes.fill(0, head + body.length);
+  return bytes;
+}
+
+/** The bytes around the values of a frame that are its own; undefined where they are too few. */
+function roomAround(
+  { headRoom = 0 }: Frame,
+  body: Uint8Array,
+  { head, total }: { head: number; total: number },
+): Uint8Array<ArrayBuffer> | undefined {
+  const { buffer, byteOffset } = body;
+  const fits = headRoom >= head && byteOffset % 8 === 0 && byteOffset - head + total <= buffer.byteLength;
+  return fits && buffer instanceof ArrayBuffer ? new Uint8Array(buffer, byteOffset - head, total) : undefined;
+}
+
+function bodyOf({ dtype, values, coded }: Frame): Uint8Array {
+  return dtype === "float32" ? bytesOf(values) : coded;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array | Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+function writeHeader(view: DataView, f: Frame, { T, S, K, V }: Lengths): void {
   view.setUint16(0, FRAME_MAGIC, true);
   view.setUint8(2, FRAME_VERSION);
   view.setUint8(3, OPCODES[f.opcode]);
-  view.setUint8(4, DTYPES.float32);
+  view.setUint8(4, DTYPES[f.dtype]);
+  view.setUint8(5, (f.keyList.length > 0 ? FLAG_KEY_LIST : 0) | (f.partial ? FLAG_PARTIAL : 0));
+  view.setUint16(6, 0);
   view.setUint32(8, f.requestId, true);
   view.setUint32(12, f.job, true);
   view.setUint32(16, f.table, true);
@@ -139,14 +249,7 @@ export function encodeFrame(f: Frame): Uint8Array<ArrayBuffer> {
   view.setUint32(48, S, true);
   view.setUint32(52, K, true);
   view.setUint32(56, V, true);
-  let at = HEADER_BYTES;
-  for (const section of [f.tables, f.partitions, f.generations, f.counts, f.keys, f.values]) {
-    if (section.length > 0) {
-      new Uint8Array(buffer, at).set(new Uint8Array(section.buffer, section.byteOffset, section.byteLength));
-    }
-    at += pad8(section.byteLength);
-  }
-  return new Uint8Array(buffer);
+  view.setUint32(60, 0);
 }
 
 /**
@@ -169,20 +272,28 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   const opcodeId = view.getUint8(3);
   const opcode = OPCODE_NAMES.get(opcodeId);
   if (!opcode) throw new ProtocolError(`unknown opcode ${opcodeId}`);
-  const dtype = view.getUint8(4);
-  if (dtype !== DTYPES.float32) throw new ProtocolError(`unknown dtype ${dtype} in ${opcode} frame`);
+  const dtypeId = view.getUint8(4);
+  const dtype = DTYPE_NAMES.get(dtypeId);
+  if (!dtype) throw new ProtocolError(`unknown dtype ${dtypeId} in ${opcode} frame`);
+  const flags = view.getUint8(5);
+  if ((flags & ~(FLAG_KEY_LIST | FLAG_PARTIAL)) !== 0)
+    throw new ProtocolError(`unknown flags 0x${flags.toString(16)} in ${opcode} frame`);
+  const name = (flags & FLAG_KEY_LIST) === 0 ? 0 : KEY_LIST_NAME_BYTES;
   const T = view.getUint32(44, true);
   const S = view.getUint32(48, true);
   const K = view.getUint32(52, true);
   const V = view.getUint32(56, true);
-  const fault = countsFault(T, S, K, V);
+  const lengths: Lengths = { name, T, S, K, V, dtype };
+  const fault = countsFault(lengths);
   if (fault) throw new ProtocolError(`${opcode} frame: ${fault}`);
-  const expected = frameBytes(T, S, K, V);
+  const expected = frameBytes(lengths);
   if (expected !== length) throw new ProtocolError(`${opcode} frame of ${length} bytes declares ${expected}`);
 
   const aligned = bytes.byteOffset % 8 === 0 ? bytes : new Uint8Array(bytes); // a Buffer's slice() would not copy
   const { buffer } = aligned;
   let at = aligned.byteOffset + HEADER_BYTES;
+  const keyList = new Uint8Array(buffer, at, name);
+  at += name;
   const u32 = (n: number): Uint32Array => {
     const section = new Uint32Array(buffer, at, n);
     at += pad8(4 * n);
@@ -193,7 +304,8 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   const generations = u32(S);
   const counts = u32(S * T);
   const keys = u32(2 * K);
-  const values = new Float32Array(buffer, at, V);
+  const values = dtype === "float32" ? new Float32Array(buffer, at, V) : EMPTY_F32;
+  const coded = dtype === "float32" ? EMPTY_U8 : new Uint8Array(buffer, at, VALUE_BYTES[dtype] * V);
   if (isKeyed(opcode) && sum(counts) !== K) {
     throw new ProtocolError(`${opcode} frame has ${K} keys but its counts add up to ${sum(counts)}`);
   }
@@ -209,12 +321,16 @@ export function decodeFrame(bytes: Uint8Array): Frame {
     slot: view.getUint16(36, true),
     slots: view.getUint16(38, true),
     cursor: view.getUint32(40, true),
+    dtype,
+    partial: (flags & FLAG_PARTIAL) !== 0,
+    keyList,
     tables,
     partitions,
     generations,
     counts,
     keys,
     values,
+    coded,
   };
 }
 
@@ -223,18 +339,25 @@ function isKeyed(opcode: Opcode): boolean {
   return opcode === "pull" || opcode === "push" || opcode === "set" || opcode === "pushDirect";
 }
 
-function countsFault(T: number, S: number, K: number, V: number): string | undefined {
+function countsFault(lengths: Lengths): string | undefined {
+  const { T, S, K, V } = lengths;
   if (T > LIMITS.tablesPerFrameMax) return `${T} tables, over the limit of ${LIMITS.tablesPerFrameMax}`;
   if (S > LIMITS.segmentsPerFrameMax) return `${S} segments, over the limit of ${LIMITS.segmentsPerFrameMax}`;
   if (K > LIMITS.keysPerFrameMax) return `${K} keys, over the limit of ${LIMITS.keysPerFrameMax}`;
   if (V > LIMITS.valuesPerFrameMax) return `${V} values, over the limit of ${LIMITS.valuesPerFrameMax}`;
-  if (frameBytes(T, S, K, V) > LIMITS.frameBytesMax) return `larger than ${LIMITS.frameBytesMax} bytes`;
+  if (frameBytes(lengths) > LIMITS.frameBytesMax) return `larger than ${LIMITS.frameBytesMax} bytes`;
   return undefined;
 }
 
 /** Sections follow one another by the lengths in the header, so each must have the length the others imply. */
-function shapeFault({ tables, partitions, generations, counts, keys }: Frame): string | undefined {
+function shapeFault(f: Frame): string | undefined {
+  const { keyList, tables, partitions, generations, counts, keys, dtype, values, coded } = f;
   const S = partitions.length;
+  if (keyList.length !== 0 && keyList.length !== KEY_LIST_NAME_BYTES)
+    return `the name of its key list has ${keyList.length} bytes and must have ${KEY_LIST_NAME_BYTES}`;
+  const otherwise = dtype === "float32" ? coded : values;
+  if (otherwise.length > 0) return `${otherwise.length} values that are not ${dtype}, which the frame says they are`;
+  if (coded.length % VALUE_BYTES[dtype] !== 0) return `${coded.length} bytes of ${dtype} values`;
   if (generations.length !== S) return `${S} partitions with ${generations.length} generations`;
   if (counts.length !== S * tables.length) {
     return `${counts.length} counts for ${S} segments of ${tables.length} tables`;

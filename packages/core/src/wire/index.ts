@@ -28,14 +28,17 @@ export {
   FRAME_MAGIC,
   FRAME_VERSION,
   HEADER_BYTES,
+  KEY_LIST_NAME_BYTES,
   OPCODES,
   decodeFrame,
   encodeFrame,
   frame,
+  headRoomOf,
   type Frame,
   type Opcode,
 } from "./frame.ts";
 export type { Clock } from "./clock.ts";
+export { KeyLists, KeyNames, type KeySections } from "./key-lists.ts";
 export { connectWithBackoff, type ConnectOptions } from "./connect.ts";
 export type { Dialer, Hello, Link, LinkEvents, Message } from "./link.ts";
 export {

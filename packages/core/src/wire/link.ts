@@ -1,7 +1,7 @@
 /**
  * A link: one WebSocket between a pair of processes, seen from one end. Ordered and reliable until it closes;
- * what was sent before the close may or may not have arrived. Adapters: `ws` in Node, the browser's WebSocket,
- * and the simulated network. Every adapter passes `testing/transport.contract.ts`.
+ * what was sent before the close may or may not have arrived. Adapters: our own WebSocket in
+ * Node, the browser's, and the simulated network. Every adapter passes `testing/transport.contract.ts`.
  */
 import type { Control } from "./control.ts";
 import type { Frame } from "./frame.ts";
@@ -10,6 +10,7 @@ export type Message = { control: Control } | { frame: Frame };
 
 export interface LinkEvents {
   onControl(control: Control): void;
+  /** The frame's arrays may be views of memory that is used again once this returns: who keeps them copies. */
   onFrame(frame: Frame): void;
   /** Called once, whoever closed. `reason` is for people. */
   onClose(reason: string): void;
@@ -19,8 +20,12 @@ export interface Link {
   /** Who is at the other end, for messages to people. */
   readonly name: string;
   sendControl(control: Control): void;
-  /** The frame's arrays must stay untouched until the next turn of the event loop. */
-  sendFrame(frame: Frame): void;
+  /**
+   * Sends a frame. Its arrays may change as soon as this returns, except those of a frame that is encoded where it
+   * lies (`headRoom`): they must stay untouched until `onSent` is called, once, whether the bytes went out or the link
+   * closed.
+   */
+  sendFrame(frame: Frame, onSent?: () => void): void;
   close(reason: string): void;
   /** Must be called once before anything arrives; messages wait until then. */
   listen(events: LinkEvents): void;

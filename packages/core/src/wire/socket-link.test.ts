@@ -2,8 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../limits.ts";
 import { SimulatedClock } from "../testing/simulated-clock.ts";
-import { encodeControl } from "./control.ts";
-import { frame } from "./frame.ts";
+import { encodeControl, PROTOCOL_MAX, PROTOCOL_MIN } from "./control.ts";
+import { encodeFrame, frame } from "./frame.ts";
 import type { Link } from "./link.ts";
 import { acceptLink, openLink, type FaultSink, type Socket } from "./socket-link.ts";
 
@@ -32,7 +32,12 @@ class FakeSocket implements Socket {
   }
 }
 
-const HELLO = encodeControl({ type: "hello", protocol: { min: 1, max: 1 }, role: "worker", name: "w" });
+const HELLO = encodeControl({
+  type: "hello",
+  protocol: { min: PROTOCOL_MIN, max: PROTOCOL_MAX },
+  role: "worker",
+  name: "w",
+});
 
 async function accepted(onFault?: FaultSink): Promise<{ socket: FakeSocket; link: Link }> {
   const socket = new FakeSocket();
@@ -104,6 +109,16 @@ describe("a link", () => {
     let closed = "";
     link.listen({ onControl: () => {}, onFrame: () => {}, onClose: (reason) => (closed = reason) });
     expect(closed).toContain("before anyone listened");
+  });
+
+  it("copies what waits for a listener, since its memory may be used again", async () => {
+    const { socket, link } = await accepted();
+    const bytes = encodeFrame(frame({ opcode: "pull", requestId: 7 }));
+    socket.says(bytes);
+    bytes.fill(0xdb);
+    const heard: number[] = [];
+    link.listen({ onControl: () => {}, onFrame: ({ requestId }) => heard.push(requestId), onClose: () => {} });
+    expect(heard).toEqual([7]);
   });
 
   it("refuses a message that is neither text nor binary", async () => {

@@ -1,10 +1,11 @@
 /**
- * A {@link Link} over any WebSocket: `ws` in Node and the browser's own have the same face. Bytes that break the
+ * A {@link Link} over any WebSocket: ours in Node and the browser's own have the same face. Bytes that break the
  * protocol close this one connection, with the reason in the close frame, and nothing else; so does an error that
  * a listener throws.
  */
 import { ClusterError, ProtocolError, type ClusterErrorCode } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
+import { RecycledBuffers } from "./buffer-pool.ts";
 import type { Clock } from "./clock.ts";
 import {
   decodeControl,
@@ -24,9 +25,11 @@ export interface Socket {
   binaryType: string;
   readonly readyState: number;
   readonly bufferedAmount: number;
-  send(data: string | Uint8Array<ArrayBuffer>): void;
+  /** Where a socket knows it, `onSent` tells that `data` may be changed: once, even if the socket is closed. */
+  send(data: string | Uint8Array<ArrayBuffer>, onSent?: () => void): void;
   close(code?: number, reason?: string): void;
   onopen: ((event: never) => void) | null;
+  /** Text; or an ArrayBuffer; or a Uint8Array, which may be of memory that is used again once this returns. */
   onmessage: ((event: { data: unknown }) => void) | null;
   onclose: ((event: { code: number; reason: string }) => void) | null;
   onerror: ((event: { message?: string }) => void) | null;
@@ -136,6 +139,11 @@ function refusalOf(hello: Control, o: AcceptLinkOptions, link: SocketLink): Cont
   }
 }
 
+/** Frames of this length are encoded in buffers that are used again: clearing a new one costs as much as filling it. */
+const SENDING_BYTES_MIN = 65_536;
+/** A socket that never says that it has sent a buffer leaves it to the garbage collector. */
+const SENDING = new RecycledBuffers({ bytesMax: LIMITS.sendBuffersBytesKept });
+
 class SocketLink implements Link {
   name: string;
   readonly #socket: Socket;
@@ -160,8 +168,16 @@ class SocketLink implements Link {
     this.#send(encodeControl(control));
   }
 
-  sendFrame(frame: Frame): void {
-    this.#send(encodeFrame(frame));
+  sendFrame(frame: Frame, onSent?: () => void): void {
+    let lent: Uint8Array<ArrayBuffer> | undefined;
+    const bytes = encodeFrame(frame, (length) => {
+      if (length < SENDING_BYTES_MIN) return new Uint8Array(length);
+      return (lent = SENDING.allocate(length));
+    });
+    this.#send(bytes, () => {
+      if (lent) SENDING.release(lent);
+      onSent?.();
+    });
   }
 
   close(reason: string): void {
@@ -186,24 +202,30 @@ class SocketLink implements Link {
   }
 
   /** A message sent after the close is lost, as one sent just before it may be. */
-  #send(data: string | Uint8Array<ArrayBuffer>): void {
-    if (this.#closed !== undefined || this.#socket.readyState !== OPEN) return;
+  #send(data: string | Uint8Array<ArrayBuffer>, onSent?: () => void): void {
+    if (this.#closed !== undefined || this.#socket.readyState !== OPEN) {
+      onSent?.();
+      return;
+    }
     const { bufferedAmount } = this.#socket;
     if (bufferedAmount > LIMITS.sendBufferBytesMax) {
       this.#shut(CLOSE_SLOW_READER, `${this.name} reads too slowly: ${bufferedAmount} bytes wait for it`);
+      onSent?.();
       return;
     }
-    this.#socket.send(data);
+    this.#socket.send(data, onSent);
   }
 
   #wait(data: unknown): void {
-    if (this.#waiting.length < LIMITS.earlyFramesMax) this.#waiting.push(data);
-    else this.#shut(CLOSE_PROTOCOL_ERROR, `over ${LIMITS.earlyFramesMax} messages came before anyone listened`);
+    if (this.#waiting.length < LIMITS.earlyFramesMax) {
+      this.#waiting.push(data instanceof Uint8Array ? data.slice() : data);
+    } else this.#shut(CLOSE_PROTOCOL_ERROR, `over ${LIMITS.earlyFramesMax} messages came before anyone listened`);
   }
 
   #receive(data: unknown): void {
     try {
       if (typeof data === "string") this.#events!.onControl(decodeControl(data));
+      else if (data instanceof Uint8Array) this.#events!.onFrame(decodeFrame(data));
       else if (data instanceof ArrayBuffer) this.#events!.onFrame(decodeFrame(new Uint8Array(data)));
       else throw new ProtocolError("a message is neither text nor binary");
     } catch (error) {

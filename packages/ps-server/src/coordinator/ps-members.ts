@@ -19,6 +19,8 @@ export interface PsMember {
   heardAt: number;
   rows: number;
   bytes: number;
+  bytesMax?: number | undefined;
+  diskRows?: number | undefined;
 }
 
 export class PsMembers {
@@ -87,11 +89,13 @@ export class PsMembers {
     this.#nodes.delete(link);
   }
 
-  onHeartbeat(link: LinkId, { rows, bytes }: ControlOf<"heartbeat">): void {
+  onHeartbeat(link: LinkId, { rows, bytes, bytesMax, diskRows }: ControlOf<"heartbeat">): void {
     const node = this.#nodes.get(link);
     if (!node) return;
     node.rows = rows ?? node.rows;
     node.bytes = bytes ?? node.bytes;
+    node.bytesMax = bytesMax ?? node.bytesMax;
+    node.diskRows = diskRows ?? node.diskRows;
   }
 
   /** Places all partitions anew and tells every node. */
@@ -110,7 +114,7 @@ export class PsMembers {
   status(): ClusterStatus["nodes"] {
     const owned = new Map<number, number>();
     for (const entry of this.#map?.entries ?? []) owned.set(entry.chain[0]!, (owned.get(entry.chain[0]!) ?? 0) + 1);
-    return [...this.#nodes.values()].map(({ node, name, address, rows, bytes }) => ({
+    return [...this.#nodes.values()].map(({ node, name, address, rows, bytes, bytesMax, diskRows }) => ({
       node,
       name,
       address,
@@ -118,6 +122,8 @@ export class PsMembers {
       partitions: owned.get(node) ?? 0,
       rows,
       bytes,
+      ...(bytesMax === undefined ? {} : { bytesMax }),
+      ...(diskRows === undefined ? {} : { diskRows }),
     }));
   }
 }

@@ -1,23 +1,19 @@
-/** How this package reaches other processes: links over `ws`. */
-import { LIMITS } from "@volary/core/limits";
-import { openLink, type Clock, type Dialer, type FaultSink, type Socket } from "@volary/core/wire";
-import { WebSocket } from "ws";
+/** How this package reaches other processes. */
+import { openLink, type Clock, type Dialer, type FaultSink } from "@volary/core/wire";
 import { realClock } from "./clock.ts";
+import { connectSocket, type ConnectSocketOptions } from "./node-socket.ts";
 
-export interface DialOptions {
+export interface DialOptions extends Pick<ConnectSocketOptions, "trustedNetwork" | "buffers"> {
   clock?: Clock;
   onFault?: FaultSink;
 }
 
-/** A dialer over `ws`. */
-export function wsDialer({ clock = realClock, onFault }: DialOptions = {}): Dialer {
+/** A dialer over WebSockets, `ws://` and `wss://`. */
+export function wsDialer({ clock = realClock, onFault, ...o }: DialOptions = {}): Dialer {
   return {
-    dial: async (address, hello) =>
-      openLink({ socket: connect(address), address, hello, clock, ...(onFault ? { onFault } : {}) }),
+    dial: async (address, hello) => {
+      const socket = connectSocket(address, { ...o, clock });
+      return openLink({ socket, address, hello, clock, ...(onFault ? { onFault } : {}) });
+    },
   };
-}
-
-/** A socket that is being opened. */
-export function connect(address: string): Socket {
-  return new WebSocket(address, { maxPayload: LIMITS.frameBytesMax, perMessageDeflate: false }) as unknown as Socket;
 }

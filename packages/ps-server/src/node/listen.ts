@@ -6,9 +6,8 @@
  */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket as NetSocket } from "node:net";
 import { networkInterfaces } from "node:os";
-import type { Duplex } from "node:stream";
 import { ClusterError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
 import {
@@ -19,8 +18,9 @@ import {
   type Link,
   type Socket,
 } from "@volary/core/wire";
-import { WebSocketServer } from "ws";
+import type { Connection, BufferPool } from "@volary/core/wire/websocket";
 import { realClock } from "./clock.ts";
+import { acceptSocket, refuseUpgrade } from "./node-socket.ts";
 
 export interface ListenOptions extends Pick<AcceptLinkOptions, "name" | "refuse" | "onFault"> {
   host?: string;
@@ -30,8 +30,24 @@ export interface ListenOptions extends Pick<AcceptLinkOptions, "name" | "refuse"
   onLink: (link: Link, hello: ControlOf<"hello">) => void;
   /** Whose pages may open links, beside this server's own: "https://host:port". */
   origins?: readonly string[];
+  /** Where frames are written as they arrive. With it, a frame's arrays are valid until `onFrame` returns. */
+  buffers?: BufferPool | undefined;
   /** What `GET /metrics` answers. */
   metrics?: () => Promise<{ contentType: string; text: string }>;
+  /** What is wrong with this server, for `GET /health`; undefined where nothing is. */
+  trouble?: () => string | undefined;
+  /** Gives an upgrade to another process; false where none takes it. */
+  handOver?: (upgrade: { request: IncomingMessage; socket: NetSocket; head: Buffer }) => boolean;
+  /** Connections come from another process, which has the port: `host` and `port` say nothing then. */
+  behind?: Doorway | undefined;
+}
+
+/** Where a process that listens leaves connections to this one. */
+export interface Doorway {
+  /** ws://host:port/path of that process. */
+  readonly address: string;
+  /** Whom to tell of each connection, before anything was read of it. */
+  onConnection: (take: (socket: NetSocket) => void) => void;
 }
 
 export interface Listening {
@@ -50,19 +66,31 @@ export interface Listening {
 export async function listen(o: ListenOptions): Promise<Listening> {
   const { host = "127.0.0.1", clock = realClock } = o;
   const http = createServer((request, response) => void answer(request, response, o));
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: LIMITS.frameBytesMax, perMessageDeflate: false });
+  /** With what resolves once their streams are closed. */
+  const connections = new Map<Connection, Promise<void>>();
   http.on("upgrade", (request, stream, head) => {
-    const refusal = refusalOf(request, sockets.clients.size, o.origins);
-    if (refusal) refuseUpgrade(stream, refusal);
-    else sockets.handleUpgrade(request, stream, head, (socket) => void greet(socket as unknown as Socket, clock, o));
+    if (o.handOver?.({ request, socket: stream as NetSocket, head })) return;
+    const refusal = o.handOver ? "503 Service Unavailable" : refusalOf(request, connections.size, o.origins);
+    if (refusal) return refuseUpgrade(stream, refusal);
+    const connection = acceptSocket({ request, stream, head }, { clock, buffers: o.buffers });
+    if (!connection) return;
+    const closed = new Promise<void>((resolve) => stream.once("close", resolve));
+    connections.set(connection, closed);
+    void closed.then(() => connections.delete(connection));
+    void greet(connection, clock, o);
   });
+  if (o.behind) {
+    const { address, onConnection } = o.behind;
+    onConnection((socket) => http.emit("connection", socket));
+    return { address, port: Number(new URL(address).port), close: () => close(http, connections, clock) };
+  }
   await bind(http, host, o.port);
   http.on("error", (error) => o.onFault?.(error)); // no file descriptor left, for one: those it has are served on
   const { port } = http.address() as AddressInfo;
   return {
     port,
     address: `ws://${authority(reachable(host), port)}`,
-    close: () => close(http, sockets, clock),
+    close: () => close(http, connections, clock),
   };
 }
 
@@ -82,8 +110,10 @@ async function answer({ url, method }: IncomingMessage, response: ServerResponse
     void response.writeHead(status, { "content-type": contentType }).end(body);
   const path = url?.split("?", 1)[0];
   if (method !== "GET") text(405, "text/plain", "only GET\n");
-  else if (path === "/health") text(200, "text/plain", "ok");
-  else if (path === "/metrics" && o.metrics) {
+  else if (path === "/health") {
+    const trouble = o.trouble?.();
+    text(trouble === undefined ? 200 : 503, "text/plain", trouble ?? "ok");
+  } else if (path === "/metrics" && o.metrics) {
     try {
       const metrics = await o.metrics();
       text(200, metrics.contentType, metrics.text);
@@ -99,11 +129,6 @@ function refusalOf({ headers }: IncomingMessage, links: number, origins: readonl
   const { origin, host } = headers;
   if (origin === undefined || origins.includes(origin)) return undefined;
   return URL.canParse(origin) && new URL(origin).host === host ? undefined : "403 Forbidden";
-}
-
-function refuseUpgrade(stream: Duplex, status: string): void {
-  stream.on("error", () => stream.destroy());
-  stream.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
 async function bind(http: Server, host: string, port: number): Promise<void> {
@@ -125,21 +150,17 @@ function listenError({ host, port, cause }: { host: string; port: number; cause:
   return new Error(`cannot listen on ${authority(host, port)}: ${cause.message}; ${remedy}`, { cause });
 }
 
-async function close(http: Server, sockets: WebSocketServer, clock: Clock): Promise<void> {
-  if (!http.listening) return;
-  const closed = once(http, "close");
-  http.close();
+async function close(http: Server, connections: ReadonlyMap<Connection, Promise<void>>, clock: Clock): Promise<void> {
+  const closed = [...connections.values()];
+  // Once the last connection is gone, upgraded or not. One behind a doorway has no port to close.
+  if (http.listening) closed.push(new Promise((resolve) => http.close(() => resolve())));
   http.closeIdleConnections();
-  const { clients } = sockets;
-  const ended = Array.from(clients, (socket) => once(socket, "close"));
-  for (const socket of clients) socket.close(1001, "the server stops");
+  for (const connection of connections.keys()) connection.close(1001, "the server stops");
   const cancel = clock.after(LIMITS.closeGraceMs, () => {
-    for (const socket of clients) socket.terminate();
+    for (const connection of connections.keys()) connection.terminate();
     http.closeAllConnections();
   });
-  await Promise.allSettled(ended);
-  http.closeAllConnections();
-  await closed;
+  await Promise.all(closed);
   cancel();
 }
 

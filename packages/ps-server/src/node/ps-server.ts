@@ -7,13 +7,21 @@
 import { ClusterError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
 import type { Plugins } from "@volary/core/plugin";
+import { TableMemory } from "@volary/core/table";
 import { connectWithBackoff, type Clock, type Dialer } from "@volary/core/wire";
+import { RecycledBuffers } from "@volary/core/wire/websocket";
 import { PsHost } from "../ps-host.ts";
 import { realClock } from "./clock.ts";
+import { coldFiles } from "./cold-files.ts";
 import { wsDialer } from "./dial.ts";
 import { faultLog } from "./fault-log.ts";
 import { listen } from "./listen.ts";
+import { defaultMemoryMax } from "./memory-limit.ts";
+import type { PsDoor } from "./ps-door.ts";
 import { psMetrics } from "./ps-metrics.ts";
+
+/** What is left for frames in passing and staged steps. */
+const ROWS_SHARE = 7 / 8;
 
 export interface PsServerOptions {
   /** ws://host:port */
@@ -26,6 +34,12 @@ export interface PsServerOptions {
   /** Unique in the cluster. */
   name: string;
   log: (message: string) => void;
+  /** Rows, their bookkeeping and frames in passing; three quarters of what there is unless said otherwise. */
+  memoryMaxBytes?: number | undefined;
+  /** Folder for rows that memory has no room for; without one, pushes that need more are refused. */
+  spillFolder?: string | undefined;
+  /** Serves behind the port of another process, whose it is; `host` and `port` say nothing then. */
+  door?: PsDoor | undefined;
   /** Server updates that tables may name; none by default. */
   plugins?: Plugins | undefined;
   clock?: Clock;
@@ -47,6 +61,7 @@ export interface RunningPsServer {
  * Starts a PS node and joins the coordinator.
  *
  * @throws {TypeError} the coordinator's address is none
+ * @throws {Error} of the file system: rows cannot be spilled to the folder
  * @throws {ClusterError} ADDRESS_IN_USE, COORDINATOR_UNAVAILABLE after retries, NAME_TAKEN, PROTOCOL_VERSION
  */
 export async function startPsServer(o: PsServerOptions): Promise<RunningPsServer> {
@@ -57,10 +72,15 @@ export async function startPsServer(o: PsServerOptions): Promise<RunningPsServer
   let joinedMs = 0;
   /** Times in a row that a coordinator was lost soon after it was joined. */
   let quickLosses = 0;
+  const memory = new TableMemory({
+    bytesMax: Math.floor(ROWS_SHARE * (o.memoryMaxBytes ?? defaultMemoryMax())),
+    openCold: o.spillFolder === undefined ? undefined : coldFiles(o.spillFolder),
+  });
   const host = new PsHost({
     name,
     clock,
     log,
+    memory,
     plugins: o.plugins,
     onCoordinatorLost: (reason) => {
       log(`the coordinator is gone (${reason}); serving on, and dialing it`);
@@ -72,13 +92,16 @@ export async function startPsServer(o: PsServerOptions): Promise<RunningPsServer
       });
     },
   });
-  const metrics = psMetrics(host);
+  const metrics = psMetrics(host, memory);
+  o.door?.onMetrics(() => metrics.getMetricsAsJSON());
   const port = await listen({
     name,
     port: o.port ?? 0,
     clock,
     ...(o.host === undefined ? {} : { host: o.host }),
     origins: [pageOrigin(o.coordinator), ...(o.origins ?? [])],
+    behind: o.door,
+    buffers: new RecycledBuffers({ bytesMax: LIMITS.receiveBuffersBytesMax }),
     refuse: (hello) => host.refuse(hello),
     onLink: (link) => host.accept(link),
     onFault,
@@ -92,6 +115,7 @@ export async function startPsServer(o: PsServerOptions): Promise<RunningPsServer
         const coordinator = await wsDialer({ clock, onFault }).dial(address, hello);
         const node = await host.join({ coordinator, address: port.address });
         joinedMs = clock.now();
+        o.door?.tell({ type: "joined", node });
         log(`joined ${address} as node ${node}`);
         return coordinator;
       },
@@ -118,6 +142,7 @@ export async function startPsServer(o: PsServerOptions): Promise<RunningPsServer
     await port.close().catch((error: unknown) => log(`while the node stopped: ${messageOf(error)}`));
     return reason;
   });
+  void o.door?.closed.then(() => end("the process that holds the port is gone"));
   const stop = async () => {
     end(`PS node ${name} stops`);
     await closed;

@@ -14,3 +14,15 @@ export function allFinite(values: usize, n: u32): i32 {
   for (const end = values + (n << 2); at < end; at += 4) total += load<f32>(at) - load<f32>(at);
   return total == 0 ? 1 : 0;
 }
+
+/** The first of `n` keys (u32 pairs, low word first) that is not above the one before it, or -1. */
+export function firstNotAscending(keys: usize, n: u32): i32 {
+  if (n == 0) return -1;
+  let before = load<u64>(keys);
+  for (let i: u32 = 1; i < n; i++) {
+    const key = load<u64>(keys + (i << 3));
+    if (key <= before) return i;
+    before = key;
+  }
+  return -1;
+}

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { adagrad } from "../../optimizer/index.ts";
 import { embedding, VolaryEmbedding, type EmbeddingArgs } from "./embedding.ts";
 import { normal } from "./initializer.ts";
+import { afterUpdates, countingBloom, leastRecent } from "./vocabulary.ts";
 import type { Usage } from "../../job/manifest.ts";
 import { input, type InputArgs } from "./input.ts";
 
@@ -27,7 +28,7 @@ describe("embedding", () => {
   it("refuses an option it does not have, with the nearest", () => {
     expect(() => embedding({ table: "route", dims: 16 } as unknown as EmbeddingArgs)).toThrow(
       new TypeError(
-        'embedding(): "dims" is unknown; there are "table", "dim", "combiner", "mask", "maskZero", "initializer", "optimizer", "l2", "maxNorm", "clip", "name". Did you mean "dim"?',
+        'embedding(): "dims" is unknown; there are "table", "dim", "combiner", "mask", "maskZero", "initializer", "optimizer", "l2", "maxNorm", "clip", "admit", "evict", "name". Did you mean "dim"?',
       ),
     );
   });
@@ -74,12 +75,21 @@ describe("embedding", () => {
       l2: 1e-3,
       maxNorm: 2,
       clip: { norm: 1 },
+      admit: afterUpdates(3, countingBloom({ keys: 1000 })),
+      evict: leastRecent({ rowsMax: 1e6, expireSteps: 10_000 }),
     });
     const saved = JSON.stringify(tfl.model({ inputs: hour, outputs: made.apply(hour) }).toJSON(null, false));
     const model = await tfl.models.modelFromJSON(JSON.parse(saved));
     const layer = model.layers.find((each) => each instanceof VolaryEmbedding)!;
     expect(layer).toMatchObject({ table: "Hour_ofDay", dim: 2, initializer: normal() });
-    expect(layer.tableOptions).toEqual({ optimizer: adagrad(), l2: 1e-3, maxNorm: 2, clip: { norm: 1 } });
+    expect(layer.tableOptions).toEqual({
+      optimizer: adagrad(),
+      l2: 1e-3,
+      maxNorm: 2,
+      clip: { norm: 1 },
+      admission: { kind: "count", updates: 3, counter: { kind: "bloom", keys: 1000, falsePositives: 0.01 } },
+      eviction: { rowsMax: 1e6, expireSteps: 10_000, order: "least-recent" },
+    });
   });
 
   const list = (shape: InputArgs["shape"] = [null]) => input({ name: "tags", dtype: "string", shape });
@@ -174,6 +184,8 @@ describe("embedding", () => {
     [{ maskZero: true, mask: "none" }, /maskZero is true and mask "none"; give one of them/],
     [{ l2: 0 }, /l2 is 0; it must be a number over 0/],
     [{ maxNorm: -1 }, /maxNorm is -1; it must be a number over 0/],
+    [{ admit: 3 as unknown as NonNullable<EmbeddingArgs["admit"]> }, /admit is 3; make it with afterUpdates\(3\)/],
+    [{ evict: { order: "least-recent" } }, /evict is \{"order":"least-recent"\}; make it with leastRecent\(\{ rowsMax/],
     [{ clip: { norm: 0 } }, /clip is \{"norm":0\}; give \{ value \} or \{ norm \}/],
   ])("refuses the options %j", (options, message) => {
     expect(() => table(options)).toThrow(message);

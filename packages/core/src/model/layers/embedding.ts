@@ -11,6 +11,8 @@ import { optimizerSpecFrom, type OptimizerName, type OptimizerSpec } from "../..
 import {
   initializerSpecSchema,
   tableSpecSchema,
+  type AdmissionSpec,
+  type EvictionSpec,
   type InitializerSpec,
   type TableSpec,
 } from "../../table/table-spec.ts";
@@ -44,6 +46,10 @@ export interface EmbeddingArgs {
   maxNorm?: number;
   /** Bounds on the gradient of one row, of each component and of its length. */
   clip?: NonNullable<TableSpec["clip"]>;
+  /** Which keys get a row, as `afterUpdates(3)`; every key that is pushed by default. */
+  admit?: AdmissionSpec;
+  /** Which rows go, as `leastRecent({ rowsMax: 1e6 })`; none by default. */
+  evict?: EvictionSpec;
   /** The layer's name. */
   name?: string;
 }
@@ -59,6 +65,8 @@ const ARGS = [
   "l2",
   "maxNorm",
   "clip",
+  "admit",
+  "evict",
   "name",
 ] as const satisfies (keyof EmbeddingArgs)[];
 
@@ -79,7 +87,7 @@ export function embedding(args: EmbeddingArgs): VolaryEmbedding {
 const TABLE_NAME_CHARS_MAX = 200;
 
 /** What a table has beside its name, width and initializer; undefined where the job's defaults serve. */
-type TableOptions = Partial<Pick<TableSpec, "optimizer" | "l2" | "maxNorm" | "clip">>;
+type TableOptions = Partial<Pick<TableSpec, "optimizer" | "l2" | "maxNorm" | "clip" | "admission" | "eviction">>;
 
 /** The layer that {@link embedding} makes. */
 export class VolaryEmbedding extends layers.Layer {
@@ -93,7 +101,7 @@ export class VolaryEmbedding extends layers.Layer {
   constructor(args: EmbeddingArgs) {
     checkArgs(args);
     super(args.name === undefined ? {} : { name: args.name });
-    const { table, dim, combiner, mask, maskZero, optimizer, l2, maxNorm, clip } = args;
+    const { table, dim, combiner, mask, maskZero, optimizer, l2, maxNorm, clip, admit, evict } = args;
     this.table = table;
     this.dim = dim;
     this.initializer = args.initializer ?? uniform();
@@ -102,6 +110,8 @@ export class VolaryEmbedding extends layers.Layer {
       ...(l2 === undefined ? {} : { l2 }),
       ...(maxNorm === undefined ? {} : { maxNorm }),
       ...(clip === undefined ? {} : { clip }),
+      ...(admit === undefined ? {} : { admission: admit }),
+      ...(evict === undefined ? {} : { eviction: evict }),
     };
     this.#wish = { table, combiner, mask: maskZero === true ? "zero-key" : mask };
   }
@@ -161,7 +171,7 @@ export class VolaryEmbedding extends layers.Layer {
   }
 
   override getConfig(): serialization.ConfigDict {
-    const { optimizer, clip, l2, maxNorm } = this.tableOptions;
+    const { optimizer, clip, l2, maxNorm, admission, eviction } = this.tableOptions;
     const { combiner, mask } = this.#wish;
     return {
       ...super.getConfig(),
@@ -175,6 +185,8 @@ export class VolaryEmbedding extends layers.Layer {
       ...(clip && { clip: { ...clip } as serialization.ConfigDict }),
       ...(l2 !== undefined && { l2 }),
       ...(maxNorm !== undefined && { maxNorm }),
+      ...(admission && { admit: { ...admission } }),
+      ...(eviction && { evict: { ...eviction } as serialization.ConfigDict }),
     };
   }
 
@@ -235,6 +247,12 @@ function checkArgs(args: EmbeddingArgs): void {
   checkSchema(clip, args.clip, {
     place: `${place}: clip`,
     remedy: "give { value } or { norm }, or both, as numbers over 0",
+  });
+  const { admission, eviction } = tableSpecSchema.shape;
+  checkSchema(admission, args.admit, { place: `${place}: admit`, remedy: "make it with afterUpdates(3)" });
+  checkSchema(eviction, args.evict, {
+    place: `${place}: evict`,
+    remedy: "make it with leastRecent({ rowsMax: 1e6 }) or leastFrequent({ rowsMax: 1e6 })",
   });
 }
 

@@ -1,0 +1,73 @@
+/** A coordinator and parameter servers as an operator starts them: `volary coordinator` and `volary ps`, on loopback. */
+import { fileURLToPath } from "node:url";
+import path from "node:path";
+import { memoryOf, nodeChild, type Child } from "./child.ts";
+
+export interface BenchCluster {
+  /** Of the coordinator. */
+  readonly address: string;
+  readonly nodes: readonly PsProcess[];
+  stop(): Promise<void>;
+}
+
+export interface PsProcess {
+  readonly child: Child;
+  readonly address: string;
+}
+
+/** What a PS node says of itself at `/metrics`. */
+export interface PsUsage {
+  rows: number;
+  bytes: number;
+}
+
+const HOST = "127.0.0.1";
+
+/** @param psArgs options of each `volary ps`, beside where it is */
+export async function startCluster({
+  ps = 1,
+  psArgs = [],
+}: { ps?: number; psArgs?: readonly string[] } = {}): Promise<BenchCluster> {
+  const started: Child[] = [];
+  const start = async (role: string, name: string, args: readonly string[]): Promise<PsProcess> => {
+    const child = nodeChild({ name, file: mainOfVolary(), args: [role, "--machine", "--host", HOST, ...args] });
+    started.push(child);
+    const { ready } = await child.nextObject<{ ready: { address: string } }>();
+    return { child, address: ready.address };
+  };
+  const stop = async (): Promise<void> => {
+    for (const child of started.toReversed()) await child.stop();
+  };
+  try {
+    const { address } = await start("coordinator", "coordinator", ["--port", "0"]);
+    const nodes: PsProcess[] = [];
+    for (let i = 1; i <= ps; i++)
+      nodes.push(await start("ps", `ps-${i}`, ["--coordinator", address, "--name", `ps-${i}`, ...psArgs]));
+    return { address, nodes, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+export async function usageOf({ address }: PsProcess): Promise<PsUsage> {
+  const metrics = await metricsOf(address);
+  return { rows: metrics.get("volary_ps_rows")!, bytes: metrics.get("volary_ps_bytes")! };
+}
+
+/** Every number that a PS node tells Prometheus. */
+export async function metricsOf(address: string): Promise<Map<string, number>> {
+  const { host } = new URL(address);
+  const text = await (await fetch(`http://${host}/metrics`)).text();
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  return new Map(lines.map((line) => [line.split(/[ {]/)[0]!, Number(line.split(" ").at(-1))]));
+}
+
+export const residentBytes = async ({ child }: PsProcess): Promise<number | undefined> =>
+  (await memoryOf(child.pid))?.now;
+
+/** The file behind the command, from source or built, as this process runs. */
+function mainOfVolary(): string {
+  const index = fileURLToPath(import.meta.resolve("volary"));
+  return path.join(path.dirname(index), `main${path.extname(index)}`);
+}
