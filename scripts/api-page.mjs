@@ -19,7 +19,7 @@ const CHAPTERS = /** @type {const} */ ([
   ["Fields", /data\/field-builders\.ts/],
   ["Labels and held-out rows", /data\/label-builders\.ts/],
   ["Data", /core\/src\/data\//],
-  ["Initializers", /model\/initializer\.ts|weight-initializer\.ts|partition\/table-spec\.ts/],
+  ["Initializers and vocabularies", /layers\/(weight-)?initializer\.ts|layers\/vocabulary\.ts|table\/table-spec\.ts/],
   ["Inputs and layers", /core\/src\/model\//],
   ["Schedules", /optimizer\/schedule/],
   ["Optimizers", /core\/src\/optimizer\//],

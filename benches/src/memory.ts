@@ -16,6 +16,7 @@ import { ratios, spreadOf, spreadText } from "./report/statistics.ts";
 const DIM = 64;
 /** Weights, the accumulator of row-wise Adagrad, and what a row costs beside them. */
 const ROW_BYTES = 4 * DIM + 4 + 28;
+/** 26 fields of 4096 samples. */
 const DRAWS = 26 * 4096;
 const SEED = 1;
 /** A wasm memory ends here. */
@@ -29,6 +30,7 @@ interface Setting {
   gigabytes: number;
   /** Of the tables that spill. */
   rows: number;
+  draws: number;
   rounds: number;
   minutes: number;
   memoryMaxMegabytes: number;
@@ -43,9 +45,9 @@ const inMegabytes = (bytes: number): string => `${Math.ceil(bytes / MEBIBYTE)}m`
 async function largeTables(o: Setting) {
   const bytes = o.gigabytes * 1e9;
   const rows = Math.floor(bytes / ROW_BYTES);
-  const given = await prepare(o.folder, { rows, dim: DIM, batches: 4, draws: DRAWS, seed: SEED });
-  // Partitions differ in size, and each has an equal share of the limit.
-  const psArgs = ["--memory-max", inMegabytes(bytes * 1.25)];
+  const given = await prepare(o.folder, { rows, dim: DIM, batches: 4, draws: o.draws, seed: SEED });
+  // Partitions differ in size, each has an equal share of the limit, and frames need some of it.
+  const psArgs = ["--memory-max", inMegabytes(bytes * 1.4)];
   const entry: Entry = { kind: "volary", name: "large", psArgs, ...given };
   const found = await contest([entry], { native: o.native, rounds: o.rounds, clients: 1 });
   const { pullRowsPerSecond, pushRowsPerSecond, intact } = found.rates.get("large")!;
@@ -59,7 +61,7 @@ async function largeTables(o: Setting) {
 
 /** The same rows in memory, and in a quarter of it with the rest on disk, round by round. */
 async function spilledTables(o: Setting) {
-  const given = await prepare(o.folder, { rows: o.rows, dim: DIM, batches: 8, draws: DRAWS, seed: SEED });
+  const given = await prepare(o.folder, { rows: o.rows, dim: DIM, batches: 8, draws: o.draws, seed: SEED });
   const bytes = o.rows * ROW_BYTES;
   const limit = ["--memory-max", inMegabytes(bytes * SHARE_IN_MEMORY)];
   const entries: Entry[] = [
@@ -100,6 +102,7 @@ const { values: options } = parseArgs({
     control: { type: "boolean", default: false },
     gigabytes: { type: "string", default: "13" },
     rows: { type: "string", default: "4000000" },
+    draws: { type: "string", default: String(DRAWS) },
     rounds: { type: "string", default: "5" },
     minutes: { type: "string", default: "1" },
     "memory-max-megabytes": { type: "string", default: "512" },
@@ -111,6 +114,7 @@ try {
   const metrics = await measure({
     gigabytes: Number(options.gigabytes),
     rows: Number(options.rows),
+    draws: Number(options.draws),
     rounds: Number(options.rounds),
     minutes: Number(options.minutes),
     memoryMaxMegabytes: Number(options["memory-max-megabytes"]),

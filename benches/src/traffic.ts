@@ -70,7 +70,7 @@ async function naiveRun({ steps, mode }: Setting): Promise<NaiveRun> {
     wire: "float32",
     coordinator: cluster.address,
     ports: portsOf(cluster),
-    fault: mode === "control" ? "pushes-nothing" : undefined,
+    fault: mode === "control" ? "learns-nothing" : undefined,
   };
   const child = nodeChild({ name: "the naive client", file: program("naive-run"), args: [JSON.stringify(request)] });
   try {
@@ -111,7 +111,7 @@ const { values: options } = parseArgs({
   options: {
     json: { type: "boolean", default: false },
     control: { type: "boolean", default: false },
-    steps: { type: "string", default: "40" },
+    steps: { type: "string", default: "24" },
     wire: { type: "string", default: "bfloat16" },
   },
 });

@@ -34,6 +34,7 @@ const metrics = {
   repeats: 0,
   pushes: 0,
   unknownKeys: 0,
+  spilled: 0,
 };
 for (let seed = first; seed < first + seeds; seed++) {
   const run = await runSeed(seed);
@@ -48,6 +49,7 @@ for (let seed = first; seed < first + seeds; seed++) {
     "repeats",
     "pushes",
     "unknownKeys",
+    "spilled",
   ] as const)
     metrics[name] += run[name];
   if (run.endedEarly) metrics.earlyEnds++;

@@ -5,16 +5,33 @@ import { runSeed } from "./run-seed.ts";
 import { SimulatedCluster, type FinishedJob } from "./simulated-cluster.ts";
 import { toyManifest, toyModel, type TableCare, type ToyFit } from "./toy-job.ts";
 
-async function calmRun(workers: number, seed: number, fit: ToyFit = {}, care: TableCare = {}): Promise<FinishedJob> {
-  const cluster = new SimulatedCluster({ seed });
+async function calmRun(
+  workers: number,
+  seed: number,
+  fit: ToyFit = {},
+  care: TableCare = {},
+  { psNodes = 2, roomBytes }: { psNodes?: number; roomBytes?: number } = {},
+): Promise<FinishedJob & { spilled: number }> {
+  const cluster = new SimulatedCluster({ seed, roomBytes });
+  const { spilled } = cluster.onDisk;
   const life = async (): Promise<FinishedJob> => {
     cluster.startCoordinator();
-    await cluster.startPsNode("ps-0");
-    await cluster.startPsNode("ps-1");
+    for (let i = 0; i < psNodes; i++) await cluster.startPsNode(`ps-${i}`);
     for (let i = 0; i < workers; i++) await cluster.startWorker(`worker-${i}`);
     return cluster.runJob(toyManifest({ workersMin: workers, seed: 5, fit, care }));
   };
-  return cluster.clock.until(life());
+  const finished = await cluster.clock.until(life());
+  cluster.stop();
+  return { ...finished, spilled: cluster.onDisk.spilled - spilled };
+}
+
+/** The rows of a table by key, as they are. */
+function rowsByKey({ tables }: FinishedJob): [string, [bigint, number[]][]][] {
+  return [...tables].map(([name, { keys, values }]) => {
+    const dim = values.length / keys.length;
+    const rows = Array.from(keys, (key, i): [bigint, number[]] => [key, [...values.subarray(i * dim, (i + 1) * dim)]]);
+    return [name, rows.toSorted(([a], [b]) => (a < b ? -1 : 1))];
+  });
 }
 
 describe("simulated clusters", () => {
@@ -28,12 +45,15 @@ describe("simulated clusters", () => {
   test("fresh seeds keep every promise", async () => {
     const first = Math.floor(Math.random() * 2 ** 31);
     let unknown = 0;
+    let onDisk = 0;
     for (let seed = first; seed < first + 150; seed++) {
-      const { faults, trace, unknownKeys } = await runSeed(seed);
+      const { faults, trace, unknownKeys, spilled } = await runSeed(seed);
       expect(faults, `seed ${seed}\n${trace.join("\n")}`).toEqual([]);
       unknown += unknownKeys;
+      onDisk += spilled;
     }
     expect(unknown).toBeGreaterThan(0); // some PS nodes forget the names of keys, and frames are sent again
+    expect(onDisk).toBeGreaterThan(0); // some tables have more rows than memory
   });
 
   test("one seed gives one history", async () => {
@@ -56,6 +76,22 @@ describe("simulated clusters", () => {
     }
   });
 });
+
+test.each(["float32", "bfloat16", "int8"] as const)(
+  "the same plan gives the same bits on one PS node and on three, in memory and on disk: %s",
+  async (dtype) => {
+    const plain = await calmRun(3, 1, {}, { dtype });
+    const others = [
+      await calmRun(3, 2, {}, { dtype }, { psNodes: 1 }),
+      await calmRun(3, 3, {}, { dtype }, { psNodes: 3, roomBytes: 1000 }),
+    ];
+    expect(others.map(({ spilled }) => spilled > 0)).toEqual([false, true]);
+    for (const other of others) {
+      expect(other.dense).toEqual(plain.dense);
+      expect(rowsByKey(other)).toEqual(rowsByKey(plain));
+    }
+  },
+);
 
 describe("tables that admit keys and evict rows", () => {
   const counter = { kind: "exact", keysMax: 400 } as const;

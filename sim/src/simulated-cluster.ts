@@ -5,7 +5,7 @@
 import { Requests, retry, TableClient, type ExportedRows } from "@volary/core/client";
 import type { JobManifest } from "@volary/core/job";
 import type { PartitionFunction, PartitionMap } from "@volary/core/partition";
-import { TableMemory } from "@volary/core/table";
+import { MemoryColdStore, TableMemory } from "@volary/core/table";
 import { lendingLink, SimulatedClock, SimulatedNetwork, type SimulatedHost } from "@volary/core/testing";
 import { readDense, WorkerSession, writeDense, type GradientModel } from "@volary/core/training";
 import type { Control, ControlOf, JobNews, JobStatus, Link } from "@volary/core/wire";
@@ -15,6 +15,7 @@ import { DENSE_FLOATS, toyDataset, toyModel } from "./toy-job.ts";
 const PARTITIONS_LOG2 = 3;
 /** Of all simulated PS nodes: a memory is gigabytes of addresses. */
 const MEMORY = new TableMemory();
+const SPILLING_MEMORY = new TableMemory({ openCold: (recordBytes) => new MemoryColdStore(recordBytes) });
 
 export interface FinishedJob {
   status: JobStatus;
@@ -33,6 +34,8 @@ export interface SimulatedClusterOptions {
   openModel?: () => GradientModel;
   partitionFunction?: PartitionFunction;
   psBounds?: PsBounds;
+  /** Each partition's rows may take so much memory beside the dense weights; what is more goes to disk. */
+  roomBytes?: number | undefined;
 }
 
 export class SimulatedCluster {
@@ -47,6 +50,8 @@ export class SimulatedCluster {
   readonly #openModel: () => GradientModel;
   readonly #partitionFunction: PartitionFunction;
   readonly #psBounds: PsBounds;
+  readonly #roomBytes: number | undefined;
+  readonly #memory: TableMemory;
   readonly #psHosts: PsHost[] = [];
 
   constructor({
@@ -54,8 +59,11 @@ export class SimulatedCluster {
     openModel = toyModel,
     partitionFunction = { kind: "hash" },
     psBounds = {},
+    roomBytes,
   }: SimulatedClusterOptions) {
     this.#psBounds = psBounds;
+    this.#roomBytes = roomBytes;
+    this.#memory = roomBytes === undefined ? MEMORY : SPILLING_MEMORY;
     this.#openModel = openModel;
     this.#partitionFunction = partitionFunction;
     this.network = new SimulatedNetwork({ clock: this.clock, seed });
@@ -78,6 +86,12 @@ export class SimulatedCluster {
   /** Frames whose keys PS nodes did not know by their name, so that they were sent again. */
   get unknownKeys(): number {
     return this.#nodes.reduce((sum, { counters }) => sum + counters.unknownKeys, 0);
+  }
+
+  /** Rows that ever went to disk, and those that are there. */
+  get onDisk(): { spilled: number; rows: number; bytes: number } {
+    const { rowsSpilled, rows, bytes } = this.#memory.cold ?? { rowsSpilled: 0, rows: 0, bytes: 0 };
+    return { spilled: rowsSpilled, rows, bytes };
   }
 
   /** Starts the coordinator; its state is kept in memory. */
@@ -103,7 +117,7 @@ export class SimulatedCluster {
       name,
       clock: host.clock,
       log: (message) => this.#note(message),
-      memory: MEMORY,
+      memory: this.#memory,
       bounds: this.#psBounds,
       onCoordinatorLost: () => {},
     });
@@ -180,6 +194,7 @@ export class SimulatedCluster {
     const { job, map } = await heard.next("submitted");
     const tables = await openTables({ host, job, map });
     await writeDense(tables, manifest.model.variables, new Float32Array(DENSE_FLOATS).fill(0.1));
+    this.#leaveRoom();
     link.sendControl({ type: "run-job", job });
     link.sendControl({ type: "watch", job });
     if (finishAfterMs !== undefined) {
@@ -201,6 +216,16 @@ export class SimulatedCluster {
     for (const table of manifest.tables) rows.set(table.name, await wholeTable(tables.export(table)));
     const dense = await readDense(tables, manifest.model.variables);
     return { status, commits, terms, map, history, tables: rows, dense };
+  }
+
+  /** The dense weights have taken memory by now: a row of theirs is larger than all others together. */
+  #leaveRoom(): void {
+    if (this.#roomBytes === undefined) return;
+    const places = 2 ** PARTITIONS_LOG2;
+    for (let place = 0; place < places; place++) {
+      const share = this.#memory.shareOf(place, { place, places });
+      share.bytesMax = share.bytes + this.#roomBytes;
+    }
   }
 
   #note(message: string): void {

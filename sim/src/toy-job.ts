@@ -14,8 +14,8 @@ export const DENSE_FLOATS = 7;
 /** How a toy job is validated and when it stops, where that is not the default. */
 export type ToyFit = Partial<Pick<JobManifest["fit"], "validate" | "earlyStopping" | "shuffle" | "wire" | "prefetch">>;
 
-/** Which keys of a toy job's tables get a row, and which rows go. */
-export type TableCare = Pick<TableSpec, "admission" | "eviction">;
+/** Which keys of a toy job's tables get a row, which rows go, and what rows are. */
+export type TableCare = Pick<TableSpec, "admission" | "eviction" | "dtype">;
 
 export function toyManifest({
   workersMin,

@@ -13,7 +13,11 @@ import { LIMITS } from "@volary/core/limits";
 import { partitionFunction, type PartitionMap } from "@volary/core/partition";
 import type { TableSpec } from "@volary/core/table";
 import { frame, type Control, type Frame, type Link } from "@volary/core/wire";
+import { RecycledBuffers } from "@volary/core/wire/websocket";
 import { wsDialer } from "@volary/ps-server";
+
+/** As a client of the cluster dials. */
+const dialer = wsDialer({ buffers: new RecycledBuffers({ bytesMax: LIMITS.receiveBuffersBytesMax }) });
 
 /** Tables that are open; data, so that it travels to the process of a client. */
 export interface OpenTables {
@@ -104,7 +108,7 @@ export class VolaryRows {
     const { job, map } = opened;
     const links = new Map<number, Link>();
     for (const { node, address } of map.nodes)
-      links.set(node, await wsDialer().dial(address, { role: "client", name: `bench-${process.pid}`, job }));
+      links.set(node, await dialer.dial(address, { role: "client", name: `bench-${process.pid}`, job }));
     return new VolaryRows(opened, links);
   }
 

@@ -22,7 +22,7 @@ export interface NaiveRequest extends DemoOptions {
   coordinator: string;
   ports: readonly number[];
   /** What is wrong on purpose in a control. */
-  fault?: "pushes-nothing" | undefined;
+  fault?: "learns-nothing" | undefined;
 }
 
 /** What it prints. */
@@ -71,8 +71,9 @@ for await (const batch of batchesOf(manifest)) {
     globalSamples: samples,
   });
   losses.push(lossSum / samples);
+  if (request.fault === "learns-nothing") continue;
   updateDense.apply(denseGrads);
-  if (request.fault !== "pushes-nothing") for (const found of occurrences) await pushFrom(rowGrads, found);
+  for (const found of occurrences) await pushFrom(rowGrads, found);
 }
 const run: NaiveRun = { losses, bytes: bytesTo(request.ports), bytesWithoutHeaders: payload };
 console.log(JSON.stringify(run));
@@ -157,8 +158,9 @@ async function* batchesOf(manifest: JobManifest): AsyncGenerator<Batch> {
   const demands = spec.embeddings.map(({ field }) => ({ name: field, as: "keys" as const }));
   const dataset = openDataset({ spec: data, table, demands });
   const plan = stepPlan({ manifest, trainRows: dataset.trainRows });
+  // The steps of a bench are few: all of the first epoch.
+  const order = epochOrder({ rows: dataset.trainRows, seed, epoch: plan.epochOf(1) });
   for (let step = 1; step <= plan.steps; step++) {
-    const order = epochOrder({ rows: dataset.trainRows, seed, epoch: plan.epochOf(step) });
     const { from, to } = plan.samplesOf(step);
     yield dataset.read("train", order.subarray(from, to));
   }

@@ -16,18 +16,25 @@ export function browserDialer({ clock = realClock, onFault }: DialOptions = {}):
 }
 
 /**
- * A socket that is being opened.
+ * A socket that is being opened. The browser copies what is sent at once, so that is when its bytes may be changed.
  *
  * @throws {TypeError} what a browser cannot dial: no WebSocket address, or ws: from a page that came by https:
  */
 export function connect(address: string): Socket {
   // The browser would take anything else for a path on the page's own server.
   if (!/^wss?:\/\//.test(address)) throw undialable(address, "it is no WebSocket address");
+  let socket: WebSocket;
   try {
-    return new WebSocket(address) as unknown as Socket;
+    socket = new WebSocket(address);
   } catch (cause) {
     throw undialable(address, (cause as Error).message, cause);
   }
+  const copies = socket.send.bind(socket);
+  const send: Socket["send"] = (data, onSent) => {
+    copies(data);
+    onSent?.();
+  };
+  return Object.assign(socket, { send }) as unknown as Socket;
 }
 
 function undialable(address: string, why: string, cause?: unknown): TypeError {

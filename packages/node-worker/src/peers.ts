@@ -13,16 +13,24 @@ import {
   type Link,
   type Socket,
 } from "@volary/core/wire";
-import type { Connection } from "@volary/core/wire/websocket";
+import { LIMITS } from "@volary/core/limits";
+import { RecycledBuffers, type Connection } from "@volary/core/wire/websocket";
 import { realClock } from "./clock.ts";
 import { acceptSocket, connectSocket, refuseUpgrade, type ConnectSocketOptions } from "./node-socket.ts";
 
-/** A dialer over WebSockets, `ws://` and `wss://`. */
-export function wsDialer(o: Pick<ConnectSocketOptions, "trustedNetwork" | "buffers"> = {}): Dialer {
+/**
+ * A dialer over WebSockets, `ws://` and `wss://`. What servers send lies in buffers that are used again; what peers
+ * send is kept until its round begins, so it has its own.
+ */
+export function wsDialer({ trustedNetwork }: Pick<ConnectSocketOptions, "trustedNetwork"> = {}): Dialer {
   const clock = realClock;
+  const recycled = new RecycledBuffers({ bytesMax: LIMITS.receiveBuffersBytesMax });
   return {
-    dial: async (address, hello) =>
-      openLink({ socket: connectSocket(address, { ...o, clock }), address, hello, clock }),
+    dial: async (address, hello) => {
+      const buffers = hello.role === "peer" ? undefined : recycled;
+      const socket = connectSocket(address, { trustedNetwork, buffers, clock });
+      return openLink({ socket, address, hello, clock });
+    },
   };
 }
 

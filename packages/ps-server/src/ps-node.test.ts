@@ -841,4 +841,40 @@ describe("a table with a server update", () => {
     send(OTHER, { opcode: "pushDirect", term: 1, step: 1, ...sections({ 0: [5] }), values: valuesFor({ 0: [5] }, 1) });
     expect(read({ 0: [5, 6] })).toEqual([6, 6, 3, 3]);
   });
+
+  it("that fails in the middle of a commit ends its job, whose rows nobody reads any more; other jobs go on", () => {
+    const fails = serverUpdate({
+      name: "fails",
+      update({ weights, gradient }) {
+        if (gradient[0]! > 10) throw new Error("too much");
+        weights[0]! += 1;
+      },
+    });
+    const optimizer = { kind: "custom", update: "fails", sha256: "b".repeat(64), options: {} } as const;
+    const plugins = new Plugins([pluginOf({ file: "x.ts", sha256: "b".repeat(64), module: { fails } })]);
+    node = new PsNode({ node: 1, memory: MEMORY, plugins });
+    say(COORDINATOR, { type: "map", map: MAP });
+    say(COORDINATOR, { ...openJob, job: JOB, tables: [{ ...table, optimizer }] });
+    say(COORDINATOR, { ...openJob, job: 11, tables: [TABLE] });
+    say(LEADER, { type: "fence", job: JOB, term: 1 });
+    say(LEADER, { type: "start", job: JOB, step: 1, attempt: 1, slots: 1, term: 1, members: [1] });
+    const rows = { 0: [5], 1: [6] };
+    push(LEADER, { step: 1, slot: 0, rows, gradient: 11 });
+    pull(OTHER, { step: 2, rows });
+    said();
+    say(LEADER, { type: "commit", job: JOB, step: 1, attempt: 1, term: 1 });
+    const lost = { code: "BAD_UPDATE", message: expect.stringMatching(/^the rows of job 9 are lost: .*too much/) };
+    const errors = controls(said(), "error");
+    expect(new Set(errors.map(({ link }) => link))).toEqual(new Set([LEADER, OTHER]));
+    for (const { control } of errors) expect(control).toMatchObject(lost);
+    pull(OTHER, { step: 0, rows });
+    const of = { partitions: Uint32Array.of(0), generations: Uint32Array.of(5) };
+    send(OTHER, { opcode: "export", requestId: 7, table: TABLE.id, ...of });
+    say(LEADER, { type: "fence", job: JOB, term: 2 });
+    expect(controls(said(), "error").map(({ control }) => control.code)).toEqual(Array(3).fill("BAD_UPDATE"));
+    send(OTHER, { opcode: "pull", job: 11, requestId: 8, step: 0, ...sections(rows) });
+    expect(frames(said())).toMatchObject([{ frame: { opcode: "pullReply", requestId: 8 } }]);
+    say(COORDINATOR, { type: "close-job", job: JOB });
+    node.dispose();
+  });
 });

@@ -59,6 +59,8 @@ interface JobShard extends SegmentTargets {
   readonly parked: WaitingFrames;
   /** Pushes of an attempt whose start has not come yet. */
   readonly early: WaitingFrames;
+  /** Why its rows are not to be trusted any more: something failed while they were changed. */
+  broken: ClusterError | undefined;
 }
 
 /** Bounds that simulations and tests set lower than `limits.ts` does, to come upon them. */
@@ -192,6 +194,7 @@ export class PsNode {
   #answer(shard: JobShard, link: LinkId, f: Frame, out: PsEffects): void {
     const { job, requestId } = f;
     try {
+      if (shard.broken) throw shard.broken;
       this.#onFrame(shard, link, f, out);
     } catch (error) {
       out.push({ kind: "control", link, control: { ...refusalOf(error), job, requestId } });
@@ -249,10 +252,13 @@ export class PsNode {
     out: PsEffects,
   ): void {
     try {
+      if (shard.broken) throw shard.broken;
       if (control.type === "fence") this.#fence(shard, link, control, out);
       else if (control.type === "start") this.#start(shard, link, control, out);
       else this.#commit(shard, link, control, out);
     } catch (error) {
+      if (shard.broken)
+        for (const { link: from, frame: f } of shard.parked.takeAll()) this.#answer(shard, from, f, out);
       out.push({ kind: "control", link, control: { ...refusalOf(error), job: shard.job } });
     }
   }
@@ -308,7 +314,7 @@ export class PsNode {
       return;
     }
     for (const partition of shard.owned) {
-      if (partition.commit({ step, attempt, term }) === "refused") {
+      if (wholly(shard, () => partition.commit({ step, attempt, term })) === "refused") {
         this.counters.refusedSteps++;
         return;
       }
@@ -448,7 +454,7 @@ export class PsNode {
     const segments = this.#segments;
     try {
       for (let s = 0; s < segments.count; s++) segments.ownerOf(s)?.check(segments.at(s));
-      for (let s = 0; s < segments.count; s++) segments.ownerOf(s)?.set(segments.at(s));
+      for (let s = 0; s < segments.count; s++) wholly(shard, () => segments.ownerOf(s)?.set(segments.at(s)));
     } finally {
       if (values) this.#buffers.give(values);
     }
@@ -472,7 +478,8 @@ export class PsNode {
         if (owner && !owner.hasApplied(identity)) owner.check(segments.at(s));
       }
       for (let s = 0; s < segments.count; s++) {
-        if (segments.ownerOf(s)?.pushDirect(identity, segments.at(s)) === "applied") rows += segments.keysOf(s);
+        const outcome = wholly(shard, () => segments.ownerOf(s)?.pushDirect(identity, segments.at(s)));
+        if (outcome === "applied") rows += segments.keysOf(s);
       }
     } finally {
       if (values) this.#buffers.give(values);
@@ -534,7 +541,12 @@ export class PsNode {
     if (f.dtype === "float32") return undefined;
     const { first } = this.#memory;
     const buffer = this.#buffers.take(first, 4 * segments.floats);
-    segments.setValues(decodeInto(buffer, { dtype: f.dtype, coded: f.coded } satisfies CodedValues, segments));
+    try {
+      segments.setValues(decodeInto(buffer, { dtype: f.dtype, coded: f.coded } satisfies CodedValues, segments));
+    } catch (error) {
+      this.#buffers.give(buffer);
+      throw error;
+    }
     return buffer;
   }
 
@@ -596,7 +608,24 @@ function openShard(
     leader: undefined,
     parked: new WaitingFrames({ what: "pulls", framesMax: LIMITS.parkedPullsMax }),
     early: new WaitingFrames({ what: "pushes", framesMax: LIMITS.earlyFramesMax }),
+    broken: undefined,
   };
+}
+
+/**
+ * Changes rows. What can be refused was checked before; so what fails here, a server update of the operator's for one,
+ * has changed a part of them, and nothing of the job is served any more.
+ */
+function wholly<T>(shard: JobShard, change: () => T): T {
+  try {
+    return change();
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const code = cause instanceof ClusterError ? cause.code : "PARTITION_UNAVAILABLE";
+    const message = `the rows of job ${shard.job} are lost: a change of them failed half-way (${reason}); start the job anew`;
+    shard.broken = new ClusterError(code, message, { cause });
+    throw isRefusal(cause) ? shard.broken : cause;
+  }
 }
 
 function disposeShard({ owned }: JobShard): void {
@@ -618,8 +647,12 @@ function identityOf({ term, attempt, step, cursor }: Frame): PushIdentity {
 }
 
 /** Mistakes and limits are answered; broken protocol and our own bugs are not. */
+function isRefusal(error: unknown): error is RangeError | ClusterError {
+  return error instanceof RangeError || error instanceof ClusterError;
+}
+
 function refusalOf(error: unknown): ControlOf<"error"> {
-  if (!(error instanceof RangeError || error instanceof ClusterError)) throw error;
+  if (!isRefusal(error)) throw error;
   const code = error instanceof ClusterError ? error.code : "BAD_UPDATE";
   return { type: "error", code, message: error.message };
 }

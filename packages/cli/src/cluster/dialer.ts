@@ -1,5 +1,7 @@
 /** How a client of a cluster reaches it, and its clock. */
+import { LIMITS } from "@volary/core/limits";
 import type { Clock, Dialer } from "@volary/core/wire";
+import { RecycledBuffers } from "@volary/core/wire/websocket";
 import { wsDialer } from "@volary/ps-server";
 
 export const realClock: Clock = {
@@ -14,5 +16,9 @@ export const dialer: Dialer = dialerOn({});
 
 /** @param trustedNetwork what is sent to other machines need not be masked */
 export function dialerOn({ trustedNetwork }: { trustedNetwork?: boolean | undefined }): Dialer {
-  return wsDialer({ clock: realClock, trustedNetwork });
+  return wsDialer({
+    clock: realClock,
+    trustedNetwork,
+    buffers: new RecycledBuffers({ bytesMax: LIMITS.receiveBuffersBytesMax }),
+  });
 }

@@ -59,16 +59,13 @@ export async function fitJob(o: FitRequest): Promise<FitJob> {
 }
 
 function fitOf(options: FitOptions, isHeldOut: boolean): JobArgs["fit"] {
-  const {
-    epochs,
-    batchSize = BATCH_SIZE,
-    consistency = bsp(),
-    stepsMax,
-    shuffle,
-    earlyStopping,
-    classWeight,
-  } = options;
-  const given = { epochs, stepsMax, shuffle, earlyStopping, classWeight, validate: validateOf(options, isHeldOut) };
+  const { batchSize = BATCH_SIZE, consistency = bsp() } = options;
+  const { epochs, stepsMax, shuffle, earlyStopping, classWeight, wire, prefetch } = options;
+  const validate = validateOf(options, isHeldOut);
+  const given = { epochs, stepsMax, shuffle, validate, earlyStopping, classWeight, wire, prefetch } satisfies Record<
+    Exclude<keyof JobArgs["fit"], "batchSize" | "consistency">,
+    unknown
+  >;
   return {
     batchSize,
     consistency,

@@ -85,7 +85,9 @@ export class LocalCluster {
       const { address } = await spawn("coordinator", "coordinator", ["--host", HOST, "--port", String(port)]);
       const to = ["--coordinator", address, "--host", HOST, ...pluginArgs(options)];
       const own = ["--device", options.device ?? "auto", "--base-dir", options.baseDir ?? process.cwd()];
-      await Promise.all(names("ps", ps).map((name) => spawn("ps", name, [...to, ...memoryArgs(options), "--name", name])));
+      await Promise.all(
+        names("ps", ps).map((name) => spawn("ps", name, [...to, ...memoryArgs(options), "--name", name])),
+      );
       await Promise.all(
         names("worker", workers).map((name, i) =>
           spawn("worker", name, [...to, ...own, ...delaysOf(options, i), "--name", name]),

@@ -5,7 +5,7 @@ test("doctorText() shows what works, what does not and why, and what is fastest"
   const text = doctorText(
     [
       { what: "Node", ok: true, detail: "v24.21.0" },
-      { what: "bufferutil", ok: false, detail: "not loaded" },
+      { what: "disk", ok: false, detail: "full" },
     ],
     [
       { device: "cuda", found: false, detail: "no NVIDIA driver", stepMs: null },
@@ -19,6 +19,6 @@ test("doctorText() shows what works, what does not and why, and what is fastest"
     "wasm    works  9.3 ms    WebAssembly, SIMD (fastest here)",
     "cpu     works  120.2 ms  plain JavaScript",
     "✓ Node: v24.21.0",
-    "✗ bufferutil: not loaded",
+    "✗ disk: full",
   ]);
 });

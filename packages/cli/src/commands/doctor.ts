@@ -1,12 +1,9 @@
 /** `volary doctor`: what of this machine Volary can use. */
-import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
 import type { DeviceReport } from "@volary/node-worker";
 import { Command } from "commander";
 import { example } from "../options.ts";
 import { textTable } from "../screen/text-table.ts";
 import { withoutGreeting } from "../tfjs-greeting.ts";
-import { messageOf } from "../user-error.ts";
 
 interface Finding {
   what: string;
@@ -25,7 +22,7 @@ export function doctorCommand(): Command {
 }
 
 async function run({ json }: { json?: true }): Promise<void> {
-  const findings = [nodeFinding(), bufferutilFinding()];
+  const findings = [nodeFinding()];
   const { probeDevices } = await import("@volary/node-worker");
   const devices = await withoutGreeting(probeDevices);
   if (json) console.log(JSON.stringify({ node: process.version, findings, devices }));
@@ -50,20 +47,4 @@ function nodeFinding(): Finding {
   const major = Number(process.versions.node.split(".")[0]);
   const ok = major >= NODE_MIN;
   return { what: "Node", ok, detail: `${process.version}${ok ? "" : `; Volary needs ${NODE_MIN} or later`}` };
-}
-
-/** An optional dependency of the sockets, so it lies beside the packages that open them. */
-function bufferutilFinding(): Finding {
-  const what = "bufferutil";
-  try {
-    createRequire(fileURLToPath(import.meta.resolve("@volary/node-worker")))("bufferutil");
-    return { what, ok: true, detail: "masks WebSocket frames in native code" };
-  } catch (error) {
-    const why = messageOf(error).split(" Require stack")[0];
-    return {
-      what,
-      ok: false,
-      detail: `not loaded (${why}); large pushes are 4 to 6 times slower: npm install bufferutil`,
-    };
-  }
 }

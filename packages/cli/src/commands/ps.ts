@@ -4,7 +4,6 @@ import { hostname } from "node:os";
 import { fileURLToPath } from "node:url";
 import { extname } from "node:path";
 import { Command, Option } from "commander";
-import { growHeapWithArrays } from "../cluster/heap-limit.ts";
 import { childExecArgv } from "../cluster/local-cluster.ts";
 import {
   coordinatorOption,
@@ -61,7 +60,6 @@ export function psCommand(): Command {
 }
 
 async function run(options: Options): Promise<void> {
-  growHeapWithArrays();
   const named = { ...options, name: options.name ?? `${hostname()}-${process.pid}` };
   await runRole({
     name: named.name,

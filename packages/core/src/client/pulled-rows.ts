@@ -72,8 +72,12 @@ export class PulledRows {
     if (cursor > this.#next) this.#missing = true;
     rows.set(values, cursor);
     this.#next = end;
-    if (partial || partitions.length > 0) return false;
-    if (end === rows.length && !this.#missing) return (this.#whole = true);
+    if (partial) return false;
+    const isWhole = end === rows.length && !this.#missing;
+    this.#next = 0; // what comes after the last part is an answer of its own
+    this.#missing = false;
+    if (partitions.length > 0) return false;
+    if (isWhole) return (this.#whole = true);
     throw new ProtocolError(`a pull reply ends at value ${end}, its keys need ${rows.length}`);
   }
 

@@ -1,8 +1,9 @@
 /**
  * Keys as an author has them, and as frames want them: unique, by PS node and partition, ascending within each.
- * In between they are pairs of 32-bit words, so no loop touches a bigint.
+ * In between they are pairs of 32-bit words in typed arrays, so no loop touches a bigint.
  */
 import { partitionFunction, type PartitionMap } from "../partition/index.ts";
+import { fillAscending, sortByClass, sortByWord, type NumberOrder } from "../radix-sort.ts";
 import { KeyIndex } from "../table/index.ts";
 
 /**
@@ -66,55 +67,106 @@ export function groupKeys(words: Uint32Array, map: PartitionMap, keysMax: number
   return { unique: index.count, numbers, frames: framesOf(unique, map, keysMax) };
 }
 
+/** Consecutive keys of one partition, in the order by partition and key. */
+interface Run {
+  readonly partition: number;
+  readonly from: number;
+  readonly to: number;
+}
+
 /** @param unique pairs of words */
 function framesOf(unique: Uint32Array, map: PartitionMap, keysMax: number): NodeKeys[] {
-  const partitionOf = partitionFunction(map.function, map.entries.length);
-  const members = new Map<number, number[]>();
-  for (let k = 0; k < unique.length / 2; k++) {
-    const partition = partitionOf(unique[2 * k]!, unique[2 * k + 1]!);
-    const those = members.get(partition);
-    if (those) those.push(k);
-    else members.set(partition, [k]);
+  const { order, counts } = sortedByPartition(unique, map);
+  const frames: NodeKeys[] = [];
+  for (const [node, runs] of runsByNode(counts, map)) {
+    for (const cut of cutToFrames(runs, keysMax)) frames.push(nodeKeysOf(node, cut, { order, unique, map }));
   }
-  const byKey = (a: number, b: number): number =>
-    unique[2 * a + 1]! - unique[2 * b + 1]! || unique[2 * a]! - unique[2 * b]!;
-  const drafts = new Map<number, FrameDraft[]>();
-  for (const partition of [...members.keys()].sort((a, b) => a - b)) {
+  return frames;
+}
+
+/** Numbers of the keys by partition, ascending by key within each, and how many keys each partition has. */
+function sortedByPartition(unique: Uint32Array, map: PartitionMap): { order: Uint32Array; counts: Uint32Array } {
+  const U = unique.length / 2;
+  const P = map.entries.length;
+  const partitionOf = partitionFunction(map.function, P);
+  const low = new Uint32Array(U);
+  const high = new Uint32Array(U);
+  const partitions = new Uint32Array(U);
+  for (let k = 0; k < U; k++) {
+    const lo = (low[k] = unique[2 * k]!);
+    const hi = (high[k] = unique[2 * k + 1]!);
+    partitions[k] = partitionOf(lo, hi);
+  }
+  const sorted: NumberOrder = { order: new Uint32Array(U), spare: new Uint32Array(U) };
+  fillAscending(sorted.order, U);
+  sortByWord(sorted, low, U);
+  sortByWord(sorted, high, U);
+  const counts = sortByClass(sorted, partitions, U, P);
+  return { order: sorted.order, counts };
+}
+
+/** The partitions that have keys, by the node that owns them. */
+function runsByNode(counts: Uint32Array, map: PartitionMap): Map<number, Run[]> {
+  const runs = new Map<number, Run[]>();
+  let from = 0;
+  for (let partition = 0; partition < map.entries.length; partition++) {
+    const to = from + counts[partition]!;
+    if (to === from) continue;
     const node = map.entries[partition]!.chain[0]!;
-    const ofNode = drafts.get(node) ?? [];
-    drafts.set(node, ofNode);
-    const keys = members.get(partition)!.sort(byKey);
-    for (let from = 0; from < keys.length;) {
-      let draft = ofNode.at(-1);
-      if (!draft || draft.order.length === keysMax) ofNode.push((draft = { order: [], partitions: [], counts: [] }));
-      const to = Math.min(keys.length, from + keysMax - draft.order.length);
-      for (let i = from; i < to; i++) draft.order.push(keys[i]!);
-      draft.partitions.push(partition);
-      draft.counts.push(to - from);
+    const ofNode = runs.get(node);
+    if (ofNode) ofNode.push({ partition, from, to });
+    else runs.set(node, [{ partition, from, to }]);
+    from = to;
+  }
+  return runs;
+}
+
+/** Cuts runs so that no frame has more than `keysMax` keys. */
+function cutToFrames(runs: readonly Run[], keysMax: number): Run[][] {
+  const frames: Run[][] = [];
+  let room = 0;
+  for (const { partition, from: first, to: end } of runs) {
+    for (let from = first; from < end;) {
+      if (room === 0) {
+        frames.push([]);
+        room = keysMax;
+      }
+      const to = Math.min(end, from + room);
+      frames.at(-1)!.push({ partition, from, to });
+      room -= to - from;
       from = to;
     }
   }
-  return [...drafts].flatMap(([node, ofNode]) => ofNode.map((draft) => nodeKeysOf(node, draft, unique, map)));
+  return frames;
 }
 
-interface FrameDraft {
-  order: number[];
-  partitions: number[];
-  counts: number[];
+function nodeKeysOf(
+  node: number,
+  runs: readonly Run[],
+  of: { order: Uint32Array; unique: Uint32Array; map: PartitionMap },
+): NodeKeys {
+  const order = new Uint32Array(runs.reduce((sum, { from, to }) => sum + to - from, 0));
+  const partitions = new Uint32Array(runs.length);
+  const generations = new Uint32Array(runs.length);
+  const counts = new Uint32Array(runs.length);
+  let at = 0;
+  for (const [r, { partition, from, to }] of runs.entries()) {
+    partitions[r] = partition;
+    generations[r] = of.map.entries[partition]!.generation;
+    counts[r] = to - from;
+    order.set(of.order.subarray(from, to), at);
+    at += to - from;
+  }
+  return { node, order, partitions, generations, counts, keys: keysAt(order, of.unique) };
 }
 
-function nodeKeysOf(node: number, draft: FrameDraft, unique: Uint32Array, map: PartitionMap): NodeKeys {
-  const keys = new Uint32Array(2 * draft.order.length);
-  draft.order.forEach((k, i) => {
+/** The keys of some numbers, as pairs of words. */
+function keysAt(order: Uint32Array, unique: Uint32Array): Uint32Array {
+  const keys = new Uint32Array(2 * order.length);
+  for (let i = 0; i < order.length; i++) {
+    const k = order[i]!;
     keys[2 * i] = unique[2 * k]!;
     keys[2 * i + 1] = unique[2 * k + 1]!;
-  });
-  return {
-    node,
-    order: Uint32Array.from(draft.order),
-    partitions: Uint32Array.from(draft.partitions),
-    generations: Uint32Array.from(draft.partitions, (p) => map.entries[p]!.generation),
-    counts: Uint32Array.from(draft.counts),
-    keys,
-  };
+  }
+  return keys;
 }

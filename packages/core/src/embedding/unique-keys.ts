@@ -9,12 +9,10 @@
  * places. A key is two u32 words, low first.
  */
 import { assert } from "../errors.ts";
+import { fillAscending, sortByClass, sortByWord, type NumberOrder } from "../radix-sort.ts";
 import { placesOf, type KeyPlacement, type KeyPlan, type NodeKeys, type Places } from "./key-plan.ts";
 import { laidOut, masksOf } from "./occurrence-lists.ts";
 import { floatsOf, occurrencesOf, type Occurrences, type RowUse, type UseKeys } from "./row-use.ts";
-
-const RADIX_BITS = 11;
-const RADIX = 1 << RADIX_BITS;
 
 /** Finds the unique keys of batches of one model. Scratch space is kept; what it returns belongs to the caller. */
 export class UniqueKeys {
@@ -102,18 +100,11 @@ export class UniqueKeys {
   /** Orders `scratch.order` by (rank of the partition, table, key); returns the keys of each rank. */
   #sort(unique: number, ranks: number): Uint32Array {
     const s = this.#scratch;
-    let [from, to] = [s.order, s.spare];
-    for (let i = 0; i < unique; i++) from[i] = i;
-    const pass = (words: Uint32Array, shift: number, buckets: number): Uint32Array => {
-      const counts = new Uint32Array(buckets);
-      if (radixPass(words, shift, buckets - 1, counts, from, to, unique)) [from, to] = [to, from];
-      return counts;
-    };
-    for (const words of [s.lo, s.hi]) for (let shift = 0; shift < 32; shift += RADIX_BITS) pass(words, shift, RADIX);
-    pass(s.table, 0, powerOfTwo(this.#tables.length));
-    const counts = pass(s.rank, 0, powerOfTwo(ranks));
-    [s.order, s.spare] = [from, to];
-    return counts;
+    fillAscending(s.order, unique);
+    sortByWord(s, s.lo, unique);
+    sortByWord(s, s.hi, unique);
+    sortByClass(s, s.table, unique, this.#tables.length);
+    return sortByClass(s, s.rank, unique, ranks);
   }
 
   #frames(o: {
@@ -162,7 +153,7 @@ function startsOf(read: readonly Occurrences[]): number[] {
 }
 
 /** Space for `capacity` occurrences; unique keys are at most as many. */
-interface Scratch {
+interface Scratch extends NumberOrder {
   capacity: number;
   /** Open addressing: 1 + index of a unique key, or 0. */
   slots: Uint32Array;
@@ -175,8 +166,6 @@ interface Scratch {
   rank: Uint32Array;
   /** Where the key's row begins in the flat row buffer. */
   offset: Uint32Array;
-  order: Uint32Array;
-  spare: Uint32Array;
 }
 
 function newScratch(capacity: number): Scratch {
@@ -241,27 +230,6 @@ function placeKeys(s: Scratch, unique: number, placement: KeyPlacement, rankOf: 
       throw new RangeError(`partitionOf gave ${partition}; there are ${rankOf.length} partitions`);
     rank[u] = place;
   }
-}
-
-/** One stable counting pass, `from` → `to`; false, with nothing moved, where all keys agree in these bits. */
-function radixPass(
-  words: Uint32Array,
-  shift: number,
-  mask: number,
-  counts: Uint32Array,
-  from: Uint32Array,
-  to: Uint32Array,
-  n: number,
-): boolean {
-  for (let i = 0; i < n; i++) counts[(words[i]! >>> shift) & mask]!++;
-  if (n === 0 || counts[(words[0]! >>> shift) & mask] === n) return false;
-  const next = new Uint32Array(counts.length);
-  for (let d = 1; d < counts.length; d++) next[d] = next[d - 1]! + counts[d - 1]!;
-  for (let i = 0; i < n; i++) {
-    const u = from[i]!;
-    to[next[(words[u]! >>> shift) & mask]!++] = u;
-  }
-  return true;
 }
 
 /** Writes the keys in order and where their rows begin; returns the floats of all rows. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { bsp, consistencyOf } from "../consistency/index.ts";
 import { adagrad, sgd } from "../optimizer/index.ts";
 import { Partition, type PartitionOptions } from "./partition.ts";
+import type { RowDtype } from "../table/row-layout.ts";
 import { TableMemory, type MemoryShare } from "../table/table-memory.ts";
 import type { TableSpec } from "../table/table-spec.ts";
 import { testShare } from "../table/test-rows.ts";
@@ -41,6 +42,11 @@ const gradient = (value: number) => segmentOf({ table: 2, keys: [9], values: [va
 /** The weight of key 9 of "route": minus the sum of all gradients applied. */
 function weight(p: Partition): number {
   return weightsOf(p, segmentOf({ table: 2, keys: [9], values: [] }))[0]!;
+}
+
+/** Of a float32. */
+function upperHalf(value: number): number {
+  return new Uint32Array(Float32Array.of(value).buffer)[0]! >>> 16;
 }
 
 describe("a bad push", () => {
@@ -319,6 +325,29 @@ describe("read()", () => {
     expect([...bytes.subarray(at + 8, at + 12)]).toEqual([255, 0, 0, 0]);
     p.arena.free(at, 64);
   });
+
+  test.each<RowDtype>(["float32", "bfloat16", "int8"])(
+    "of bfloat16 rows of odd width writes from any even address on, and nothing beside, out of rows of %s",
+    (dtype) => {
+      const tables: TableSpec[] = [1, 3].map((dim) => ({ ...TABLES[0]!, id: dim, name: `t${dim}`, dim, dtype }));
+      const p = new Partition({ ...options(), tables });
+      p.set(segmentOf({ table: 3, keys: [1, 3], values: [1, 3, 1, 4, 4, 4] }, { table: 1, keys: [5], values: [-6] }));
+      // Of each table one key that has no row, too.
+      const wanted = segmentOf({ table: 3, keys: [1, 2, 3], values: [] }, { table: 1, keys: [4, 5], values: [] });
+      const bytes = 2 * 11;
+      expect(p.readBytes(wanted, "bfloat16")).toBe(bytes);
+      const at = p.arena.allocate(64);
+      const halves = new Uint16Array(p.arena.words.buffer, at, 32);
+      for (const from of [2, 4, 6, 14]) {
+        halves.fill(7);
+        expect(p.read(wanted, { at: at + from, dtype: "bfloat16" })).toBe(bytes);
+        const expected = [1, 3, 1, 0, 0, 0, 4, 4, 4, 0, -6].map((value) => upperHalf(value));
+        expect([...halves]).toEqual(Array.from({ length: 32 }, (_, i) => expected[i - from / 2] ?? 7));
+      }
+      p.arena.free(at, 64);
+      p.dispose();
+    },
+  );
 });
 
 describe("check()", () => {

@@ -177,7 +177,8 @@ export class Partition {
    * Takes the segment of a slot, or null when the slot has nothing for this partition; keeps a copy.
    *
    * @throws {RangeError} a bad segment, naming table and key; nothing has changed then
-   * @throws {ClusterError} LIMIT_EXCEEDED: no memory for the rows that the step would create; the slot is not in then
+   * @throws {ClusterError} LIMIT_EXCEEDED: no memory for the rows that the step would create; PARTITION_UNAVAILABLE: rows
+   *   of it cannot be read from disk; the slot is not in then
    */
   receive({ step, attempt, slot, segment }: Committed & { slot: number; segment: Segment | null }): Received {
     const next = this.#committed.step + 1;
@@ -188,8 +189,8 @@ export class Partition {
     if (this.#staged) return "late";
     this.#staging.add(slot, segment);
     if (!this.#mode.closesStep(this.#staging)) return "waiting";
-    this.#staging.sum();
     try {
+      this.#staging.sum();
       this.#room.pledge(this.#staging.sums);
     } catch (error) {
       this.#staging.remove(slot);
@@ -222,6 +223,7 @@ export class Partition {
     const { committed } = this;
     if (step < committed.step || (step === committed.step && attempt === committed.attempt)) return "already";
     if (step !== committed.step + 1 || attempt !== this.#attempt || !this.#staged) return "refused";
+    this.#room.release(); // what it held is now taken for what it was held for
     this.#update(this.#staging.sums, { step, records });
     this.#committed = { step, attempt };
     this.#open(attempt, this.#staging.slots);
@@ -276,7 +278,8 @@ export class Partition {
    * Checks a segment for {@link set} or {@link pushDirect}; a frame's segments are all checked before one is applied.
    *
    * @throws {RangeError} a bad segment, naming table and key
-   * @throws {ClusterError} LIMIT_EXCEEDED: no memory for the rows it would create
+   * @throws {ClusterError} LIMIT_EXCEEDED: no memory for the rows it would create; PARTITION_UNAVAILABLE: rows of it cannot
+   *   be read from disk
    */
   check(segment: Segment): void {
     const runs = this.#runsOf(segment);

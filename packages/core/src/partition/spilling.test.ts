@@ -2,7 +2,8 @@
 import { expect, test } from "vitest";
 import { bsp, consistencyOf } from "../consistency/index.ts";
 import { adagrad, adam } from "../optimizer/index.ts";
-import { MemoryColdStore } from "../table/cold-store.ts";
+import { ClusterError } from "../errors.ts";
+import { MemoryColdStore, type OpenColdStore } from "../table/cold-store.ts";
 import type { MemoryShare } from "../table/table-memory.ts";
 import type { TableSpec } from "../table/table-spec.ts";
 import { testShare } from "../table/test-rows.ts";
@@ -32,8 +33,7 @@ function openPartition(share: MemoryShare): Partition {
   return partition;
 }
 
-function spillingShare(): MemoryShare {
-  const open = (recordBytes: number) => new MemoryColdStore(recordBytes);
+function spillingShare(open: OpenColdStore = (recordBytes) => new MemoryColdStore(recordBytes)): MemoryShare {
   return { ...testShare(), bytesMax: BYTES_MAX, cold: { open, rows: 0, bytes: 0, rowsSpilled: 0 } };
 }
 
@@ -86,6 +86,68 @@ test("a table four times its memory trains to the same bits as one that stays in
   small.dispose();
   large.dispose();
   expect(share).toMatchObject({ bytes: 0, pledged: 0, cold: { rows: 0, bytes: 0 } });
+});
+
+/** Stores whose reads are counted, and fail while the disk is broken. */
+class Disk {
+  broken = false;
+  reads = 0;
+
+  readonly open: OpenColdStore = (recordBytes) => {
+    const store = new MemoryColdStore(recordBytes);
+    const read = store.read.bind(store);
+    store.read = (places, n, into, at) => {
+      if (n > 0) this.reads++;
+      if (this.broken) throw new ClusterError("PARTITION_UNAVAILABLE", "the disk fails");
+      read(places, n, into, at);
+    };
+    return store;
+  };
+}
+
+/** The keys that are spilled first, after `train`. */
+const OLD = segmentOf({
+  table: 1,
+  keys: Array.from({ length: BATCH }, (_, i) => USERS - BATCH + i),
+  values: Array.from({ length: BATCH * DIM }, () => 0.25),
+});
+
+test("a disk that fails refuses the push that closes a step, which may come again; its commit reads nothing", () => {
+  const disk = new Disk();
+  const [small, large] = [openPartition(spillingShare(disk.open)), openPartition(testShare())];
+  for (const partition of [small, large]) {
+    train(partition);
+    partition.receive({ step: STEPS + 1, attempt: 1, slot: 0, segment: OLD });
+  }
+  const last = { step: STEPS + 1, attempt: 1, slot: 1, segment: null };
+  disk.broken = true;
+  disk.reads = 0;
+  expect(() => small.receive(last)).toThrow("the disk fails");
+  expect(disk.reads).toBeGreaterThan(0);
+  expect(small.staged).toBe(false);
+  disk.broken = false;
+  expect([small, large].map((partition) => partition.receive(last))).toEqual(["staged", "staged"]);
+  disk.broken = true;
+  for (const partition of [small, large]) partition.commit({ step: STEPS + 1, attempt: 1, term: 1 });
+  disk.broken = false;
+  for (const { id } of TABLES) expect(rowsOf(small, id)).toEqual(rowsOf(large, id));
+  for (const partition of [small, large]) partition.dispose();
+});
+
+test("a disk that fails refuses a direct push and a set before anything is applied", () => {
+  const disk = new Disk();
+  const partition = openPartition(spillingShare(disk.open));
+  train(partition);
+  const before = rowsOf(partition, 1);
+  disk.broken = true;
+  expect(() => partition.check(OLD)).toThrow("the disk fails");
+  disk.broken = false;
+  expect(rowsOf(partition, 1)).toEqual(before);
+  partition.check(OLD);
+  disk.broken = true;
+  partition.set(OLD);
+  expect(partition.pushDirect({ client: 1, sequence: 1, settled: 0 }, OLD)).toBe("applied");
+  partition.dispose();
 });
 
 test("memory stays within its limit while rows go to disk", () => {

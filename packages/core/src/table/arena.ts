@@ -60,8 +60,17 @@ export class Arena {
     if (at !== 0) return at;
     throw new ClusterError(
       "LIMIT_EXCEEDED",
-      `no ${bytes} bytes in a row are left of a memory of ${this.bytes.length} bytes: give the PS node more memories`,
+      `no ${bytes} bytes in a row are left of a memory of ${this.bytes.length} bytes, which rows, staged steps and replies under way share: give the PS node more memory (--memory-max), or start more PS nodes`,
     );
+  }
+
+  /**
+   * Holds `bytes` bytes that are wanted soon, at the other end of the memory; `free` gives them back, too.
+   *
+   * @returns their address, or 0 where so many are not left in a row
+   */
+  hold(bytes: number): number {
+    return this.#extents.takeLast(bytes);
   }
 
   /** Gives back what `allocate(bytes)` took. */

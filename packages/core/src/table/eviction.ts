@@ -34,7 +34,7 @@ export class Eviction {
   readonly #expireSteps: number;
   readonly #roundSteps: number;
   readonly #partition: number;
-  readonly #goesBefore: GoesBefore;
+  readonly #fields: Fields;
   /** No row was updated before this step. */
   #oldest = 0;
 
@@ -44,7 +44,7 @@ export class Eviction {
     this.#expireSteps = expireSteps ?? Infinity;
     this.#roundSteps = expireSteps === undefined ? 1 : Math.max(1, Math.floor(expireSteps / 16));
     this.#partition = partition;
-    this.#goesBefore = order === "least-recent" ? leastRecent : leastFrequent;
+    this.#fields = order === "least-recent" ? LEAST_RECENT : LEAST_FREQUENT;
   }
 
   /** May rows have to go after `step`, when there are `rows` of them? If not, {@link choose} gives none. */
@@ -61,7 +61,7 @@ export class Eviction {
     let gone = this.#isRound(step) ? this.#expired({ step, words, rows, n }) : 0;
     if (n - gone > this.rowsMax) {
       const to = n - this.#rowsAfter;
-      select({ words, rows, from: gone, n, count: to - gone, goesBefore: this.#goesBefore });
+      select({ words, rows, from: gone, n, count: to - gone, fields: this.#fields });
       gone = to;
     }
     return gone;
@@ -89,62 +89,83 @@ export class Eviction {
 
 /** Moves the `count` rows that were updated least recently to the front; ties go by updates, then by key. */
 export function leastRecentFirst({ words, rows, n, count }: RowAges & { count: number }): void {
-  select({ words, rows, from: 0, n, count, goesBefore: leastRecent });
+  select({ words, rows, from: 0, n, count, fields: LEAST_RECENT });
 }
 
-/** Below 0 where row `a` goes before row `b`; 0 for no two rows, since their keys differ. */
-type GoesBefore = (words: Uint32Array, a: number, b: number) => number;
+/** Words of a row's header that decide, the first one first; the key decides between equals. */
+type Fields = readonly [number, number];
+const LEAST_RECENT: Fields = [LAST_STEP_AT / 4, UPDATES_AT / 4];
+const LEAST_FREQUENT: Fields = [UPDATES_AT / 4, LAST_STEP_AT / 4];
 
-function leastRecent(words: Uint32Array, a: number, b: number): number {
-  return (
-    words[(a + LAST_STEP_AT) >>> 2]! - words[(b + LAST_STEP_AT) >>> 2]! ||
-    words[(a + UPDATES_AT) >>> 2]! - words[(b + UPDATES_AT) >>> 2]! ||
-    byKey(words, a, b)
-  );
+/**
+ * Moves the first `count` of rows `from` to `n`, in the order in which they go, to places `from` on, in any order.
+ *
+ * One field of all rows is copied out and selected in, so that headers, far apart in memory, are read once; only rows
+ * that are equal in it are looked at again, by the next field.
+ */
+function select(o: RowAges & { from: number; count: number; fields: Fields }): void {
+  const { words, rows } = o;
+  const last = o.from + o.count - 1;
+  let left = o.from;
+  let right = o.n;
+  for (const field of o.fields) {
+    if (last < left || last >= right - 1) return;
+    const ages = new Uint32Array(right - left);
+    for (let i = 0; i < ages.length; i++) ages[i] = words[(rows[left + i]! >>> 2) + field]!;
+    const limit = nth(ages.slice(), last - left, ascending);
+    // Below the limit, equal to it, above it (Dijkstra's three colours).
+    const base = left;
+    for (let i = left; i < right;) {
+      const age = ages[i - base]!;
+      if (age === limit) i++;
+      else if (age < limit) {
+        swap(ages, i - base, left - base);
+        swap(rows, i++, left++);
+      } else {
+        swap(ages, i - base, --right - base);
+        swap(rows, i, right);
+      }
+    }
+  }
+  if (last < left || last >= right - 1) return;
+  nth(rows.subarray(left, right), last - left, (a, b) => byKey(words, a, b));
 }
 
-function leastFrequent(words: Uint32Array, a: number, b: number): number {
-  return (
-    words[(a + UPDATES_AT) >>> 2]! - words[(b + UPDATES_AT) >>> 2]! ||
-    words[(a + LAST_STEP_AT) >>> 2]! - words[(b + LAST_STEP_AT) >>> 2]! ||
-    byKey(words, a, b)
-  );
-}
+const ascending = (a: number, b: number): number => a - b;
 
 function byKey(words: Uint32Array, a: number, b: number): number {
   return words[(a >>> 2) + 1]! - words[(b >>> 2) + 1]! || words[a >>> 2]! - words[b >>> 2]!;
 }
 
 /**
- * Moves the first `count` of rows `from` to `n`, in the order in which they go, to places `from` on, in any order:
- * Hoare's quickselect (CACM 4(7), 1961, algorithm 65), with the median of three as its pivot.
+ * Brings the element that comes at place `n` to that place, what comes before it to its left: Hoare's quickselect (CACM
+ * 4(7), 1961, algorithm 65), with the median of three as its pivot.
  */
-function select(o: RowAges & { from: number; count: number; goesBefore: GoesBefore }): void {
-  const { words, rows, from, count, goesBefore } = o;
-  const last = from + count - 1;
-  let left = from;
-  let right = o.n - 1;
+function nth(all: Uint32Array, n: number, compare: (a: number, b: number) => number): number {
+  let left = 0;
+  let right = all.length - 1;
   while (left < right) {
     const middle = (left + right) >>> 1;
-    if (goesBefore(words, rows[middle]!, rows[left]!) < 0) swap(rows, middle, left);
-    if (goesBefore(words, rows[right]!, rows[left]!) < 0) swap(rows, right, left);
-    if (goesBefore(words, rows[right]!, rows[middle]!) < 0) swap(rows, right, middle);
-    const pivot = rows[middle]!;
+    if (compare(all[middle]!, all[left]!) < 0) swap(all, middle, left);
+    if (compare(all[right]!, all[left]!) < 0) swap(all, right, left);
+    if (compare(all[right]!, all[middle]!) < 0) swap(all, right, middle);
+    const pivot = all[middle]!;
     let i = left;
     let j = right;
     while (i <= j) {
-      while (goesBefore(words, rows[i]!, pivot) < 0) i++;
-      while (goesBefore(words, pivot, rows[j]!) < 0) j--;
-      if (i <= j) swap(rows, i++, j--);
+      while (compare(all[i]!, pivot) < 0) i++;
+      while (compare(pivot, all[j]!) < 0) j--;
+      if (i <= j) swap(all, i++, j--);
     }
-    if (last <= j) right = j;
-    else if (last >= i) left = i;
-    else return;
+    if (n <= j) right = j;
+    else if (n >= i) left = i;
+    else break;
   }
+  return all[n]!;
 }
 
-function swap(rows: Uint32Array, i: number, j: number): void {
-  const row = rows[i]!;
-  rows[i] = rows[j]!;
-  rows[j] = row;
+function swap(all: Uint32Array, i: number, j: number): void {
+  const there = all[i]!;
+  all[i] = all[j]!;
+  all[j] = there;
 }

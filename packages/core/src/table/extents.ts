@@ -32,6 +32,21 @@ export class Extents {
     return 0;
   }
 
+  /** The same from the end of the last extent that is long enough: out of the way of what is taken to stay. */
+  takeLast(bytes: number): number {
+    const rounded = extentBytes(bytes);
+    const free = this.#free;
+    for (let i = free.length - 1; i >= 0; i--) {
+      const extent = free[i]!;
+      if (extent.bytes < rounded) continue;
+      extent.bytes -= rounded;
+      if (extent.bytes === 0) free.splice(i, 1);
+      this.used += rounded;
+      return extent.at + extent.bytes;
+    }
+    return 0;
+  }
+
   give(at: number, bytes: number): void {
     const rounded = extentBytes(bytes);
     const free = this.#free;

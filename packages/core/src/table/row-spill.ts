@@ -152,6 +152,34 @@ export class RowSpill {
     return absent;
   }
 
+  /**
+   * Brings those of some absent keys that are on disk into memory.
+   *
+   * @param keys address of the keys of a chunk
+   * @param numbers address of `n` numbers of keys that have no row in memory; they are in another order afterwards
+   * @throws {ClusterError} LIMIT_EXCEEDED: the arena is full; PARTITION_UNAVAILABLE: the disk fails; no row is lost then
+   */
+  fetch(keys: number, numbers: number, n: number): void {
+    const { words, chunkRows } = this.#arena;
+    const { stride } = this.#layout;
+    for (let from = 0; from < n && this.count > 0; from += this.#readMax) {
+      const part = Math.min(this.#readMax, n - from);
+      const records = this.#arena.rowScratch(part * (stride + 8));
+      const recordKeys = records + part * stride;
+      this.#table.reserve(part); // before a row leaves the disk: then there is a place for it
+      const found = this.#take(keys, numbers + 4 * from, part, records);
+      for (let i = 0; i < found; i++) {
+        const record = (records + i * stride) / 4;
+        words.copyWithin(recordKeys / 4 + 2 * i, record, record + 2);
+      }
+      this.#table.insert(recordKeys, found, chunkRows);
+      for (let i = 0; i < found; i++) {
+        const record = (records + i * stride) / 4;
+        words.copyWithin(wordOfRow(words[chunkRows / 4 + i]!), record, record + stride / 4);
+      }
+    }
+  }
+
   /** Forgets those of `n` keys that are on disk; `numbers` is the address of their numbers. */
   forget(keys: number, numbers: number, n: number): void {
     for (let from = 0; from < n && this.count > 0; from += this.#readMax) {

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { rowwiseAdagrad, sgd, type OptimizerSpec } from "../optimizer/index.ts";
+import { Arena } from "./arena.ts";
 import { rowLayout } from "./row-layout.ts";
 import { RowTable } from "./row-table.ts";
 import type { TableSpec } from "./table-spec.ts";
@@ -104,6 +105,37 @@ describe("a row table", () => {
       { numRuns: 40 },
     );
   });
+});
+
+test("what a table says it may take in one piece is enough, where there is no other memory", () => {
+  const small = new Arena(2 ** 25);
+  small.scratch(65_536);
+  const sizes = fc.array(fc.integer({ min: 1, max: 3000 }), { minLength: 1, maxLength: 10 });
+  const layouts = fc.integer({ min: 1, max: 700 }).map((dim) => rowLayout({ dtype: "float32", dim, stateWidth: 0 }));
+  fc.assert(
+    fc.property(sizes, layouts, (list, layout) => {
+      const table = new RowTable(layout, { arena: small, bytesMax: 2 ** 25, bytes: 0, pledged: 0 });
+      let key = 0;
+      for (const n of list) {
+        const span = table.growthSpan(n);
+        const held = span === 0 ? 0 : small.hold(span);
+        if (span > 0 && held === 0) break;
+        const others: { at: number; bytes: number }[] = [];
+        for (let bytes = 2 ** 24; bytes >= 32; bytes /= 2) {
+          for (let at = small.hold(bytes); at !== 0; at = small.hold(bytes)) others.push({ at, bytes });
+        }
+        if (span > 0) small.free(held, span);
+        insert(
+          table,
+          range(n).map(() => key++),
+        );
+        for (const { at, bytes } of others) small.free(at, bytes);
+      }
+      table.dispose();
+    }),
+    { numRuns: 30 },
+  );
+  expect(small.bytesUsed).toBe(65_536);
 });
 
 function spec(dim: number, optimizer: OptimizerSpec): TableSpec {

@@ -4,10 +4,13 @@
  */
 import { optimizerOf, type Optimizer } from "../optimizer/index.ts";
 import { adamCorrectionsOf } from "./adam-corrections.ts";
-import type { Arena } from "./arena.ts";
+import { CHUNK_ROWS, type Arena } from "./arena.ts";
 import { rowBoundsOf, type RowBounds } from "./row-bounds.ts";
 import { DTYPE_CODES, ROW_HEADER_BYTES, rowLayout, UPDATES_AT, wordOfRow, type RowLayout } from "./row-layout.ts";
 import type { TableSpec } from "./table-spec.ts";
+
+/** Float32 rows that narrow ones are updated in, at a time: they and their gradients stay in the cache. */
+const BLOCK_BYTES = 32_768;
 
 export interface RowUpdate {
   /**
@@ -133,40 +136,77 @@ class RowByRow implements RowUpdate {
   }
 }
 
-/** Updates narrow rows by way of one float32 row. */
+/** Updates narrow rows by way of float32 rows, a block at a time. */
 class NarrowUpdate implements RowUpdate {
   readonly #update: RowUpdate;
   readonly #arena: Arena;
   readonly #layout: RowLayout;
   readonly #wide: RowLayout;
+  readonly #blockRows: number;
 
   constructor(update: RowUpdate, layout: RowLayout, arena: Arena) {
     this.#update = update;
     this.#arena = arena;
     this.#layout = layout;
     this.#wide = rowLayout({ ...layout, dtype: "float32" });
+    this.#blockRows = Math.max(1, Math.min(CHUNK_ROWS, Math.floor(BLOCK_BYTES / this.#wide.stride)));
   }
 
   apply(rows: number, n: number, grads: number, rate: number): void {
-    const { words, kernels } = this.#arena;
-    const { dim, stateWidth, stateAt } = this.#layout;
-    const dtype = DTYPE_CODES[this.#layout.dtype];
-    // The address of the float32 row, then the row.
-    const list = this.#arena.rowScratch(8 + this.#wide.stride);
-    const row = list + 8;
-    const weights = row + ROW_HEADER_BYTES;
-    const state = (row + this.#wide.stateAt) / 4;
-    words[list / 4] = row;
-    for (let i = 0; i < n; i++) {
-      const narrow = rows + 4 * i;
-      const word = wordOfRow(words[narrow / 4]!);
-      const narrowState = word + stateAt / 4;
-      words.copyWithin(row / 4, word, word + ROW_HEADER_BYTES / 4);
-      words.copyWithin(state, narrowState, narrowState + stateWidth);
-      kernels.rowsRead(narrow, 1, dim, dtype, weights);
-      this.#update.apply(list, 1, grads + 4 * dim * i, rate);
-      kernels.rowsWrite(narrow, 1, dim, dtype, weights);
-      words.copyWithin(narrowState, state, state + stateWidth);
+    const { dim } = this.#layout;
+    for (let from = 0; from < n; from += this.#blockRows) {
+      const block = Math.min(this.#blockRows, n - from);
+      this.#applyBlock(rows + 4 * from, block, grads + 4 * dim * from, rate);
     }
   }
+
+  #applyBlock(rows: number, n: number, grads: number, rate: number): void {
+    const { words, kernels } = this.#arena;
+    const { dim } = this.#layout;
+    const dtype = DTYPE_CODES[this.#layout.dtype];
+    const { stride } = this.#wide;
+    // Float32 rows, their addresses, their weights one after the other.
+    const wideRows = this.#arena.rowScratch(n * (stride + 4 + 4 * dim));
+    const list = wideRows + n * stride;
+    const weights = list + 4 * n;
+    for (let i = 0; i < n; i++) words[list / 4 + i] = wideRows + i * stride;
+    this.#widen(rows, wideRows, n);
+    kernels.rowsRead(rows, n, dim, dtype, weights);
+    kernels.rowsWrite(list, n, dim, DTYPE_CODES.float32, weights);
+    this.#update.apply(list, n, grads, rate);
+    kernels.rowsRead(list, n, dim, DTYPE_CODES.float32, weights);
+    kernels.rowsWrite(rows, n, dim, dtype, weights);
+    this.#takeStates(rows, wideRows, n);
+  }
+
+  /** Copies headers and states of narrow rows to the float32 rows. */
+  #widen(rows: number, wideRows: number, n: number): void {
+    const { words } = this.#arena;
+    const { stateWidth } = this.#layout;
+    for (let i = 0; i < n; i++) {
+      const row = wordOfRow(words[rows / 4 + i]!);
+      const wide = (wideRows + i * this.#wide.stride) / 4;
+      for (let w = 0; w < ROW_HEADER_BYTES / 4; w++) words[wide + w] = words[row + w]!;
+      copyWords(words, wide + this.#wide.stateAt / 4, row + this.#layout.stateAt / 4, stateWidth);
+    }
+  }
+
+  /** Copies states of float32 rows to the narrow rows. */
+  #takeStates(rows: number, wideRows: number, n: number): void {
+    const { words } = this.#arena;
+    const { stateWidth } = this.#layout;
+    for (let i = 0; stateWidth > 0 && i < n; i++) {
+      const row = wordOfRow(words[rows / 4 + i]!);
+      const wide = (wideRows + i * this.#wide.stride) / 4;
+      copyWords(words, row + this.#layout.stateAt / 4, wide + this.#wide.stateAt / 4, stateWidth);
+    }
+  }
+}
+
+/** Beyond this many words a native copy is faster than a loop. */
+const WORDS_LOOP_MAX = 16;
+
+function copyWords(words: Uint32Array, to: number, from: number, n: number): void {
+  if (n > WORDS_LOOP_MAX) words.copyWithin(to, from, from + n);
+  else for (let i = 0; i < n; i++) words[to + i] = words[from + i]!;
 }

@@ -103,6 +103,11 @@ export class Rows {
     return this.#table.growthBytes(n);
   }
 
+  /** How much free memory in one piece is enough for `n` new rows. */
+  growthSpan(n: number): number {
+    return this.#table.growthSpan(n);
+  }
+
   /**
    * Makes room in memory for `n` new rows, where rows may go to disk.
    *
@@ -113,6 +118,23 @@ export class Rows {
     const before = this.#table.count;
     this.#spill?.spill(n);
     return before - this.#table.count;
+  }
+
+  /**
+   * Brings those of `n` keys' rows that are on disk into memory, where {@link makeRoom} has made room for them. Then a
+   * push of these keys has nothing to read there.
+   *
+   * @returns how many
+   * @throws {ClusterError} LIMIT_EXCEEDED: the arena is full; PARTITION_UNAVAILABLE: the disk fails; no row is lost then
+   */
+  fetch(keys: number, n: number): number {
+    if (!this.#spill || this.#spill.count === 0) return 0;
+    const before = this.#spill.count;
+    for (let k = 0; k < n; k += CHUNK_ROWS) {
+      const chunkKeys = keys + 8 * k;
+      this.#spill.fetch(chunkKeys, this.#arena.chunkNumbers, this.#absent(chunkKeys, Math.min(CHUNK_ROWS, n - k)));
+    }
+    return before - this.#spill.count;
   }
 
   /**
@@ -131,7 +153,7 @@ export class Rows {
    * Writes the weights of `n` keys to `out`, one after the other, initial values where there is no row; changes
    * nothing.
    *
-   * @param out `n · valueBytes(dtype, dim)` bytes; a multiple of 4 unless `dtype` is bfloat16
+   * @param out `n · valueBytes(dtype, dim)` bytes, at a multiple of 4, or of 2 for bfloat16
    */
   read(keys: number, n: number, { at: out, dtype }: { at: number; dtype: RowDtype }): void {
     const { descriptor } = this.#table;
@@ -273,7 +295,8 @@ export class Rows {
 
   /**
    * Copies at most `rowsMax` rows, from place `cursor` on. Rows keep their places while they live; what has a row when
-   * an export begins, and keeps it, is in it once.
+   * an export begins, and keeps it, is in it once. Where rows go to disk and come back while an export is under way,
+   * those may be missing from it, or be in it twice.
    */
   export(cursor: number, rowsMax: number): ExportedRows {
     const rows = new Uint32Array(Math.min(rowsMax, Math.max(1, this.count)));
@@ -310,15 +333,22 @@ export class Rows {
 
   /** Puts the numbers of those of a chunk's keys that have no row into STRANGERS, ascending; returns how many. */
   #strangers(keys: number, n: number): number {
+    const { words, chunkNumbers } = this.#arena;
+    let absent = this.#absent(keys, n);
+    if (this.#spill) absent = this.#spill.absent(keys, chunkNumbers, absent);
+    STRANGERS.set(words.subarray(chunkNumbers / 4, chunkNumbers / 4 + absent));
+    if (this.#spill) STRANGERS.subarray(0, absent).sort();
+    return absent;
+  }
+
+  /** Writes the numbers of those of a chunk's keys that have no row in memory to `chunkNumbers`; returns how many. */
+  #absent(keys: number, n: number): number {
     const { words, chunkRows, chunkNumbers } = this.#arena;
     if (this.#table.find(keys, n, chunkRows) === 0) return 0;
     let absent = 0;
     for (let i = 0; i < n; i++) {
       if (words[chunkRows / 4 + i] === 0) words[chunkNumbers / 4 + absent++] = i;
     }
-    if (this.#spill) absent = this.#spill.absent(keys, chunkNumbers, absent);
-    STRANGERS.set(words.subarray(chunkNumbers / 4, chunkNumbers / 4 + absent));
-    if (this.#spill) STRANGERS.subarray(0, absent).sort();
     return absent;
   }
 

@@ -12,9 +12,10 @@ const ROWS_SHARE = 7 / 8;
 
 /** One partition's part of the memory. */
 export interface MemoryShare {
-  readonly arena: Arena;
+  /** Where those live who come now. */
+  arena: Arena;
   /** Rows and their bookkeeping may take this much. */
-  readonly bytesMax: number;
+  bytesMax: number;
   /** What they take now, over all jobs; kept by who allocates. */
   bytes: number;
   /** What steps that are staged may take more of it when they are committed; kept by who staged them. */
@@ -78,20 +79,25 @@ export class TableMemory {
   }
 
   /**
-   * The share of a partition: the same one each time.
+   * The share of a partition: the same one each time, as large as it should be now. It stays in its memory while it has
+   * rows there.
    *
    * @param place of the partition among those of the node, so that neighbours share a memory
    * @param places how many partitions the node has
    */
   shareOf(partition: number, { place, places }: { place: number; places: number }): MemoryShare {
+    const bytesMax = Math.floor(Math.min(this.bytesMax / places, this.#arenaBytes * ROWS_SHARE));
+    // As many shares in each memory as fit, spread over the memories that this takes.
+    const arenas = Math.ceil(places / Math.max(1, Math.floor((this.#arenaBytes * ROWS_SHARE) / bytesMax)));
+    const arena = Math.floor((place * arenas) / places);
     let share = this.#shares.get(partition);
     if (!share) {
-      const arenas = Math.max(1, Math.ceil(this.bytesMax / (this.#arenaBytes * ROWS_SHARE)));
-      const arena = this.#arena(Math.floor((place * arenas) / places));
-      const bytesMax = Math.floor(this.bytesMax / places);
-      share = { arena, bytesMax, bytes: 0, pledged: 0, cold: this.cold, counts: this.counts };
+      const { cold, counts } = this;
+      share = { arena: this.#arena(arena), bytesMax, bytes: 0, pledged: 0, cold, counts };
       this.#shares.set(partition, share);
     }
+    if (share.bytes === 0) share.arena = this.#arena(arena);
+    share.bytesMax = bytesMax;
     return share;
   }
 

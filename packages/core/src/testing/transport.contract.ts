@@ -114,6 +114,32 @@ export function transportContract(name: string, start: () => Promise<TransportHa
       }
     });
 
+    it("says once of each frame that its values may be changed, and what arrives is what they were", async () => {
+      const { client, server } = await pair();
+      const heard = record(server);
+      const values = Float32Array.from({ length: 100_000 }, (_, i) => i);
+      const sent: number[] = [];
+      for (let requestId = 0; requestId < 3; requestId++) {
+        await t.until(
+          new Promise<void>((resolve) => {
+            client.sendFrame(frame({ opcode: "pullReply", requestId, values }), () => {
+              sent.push(requestId);
+              resolve();
+            });
+          }),
+        );
+        values.fill(-1);
+      }
+      await t.until(heard.count(3));
+      expect(sent).toEqual([0, 1, 2]);
+      const first = heard.messages.map((message) => "values" in message && [message.values[0], message.values[99_999]]);
+      expect(first).toEqual([
+        [0, 99_999],
+        [-1, -1],
+        [-1, -1],
+      ]);
+    });
+
     it("carries text beyond ASCII unchanged", async () => {
       const { client, server } = await pair();
       const heard = record(server);

@@ -45,9 +45,8 @@ export class KeyLists {
       throw new ProtocolError(
         `${f.opcode} frame names a key list of ${bytes} bytes; ${LIMITS.keyListBytesMax} is most`,
       );
-    const sections = copyOf(f); // the frame may be a view of bytes that are used again
-    this.#lists.add(name, sections, bytes);
-    return { ...f, ...sections };
+    this.#lists.add(name, copyOf(f), bytes); // the frame may be a view of bytes that are used again
+    return f;
   }
 }
 

@@ -197,7 +197,10 @@ async function speak(
   const closed = new Promise((resolve) => socket.on("close", resolve));
   await once(socket, "open");
   const role: Role = address === ps.address ? "worker" : "client";
-  if (how.hello) socket.send(encodeControl({ type: "hello", protocol: { min: PROTOCOL_MIN, max: PROTOCOL_MAX }, role, name: "hostile" }));
+  if (how.hello)
+    socket.send(
+      encodeControl({ type: "hello", protocol: { min: PROTOCOL_MIN, max: PROTOCOL_MAX }, role, name: "hostile" }),
+    );
   for (const message of messages) socket.send(message);
   if (how.reset) socket.terminate();
   else socket.close();

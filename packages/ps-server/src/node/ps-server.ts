@@ -9,8 +9,8 @@ import { LIMITS } from "@volary/core/limits";
 import type { Plugins } from "@volary/core/plugin";
 import { TableMemory } from "@volary/core/table";
 import { connectWithBackoff, type Clock, type Dialer } from "@volary/core/wire";
-import { RecycledBuffers } from "@volary/core/wire/websocket";
 import { PsHost } from "../ps-host.ts";
+import { ReceiveBuffers } from "../receive-buffers.ts";
 import { realClock } from "./clock.ts";
 import { coldFiles } from "./cold-files.ts";
 import { wsDialer } from "./dial.ts";
@@ -101,7 +101,7 @@ export async function startPsServer(o: PsServerOptions): Promise<RunningPsServer
     ...(o.host === undefined ? {} : { host: o.host }),
     origins: [pageOrigin(o.coordinator), ...(o.origins ?? [])],
     behind: o.door,
-    buffers: new RecycledBuffers({ bytesMax: LIMITS.receiveBuffersBytesMax }),
+    buffers: new ReceiveBuffers(memory.first),
     refuse: (hello) => host.refuse(hello),
     onLink: (link) => host.accept(link),
     onFault,
