@@ -116,7 +116,7 @@ if (mode === "measure") await printLarge(setting);
 report({
   name: "sparse-vs-tfjs",
   metrics,
-  checks: [atLeast("speedup", metrics.speedup, 10), atMost("lossDifference", metrics.lossDifference, 1e-5)],
+  checks: [atLeast("speedup", metrics.speedup, 30), atMost("lossDifference", metrics.lossDifference, 1e-5)],
   mode,
   output: options.json ? "json" : "text",
 });

@@ -9,7 +9,7 @@ test("a careful worker exchanges less and learns the same", { timeout: TIMEOUT_M
   expect(report).toMatchObject({
     name: "traffic",
     metrics: {
-      ratio: expect.toSatisfy((ratio: number) => ratio > 2),
+      ratio: expect.toSatisfy((ratio: number) => ratio < 0.5),
       lossDifference: expect.toSatisfy((difference: number) => difference <= 0.005),
     },
   });

@@ -12,7 +12,9 @@ const TEST_ROWS = 40;
 export const DENSE_FLOATS = 7;
 
 /** How a toy job is validated and when it stops, where that is not the default. */
-export type ToyFit = Partial<Pick<JobManifest["fit"], "validate" | "earlyStopping" | "shuffle" | "wire" | "prefetch">>;
+export type ToyFit = Partial<
+  Pick<JobManifest["fit"], "epochs" | "validate" | "earlyStopping" | "shuffle" | "wire" | "prefetch">
+>;
 
 /** Which keys of a toy job's tables get a row, which rows go, and what rows are. */
 export type TableCare = Pick<TableSpec, "admission" | "eviction" | "dtype">;

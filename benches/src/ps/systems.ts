@@ -14,6 +14,9 @@ import type { VolaryClientRequest } from "./volary-client.ts";
 import { openTables } from "./volary-rows.ts";
 import type { Workload } from "./workload.ts";
 
+/** Room for all tables of the bench in one WebAssembly memory: what frames bring is then where it is needed. */
+const MEMORY = ["--memory-max", "4g"];
+
 export interface System {
   readonly workload: Workload;
   readonly expected: ExpectedRows;
@@ -39,7 +42,7 @@ export async function startVolary({
   workload,
   batchesFile,
   fault,
-  psArgs = [],
+  psArgs = MEMORY,
 }: SystemOptions & Pick<VolaryClientRequest, "fault"> & { psArgs?: readonly string[] }): Promise<VolarySystem> {
   const cluster = await startCluster({ psArgs });
   const [node] = cluster.nodes;

@@ -58,7 +58,7 @@ async function pull(): Promise<Moved> {
   for (const { rows } of batches) rows.fill(0);
   client.forgetKeyNames();
   const start = performance.now();
-  for (const { planned, rows } of batches) await (fault ? pullSlowly(planned, rows) : client.pull(planned, rows));
+  await inTurn(({ planned, rows }) => (fault ? pullSlowly(planned, rows) : client.pull(planned, rows)));
   const seconds = (performance.now() - start) / 1000;
   if (fault) batches[0]!.words[0]! ^= 1;
   const sums = batches.map(({ planned, words }) => {
@@ -74,8 +74,19 @@ async function push(round: number): Promise<Moved> {
   for (const { planned, rows } of batches) fillRows(planned.keys, rows, round);
   client.forgetKeyNames();
   const start = performance.now();
-  for (const { planned, rows } of batches) await (fault ? pushSlowly(planned, rows) : client.push(planned, rows));
+  await inTurn(({ planned, rows }) => (fault ? pushSlowly(planned, rows) : client.push(planned, rows)));
   return { seconds: (performance.now() - start) / 1000, rows: rowsOfAll };
+}
+
+/** Moves all batches. The next one is asked for before the one under way is answered, as by a worker. */
+async function inTurn(move: (batch: Batch) => Promise<void>): Promise<void> {
+  let underWay: Promise<void> | undefined;
+  for (const batch of batches) {
+    const moved = move(batch);
+    await underWay;
+    underWay = moved;
+  }
+  await underWay;
 }
 
 async function pullSlowly(planned: PlannedRows, rows: Float32Array): Promise<void> {

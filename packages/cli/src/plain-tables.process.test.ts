@@ -2,7 +2,7 @@
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ftrl } from "@volary/core";
+import { afterUpdates, ftrl, leastFrequent, sgd } from "@volary/core";
 import { seededRandom } from "@volary/core/testing";
 import type { Dialer, Frame, Link } from "@volary/core/wire";
 import { CoordinatorClient } from "./cluster/coordinator-client.ts";
@@ -87,6 +87,35 @@ test("a server update of a plugin file, counts, sums and maxima apply to many ke
 
   tables.close();
   await expect(tables.seen.pull([1])).rejects.toThrow(/these tables are closed/);
+});
+
+test("tables have rows of the dtype that was asked for, admit keys, and let rows go", async () => {
+  const tables = await cluster.tables({
+    narrow: { dim: 2, optimizer: sgd({ learningRate: 1 }), dtype: "bfloat16" },
+    admitted: { dim: 1, update: "count", admit: afterUpdates(2) },
+    bounded: { dim: 1, update: "count", evict: leastFrequent({ rowsMax: 2560 }) },
+  });
+  const keys = BigUint64Array.from({ length: 5000 }, (_, i) => BigInt(i) * 0x9e37_79b9_7f4a_7c15n);
+  const often = keys.subarray(0, 10);
+
+  const random = randomOf(7);
+  const gradients = Float32Array.from({ length: 2 * keys.length }, random);
+  await tables.narrow.push(keys, gradients);
+  const weights = await tables.narrow.pull(keys);
+  expect(new Uint32Array(weights.buffer).every((bits) => (bits & 0xffff) === 0)).toBe(true);
+  expect(weights.every((weight, i) => Math.abs(weight + gradients[i]!) <= gradients[i]! / 128)).toBe(true);
+
+  await tables.admitted.push(keys);
+  await tables.admitted.push(often);
+  expect([...(await tables.admitted.pull(keys))]).toEqual(Array.from(keys, (_, i) => (i < often.length ? 1 : 0)));
+
+  await tables.bounded.push(often);
+  await tables.bounded.push(keys);
+  let rows = 0;
+  for await (const { keys: some } of tables.bounded.export()) rows += some.length;
+  expect(rows).toBeLessThanOrEqual(2560);
+  expect(new Set(await tables.bounded.pull(often))).toEqual(new Set([2]));
+  tables.close();
 });
 
 const keys1 = (keys: BigUint64Array) => Float32Array.from(keys, (_, i) => i);

@@ -13,6 +13,7 @@ import {
   fm,
   hourOf,
   input,
+  leastFrequent,
   leastRecent,
   parquet,
   since,
@@ -51,6 +52,7 @@ export const typed = defineJob({
       embedding({
         table: "user",
         dim: 8,
+        dtype: "bfloat16",
         initializer: zeros(),
         optimizer: "rowwise-adagrad",
         admit: afterUpdates(2),
@@ -135,6 +137,9 @@ const options: FitOptions = { epochs: 3, earlyStopping: { monitor: "val_auc" }, 
 await cluster.fit(model, { x, y: [0, 1] }, options);
 await cluster.fit(model, { x, y: [0, 1] }, { ...options, batchSize: 2 });
 
-const tables = await cluster.tables({ counts: { dim: 1, update: "count" }, weights: { dim: 4, optimizer: "ftrl" } });
+const tables = await cluster.tables({
+  counts: { dim: 1, update: "count", admit: afterUpdates(2), evict: leastFrequent({ rowsMax: 1e6 }) },
+  weights: { dim: 4, optimizer: "ftrl", dtype: "int8" },
+});
 await tables.counts.push([7n, 8]);
 await tables.weights.push(BigUint64Array.of(7n), new Float32Array(4));

@@ -9,7 +9,7 @@ import { bytesOfValues, eachRun } from "@volary/core/compression";
 import { LIMITS } from "@volary/core/limits";
 import { ProtocolError } from "@volary/core/errors";
 import type { Partition, Segment } from "@volary/core/partition";
-import type { TableSpec } from "@volary/core/table";
+import type { Arena, TableSpec } from "@volary/core/table";
 import type { Frame } from "@volary/core/wire";
 
 /** Where segments may go. */
@@ -21,11 +21,15 @@ export interface SegmentTargets {
   readonly partitions: readonly (Partition | undefined)[];
 }
 
+const NO_KEYS = new Uint32Array(0);
+const NO_VALUES = new Float32Array(0);
+
 export class FrameSegments {
   /** How many of the segments are stale. */
   stale = 0;
   #frame: Frame | undefined;
-  #values: Float32Array = new Float32Array(0);
+  #keys: Uint32Array = NO_KEYS;
+  #values: Float32Array = NO_VALUES;
   readonly #owners: (Partition | undefined)[] = [];
   /** Width of the tables' rows, and bytes of a row in the frame's dtype, shape [T]. */
   #dims = new Uint32Array(0);
@@ -44,6 +48,7 @@ export class FrameSegments {
   open(targets: SegmentTargets, f: Frame): void {
     const S = f.partitions.length;
     this.#frame = f;
+    this.#keys = f.keys;
     this.#values = f.values;
     this.#openTables(targets, f);
     if (this.#keysAt.length <= S) {
@@ -70,9 +75,34 @@ export class FrameSegments {
       );
   }
 
-  /** The values of the frame as floats, where they came in another dtype. */
+  /** The keys of the frame, where they were copied. */
+  setKeys(keys: Uint32Array): void {
+    this.#keys = keys;
+  }
+
+  /** The values of the frame as floats, where they came in another dtype or were copied. */
   setValues(values: Float32Array): void {
     this.#values = values;
+  }
+
+  get keys(): Uint32Array {
+    return this.#keys;
+  }
+
+  get values(): Float32Array {
+    return this.#values;
+  }
+
+  /** The memory of all partitions that segments are for; undefined where there are several, or none. */
+  arena(): Arena | undefined {
+    let arena: Arena | undefined;
+    for (let s = 0; s < this.#owners.length; s++) {
+      const owner = this.#owners[s];
+      if (!owner || owner.arena === arena) continue;
+      if (arena) return undefined;
+      arena = owner.arena;
+    }
+    return arena;
   }
 
   get count(): number {
@@ -109,12 +139,12 @@ export class FrameSegments {
 
   /** Segment `s`, as views of the frame. */
   at(s: number): Segment {
-    const { tables, counts, keys } = this.#frame!;
+    const { tables, counts } = this.#frame!;
     return {
       tables,
       counts,
       countsAt: s * tables.length,
-      keys,
+      keys: this.#keys,
       keysAt: this.#keysAt[s]!,
       values: this.#values,
       valuesAt: this.#floatsAt[s]!,
@@ -132,6 +162,7 @@ export class FrameSegments {
   /** Lets the frame go. */
   close(): void {
     this.#frame = undefined;
+    this.#keys = NO_KEYS;
     this.#values = NO_VALUES;
     this.#owners.length = 0;
   }
@@ -153,8 +184,6 @@ export class FrameSegments {
     }
   }
 }
-
-const NO_VALUES = new Float32Array(0);
 
 // -- the loop ------------------------------------------------------------------------------------------------
 

@@ -452,10 +452,13 @@ export class PsNode {
   #set(shard: JobShard, link: LinkId, f: Frame, out: PsEffects): void {
     const values = this.#openValues(shard, f);
     const segments = this.#segments;
+    let copy: ReplyBuffer | undefined;
     try {
+      copy = this.#bringIn();
       for (let s = 0; s < segments.count; s++) segments.ownerOf(s)?.check(segments.at(s));
       for (let s = 0; s < segments.count; s++) wholly(shard, () => segments.ownerOf(s)?.set(segments.at(s)));
     } finally {
+      if (copy) this.#buffers.give(copy);
       if (values) this.#buffers.give(values);
     }
     const { requestId, job } = f;
@@ -472,7 +475,9 @@ export class PsNode {
     const values = this.#openValues(shard, f);
     const segments = this.#segments;
     let rows = 0;
+    let copy: ReplyBuffer | undefined;
     try {
+      copy = this.#bringIn();
       for (let s = 0; s < segments.count; s++) {
         const owner = segments.ownerOf(s);
         if (owner && !owner.hasApplied(identity)) owner.check(segments.at(s));
@@ -482,6 +487,7 @@ export class PsNode {
         if (outcome === "applied") rows += segments.keysOf(s);
       }
     } finally {
+      if (copy) this.#buffers.give(copy);
       if (values) this.#buffers.give(values);
     }
     if (rows > 0) this.counters.directPushes++;
@@ -546,6 +552,34 @@ export class PsNode {
     } catch (error) {
       this.#buffers.give(buffer);
       throw error;
+    }
+    return buffer;
+  }
+
+  /**
+   * Copies the keys and values that lie outside of the one memory that they are for. Otherwise each segment would be
+   * copied to be checked, and again to be applied.
+   *
+   * @returns the buffer they are in, to be given back; undefined where nothing had to be copied
+   */
+  #bringIn(): ReplyBuffer | undefined {
+    const segments = this.#segments;
+    const { keys, values } = segments;
+    const arena = segments.arena();
+    if (!arena) return undefined;
+    const floats = values.buffer === arena.floats.buffer ? 0 : values.length;
+    const words = keys.buffer === arena.words.buffer ? 0 : keys.length;
+    if (floats + words === 0) return undefined;
+    const buffer = this.#buffers.take(arena, 4 * (floats + words));
+    const keysAt = buffer.valuesAt / 4;
+    const valuesAt = keysAt + words;
+    if (words > 0) {
+      arena.words.set(keys, keysAt);
+      segments.setKeys(arena.words.subarray(keysAt, valuesAt));
+    }
+    if (floats > 0) {
+      arena.floats.set(values, valuesAt);
+      segments.setValues(arena.floats.subarray(valuesAt, valuesAt + floats));
     }
     return buffer;
   }

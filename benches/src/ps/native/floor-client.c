@@ -13,28 +13,37 @@ static void ask(uint32_t operation, const uint64_t *keys, uint32_t n) {
   send_exactly(server, keys, 8 * (size_t)n, 0);
 }
 
-static void pull(const uint64_t *keys, float *rows, uint32_t n, uint32_t dim) {
+static void ask_pull(const uint64_t *keys, float *rows, uint32_t n, uint32_t dim) {
+  (void)rows;
+  (void)dim;
   ask(PULL, keys, n);
+}
+
+static void await_pull(const uint64_t *keys, float *rows, uint32_t n, uint32_t dim) {
+  (void)keys;
   if (!receive_exactly(server, rows, 4 * (size_t)n * dim)) fail("the server closed");
 }
 
-static void write_rows(uint32_t operation, const uint64_t *keys, const float *rows, uint32_t n, uint32_t dim) {
-  uint32_t written = 0;
-  ask(operation, keys, n);
+static void ask_push(const uint64_t *keys, float *rows, uint32_t n, uint32_t dim) {
+  ask(PUSH, keys, n);
   send_exactly(server, rows, 4 * (size_t)n * dim, 0);
+}
+
+static void ask_set(const uint64_t *keys, float *rows, uint32_t n, uint32_t dim) {
+  ask(SET, keys, n);
+  send_exactly(server, rows, 4 * (size_t)n * dim, 0);
+}
+
+static void await_write(const uint64_t *keys, float *rows, uint32_t n, uint32_t dim) {
+  uint32_t written = 0;
+  (void)keys;
+  (void)rows;
+  (void)dim;
   if (!receive_exactly(server, &written, sizeof written)) fail("the server closed");
   if (written != n) {
     fprintf(stderr, "%u of %u rows were written\n", written, n);
     exit(1);
   }
-}
-
-static void push(const uint64_t *keys, const float *rows, uint32_t n, uint32_t dim) {
-  write_rows(PUSH, keys, rows, n, dim);
-}
-
-static void set(const uint64_t *keys, const float *rows, uint32_t n, uint32_t dim) {
-  write_rows(SET, keys, rows, n, dim);
 }
 
 int main(int argc, char **argv) {
@@ -46,5 +55,6 @@ int main(int argc, char **argv) {
   const struct sockaddr_in address = loopback((uint16_t)atoi(argv[1]));
   if (connect(server, (const struct sockaddr *)&address, sizeof address) != 0) fail("connect");
   send_at_once(server);
+  const movement set = {ask_set, await_write}, pull = {ask_pull, await_pull}, push = {ask_push, await_write};
   return serve_commands(read_workload(argv[2], (uint32_t)atol(argv[3])), set, pull, push);
 }

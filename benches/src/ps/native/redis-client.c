@@ -26,7 +26,9 @@ static redisReply *next_reply(int type) {
   return found;
 }
 
-static void pull(const uint64_t *keys, float *rows, uint32_t n, uint32_t dim) {
+static void ask_pull(const uint64_t *keys, float *rows, uint32_t n, uint32_t dim) {
+  (void)rows;
+  (void)dim;
   const char *words[MGET_KEYS + 1] = {"MGET"};
   size_t lengths[MGET_KEYS + 1] = {4};
   for (uint32_t at = 0; at < n; at += MGET_KEYS) {
@@ -37,6 +39,10 @@ static void pull(const uint64_t *keys, float *rows, uint32_t n, uint32_t dim) {
     }
     redisAppendCommandArgv(redis, (int)count + 1, words, lengths);
   }
+}
+
+static void await_pull(const uint64_t *keys, float *rows, uint32_t n, uint32_t dim) {
+  (void)keys;
   const size_t bytes = 4 * (size_t)dim;
   for (uint32_t at = 0; at < n; at += MGET_KEYS) {
     redisReply *reply = next_reply(REDIS_REPLY_ARRAY);
@@ -50,12 +56,18 @@ static void pull(const uint64_t *keys, float *rows, uint32_t n, uint32_t dim) {
   }
 }
 
-static void set(const uint64_t *keys, const float *rows, uint32_t n, uint32_t dim) {
+static void ask_set(const uint64_t *keys, float *rows, uint32_t n, uint32_t dim) {
   for (uint32_t i = 0; i < n; i++) {
     const char *words[3] = {"SET", (const char *)&keys[i], (const char *)(rows + (size_t)i * dim)};
     const size_t lengths[3] = {3, 8, 4 * (size_t)dim};
     redisAppendCommandArgv(redis, 3, words, lengths);
   }
+}
+
+static void await_set(const uint64_t *keys, float *rows, uint32_t n, uint32_t dim) {
+  (void)keys;
+  (void)rows;
+  (void)dim;
   for (uint32_t i = 0; i < n; i++) freeReplyObject(next_reply(REDIS_REPLY_STATUS));
 }
 
@@ -66,5 +78,6 @@ int main(int argc, char **argv) {
   }
   redis = redisConnect("127.0.0.1", atoi(argv[1]));
   if (redis == NULL || redis->err) fail("cannot connect to Redis");
+  const movement set = {ask_set, await_set}, pull = {ask_pull, await_pull};
   return serve_commands(read_workload(argv[2], (uint32_t)atol(argv[3])), set, pull, set);
 }

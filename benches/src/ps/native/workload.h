@@ -99,14 +99,18 @@ static inline double now_seconds(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* How one system is talked to. Each returns when all is answered. */
-typedef void set_rows(const uint64_t *keys, const float *rows, uint32_t n, uint32_t dim);
-typedef void pull_rows(const uint64_t *keys, float *rows, uint32_t n, uint32_t dim);
-typedef void push_rows(const uint64_t *keys, const float *rows, uint32_t n, uint32_t dim);
+/* Something done with the rows of some keys. */
+typedef void with_rows(const uint64_t *keys, float *rows, uint32_t n, uint32_t dim);
+
+/* How rows move in one direction: `ask` sends a batch, `await` returns when it is answered, in the order of asking. */
+typedef struct {
+  with_rows *ask;
+  with_rows *await;
+} movement;
 
 enum { FILL_ROWS = 4096 };
 
-static inline void fill_table(set_rows *set, uint32_t from, uint32_t to, uint32_t dim) {
+static inline void fill_table(movement set, uint32_t from, uint32_t to, uint32_t dim) {
   uint64_t *keys = memory(8 * FILL_ROWS);
   float *rows = memory(4 * (size_t)FILL_ROWS * dim);
   for (uint32_t at = from; at < to; at += FILL_ROWS) {
@@ -115,7 +119,8 @@ static inline void fill_table(set_rows *set, uint32_t from, uint32_t to, uint32_
       keys[i] = key_of(at + i);
       fill_row(rows + (size_t)i * dim, at + i, 0, dim);
     }
-    set(keys, rows, n, dim);
+    set.ask(keys, rows, n, dim);
+    set.await(keys, rows, n, dim);
   }
   free(keys);
   free(rows);
@@ -127,20 +132,29 @@ static inline uint32_t rows_of(const workload *w) {
   return rows;
 }
 
-static inline double timed_push(const workload *w, push_rows *push, uint32_t round) {
-  for (uint32_t b = 0; b < w->batches; b++)
-    for (uint32_t i = 0; i < w->of[b].n; i++)
-      fill_row(w->of[b].rows + (size_t)i * w->dim, w->of[b].indexes[i], round, w->dim);
+static inline void with_batch(const batch *of, uint32_t dim, with_rows *what) { what(of->keys, of->rows, of->n, dim); }
+
+/* The seconds that all batches take. The next one is asked for before the one under way is answered, as by a worker. */
+static inline double timed(const workload *w, movement move) {
   const double start = now_seconds();
-  for (uint32_t b = 0; b < w->batches; b++) push(w->of[b].keys, w->of[b].rows, w->of[b].n, w->dim);
+  with_batch(&w->of[0], w->dim, move.ask);
+  for (uint32_t b = 0; b < w->batches; b++) {
+    if (b + 1 < w->batches) with_batch(&w->of[b + 1], w->dim, move.ask);
+    with_batch(&w->of[b], w->dim, move.await);
+  }
   return now_seconds() - start;
 }
 
-static inline double timed_pull(const workload *w, pull_rows *pull) {
+static inline double timed_push(const workload *w, movement push, uint32_t round) {
+  for (uint32_t b = 0; b < w->batches; b++)
+    for (uint32_t i = 0; i < w->of[b].n; i++)
+      fill_row(w->of[b].rows + (size_t)i * w->dim, w->of[b].indexes[i], round, w->dim);
+  return timed(w, push);
+}
+
+static inline double timed_pull(const workload *w, movement pull) {
   for (uint32_t b = 0; b < w->batches; b++) memset(w->of[b].rows, 0, 4 * (size_t)w->of[b].n * w->dim);
-  const double start = now_seconds();
-  for (uint32_t b = 0; b < w->batches; b++) pull(w->of[b].keys, w->of[b].rows, w->of[b].n, w->dim);
-  return now_seconds() - start;
+  return timed(w, pull);
 }
 
 static inline void print_sums(const workload *w) {
@@ -156,7 +170,7 @@ static inline void print_sums(const workload *w) {
  * Answers the commands of `../client-process.ts`, one line each, with a line of JSON each. Only what moves rows is
  * timed: making gradients and summing what came is not.
  */
-static inline int serve_commands(workload w, set_rows *set, pull_rows *pull, push_rows *push) {
+static inline int serve_commands(workload w, movement set, movement pull, movement push) {
   char line[256];
   printf("{\"ready\":true}\n");
   fflush(stdout);

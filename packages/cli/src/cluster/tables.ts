@@ -18,7 +18,15 @@ import {
   type PlainUpdate,
 } from "@volary/core/optimizer";
 import type { PartitionMap } from "@volary/core/partition";
-import { tableSpecSchema, type InitializerSpec, type TableSpec } from "@volary/core/table";
+import {
+  admissionSpecSchema,
+  evictionSpecSchema,
+  tableSpecSchema,
+  type AdmissionSpec,
+  type EvictionSpec,
+  type InitializerSpec,
+  type TableSpec,
+} from "@volary/core/table";
 import { NodeLinks } from "@volary/core/training";
 import type { Clock, Dialer } from "@volary/core/wire";
 import type { CoordinatorClient } from "./coordinator-client.ts";
@@ -33,6 +41,23 @@ export interface PlainTableOptions {
   update?: PlainUpdate | OptimizerSpec;
   /** First values of rows; zeros unless said otherwise. */
   initializer?: InitializerSpec;
+  /**
+   * What the weights of a row are stored as, and so their bytes: 4 · dim as "float32", the default; 2 · dim as
+   * "bfloat16"; dim + 8 as "int8", steps between the least and the greatest of the row. After a push they are rounded
+   * up or down by a chance that keeps their mean, a hash of the key and its number of updates; those that are set, to
+   * the nearest. What must be exact, as a count, needs float32. The optimizer's state stays float32.
+   */
+  dtype?: "float32" | "bfloat16" | "int8";
+  /**
+   * Which keys get a row, as `afterUpdates(3)`: here with the third push of a key; what the two before would have
+   * changed is dropped. A key that is set has its row at once. Every key that is pushed by default.
+   */
+  admit?: AdmissionSpec;
+  /**
+   * Which rows go, as `leastFrequent({ rowsMax: 1e6 })`; none by default. A table by itself has no steps, so its rows
+   * have no age: `leastRecent()` and `expireSteps` are for embeddings.
+   */
+  evict?: EvictionSpec;
 }
 
 /** What tables have in common. */
@@ -124,8 +149,10 @@ export function tableSpecsOf(tables: Readonly<Record<string, PlainTableOptions>>
       id: i + 1,
       name,
       dim: table.dim,
+      ...(table.dtype === undefined ? {} : { dtype: table.dtype }),
       initializer: table.initializer ?? { kind: "zeros" },
       optimizer: optimizerOfTable(name, table),
+      ...careOfTable(name, table),
     });
     if (spec.success) return spec.data;
     const issue = spec.error.issues[0]!;
@@ -150,6 +177,27 @@ function optimizerOfTable(name: string, { optimizer, update }: PlainTableOptions
   throw new TypeError(
     `table "${name}": its learning rate has a schedule, and a table by itself has no steps; give a number`,
   );
+}
+
+/** Which keys get a row and which rows go. */
+function careOfTable(
+  name: string,
+  { admit, evict }: PlainTableOptions,
+): Partial<Pick<TableSpec, "admission" | "eviction">> {
+  const refuse = (what: string): never => {
+    throw new TypeError(`table "${name}": ${what}`);
+  };
+  if (admit !== undefined && !admissionSpecSchema.safeParse(admit).success)
+    refuse(`admit is ${JSON.stringify(admit)}; make it with afterUpdates(3)`);
+  if (evict !== undefined && !evictionSpecSchema.safeParse(evict).success)
+    refuse(`evict is ${JSON.stringify(evict)}; make it with leastFrequent({ rowsMax: 1e6 })`);
+  if (evict !== undefined && (evict.expireSteps !== undefined || evict.order === "least-recent")) {
+    refuse(
+      `evict is ${JSON.stringify(evict)}, which goes by steps, and a table by itself has none; ` +
+        `use leastFrequent({ rowsMax: 1e6 })`,
+    );
+  }
+  return { ...(admit && { admission: admit }), ...(evict && { eviction: evict }) };
 }
 
 const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(", ");

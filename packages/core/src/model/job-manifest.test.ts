@@ -146,6 +146,25 @@ describe("manifestOf", () => {
     expect(manifest.compile.optimizer).toEqual(adam());
   });
 
+  it("says what rows are stored as, where that is not float32", async () => {
+    const model = () => {
+      const [a, b] = [key("a"), key("b")];
+      const rows = [
+        embedding({ table: "narrow", dim: 2, dtype: "bfloat16" }).apply(a),
+        embedding({ table: "wide", dim: 2 }).apply(a),
+        embedding({ table: "wide", dim: 2, dtype: "float32" }).apply(b),
+      ];
+      return tfl.model({ inputs: [a, b], outputs: through(rows, layers.concatenate(), sigmoid()) });
+    };
+    const { manifest } = await manifestOf(jobOf(model), { workersMin: 1 });
+    expect(manifest.tables.map(({ name, dtype }) => [name, dtype])).toEqual([
+      ["narrow", "bfloat16"],
+      ["wide", undefined],
+    ]);
+    expect(JSON.parse(JSON.stringify(manifest))).toStrictEqual(manifest);
+    expect(jobManifestSchema.parse(manifest)).toEqual(manifest);
+  });
+
   it("gives tables the care that their embeddings ask for", async () => {
     const care = { admit: afterUpdates(3), evict: leastRecent({ rowsMax: 100 }) };
     const model = () => {
@@ -301,6 +320,17 @@ describe("manifestOf refuses", () => {
     };
     await expect(manifestFor(cares)).rejects.toThrow(
       /table "t" has eviction \{"rowsMax":9,"order":"least-recent"\} for field "a" and \{"rowsMax":10,.*must agree/,
+    );
+    const dtypes = () => {
+      const [a, b] = [key("a"), key("b")];
+      const rows = [
+        embedding({ table: "t", dim: 1, dtype: "int8" }).apply(a),
+        embedding({ table: "t", dim: 1 }).apply(b),
+      ];
+      return tfl.model({ inputs: [a, b], outputs: through(rows, layers.concatenate(), sigmoid()) });
+    };
+    await expect(manifestFor(dtypes)).rejects.toThrow(
+      /table "t" has dtype "int8" for field "a" and none for field "b"/,
     );
     const bounds = () => {
       const [a, b] = [key("a"), key("b")];

@@ -238,6 +238,7 @@ interface TableUse {
 function refuseDifferences(first: TableUse, other: TableUse): void {
   for (const property of [
     "dim",
+    "dtype",
     "initializer",
     "optimizer",
     "l2",

@@ -27,7 +27,7 @@ test("summary() of a job tells of its tables and dense weights, too, with totals
       const inputs = [input({ name: "user", dtype: "string" }), input({ name: "when", dtype: "string" })];
       const rows = [
         embedding({ table: "user", dim: 16 }).apply(inputs[0]!),
-        embedding({ table: "when", dim: 8 }).apply(inputs[1]!),
+        embedding({ table: "when", dim: 8, dtype: "int8" }).apply(inputs[1]!),
       ];
       const output = through(rows, tfl.layers.concatenate(), tfl.layers.dense({ units: 1, activation: "sigmoid" }));
       return tfl.model({ inputs, outputs: output });
@@ -47,7 +47,7 @@ test("summary() of a job tells of its tables and dense weights, too, with totals
     "",
     "TABLE  DIM  OPTIMIZER  FIELDS  BYTES/ROW  AT MOST",
     "user  16  adagrad  user  152  as keys come",
-    "when  8  adagrad  when  88  168 rows, 14.8 KB",
+    "when  8 int8  adagrad  when  72  168 rows, 12.1 KB",
     "",
     "Dense weights: 25 trained; 300 B on each worker with adam's state",
   ]);

@@ -6,6 +6,7 @@ import type { LayersModel } from "@tensorflow/tfjs-layers";
 import type { FieldSpec } from "../data/spec/data-spec.ts";
 import type { JobManifest } from "../job/manifest.ts";
 import { optimizerOf, type OptimizerSpec } from "../optimizer/index.ts";
+import { weightsBytes } from "../table/row-layout.ts";
 import type { TableSpec } from "../table/table-spec.ts";
 import { isEmbedding } from "./layers/embedding.ts";
 import { automaticStem } from "./tower/topology.ts";
@@ -55,7 +56,7 @@ function tablesText({ tables, model, data }: JobManifest): string[] {
     const keys = keysOf(fields.map((field) => data.fields[field]));
     return [
       spec.name,
-      String(spec.dim),
+      spec.dtype === undefined ? String(spec.dim) : `${spec.dim} ${spec.dtype}`,
       optimizerText(spec.optimizer),
       [...new Set(fields)].join(", "),
       bytes === undefined ? "as its plugin says" : String(bytes),
@@ -84,9 +85,9 @@ function denseText({ model, compile }: JobManifest): string[] {
 const BOOKKEEPING_BYTES = 24;
 
 /** Undefined for a server update of a plugin, which is not loaded here. */
-function bytesPerRow({ dim, optimizer }: TableSpec): number | undefined {
+function bytesPerRow({ dim, dtype = "float32", optimizer }: TableSpec): number | undefined {
   if (optimizer.kind === "custom") return undefined;
-  return 4 * (dim + optimizerOf(optimizer).stateWidth(dim)) + BOOKKEEPING_BYTES;
+  return weightsBytes(dtype, dim) + 4 * optimizerOf(optimizer).stateWidth(dim) + BOOKKEEPING_BYTES;
 }
 
 function optimizerText(spec: OptimizerSpec): string {

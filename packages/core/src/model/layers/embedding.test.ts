@@ -28,7 +28,7 @@ describe("embedding", () => {
   it("refuses an option it does not have, with the nearest", () => {
     expect(() => embedding({ table: "route", dims: 16 } as unknown as EmbeddingArgs)).toThrow(
       new TypeError(
-        'embedding(): "dims" is unknown; there are "table", "dim", "combiner", "mask", "maskZero", "initializer", "optimizer", "l2", "maxNorm", "clip", "admit", "evict", "name". Did you mean "dim"?',
+        'embedding(): "dims" is unknown; there are "table", "dim", "combiner", "mask", "maskZero", "dtype", "initializer", "optimizer", "l2", "maxNorm", "clip", "admit", "evict", "name". Did you mean "dim"?',
       ),
     );
   });
@@ -70,6 +70,7 @@ describe("embedding", () => {
     const made = embedding({
       table: "Hour_ofDay",
       dim: 2,
+      dtype: "bfloat16",
       initializer: normal(),
       optimizer: adagrad(),
       l2: 1e-3,
@@ -83,6 +84,7 @@ describe("embedding", () => {
     const layer = model.layers.find((each) => each instanceof VolaryEmbedding)!;
     expect(layer).toMatchObject({ table: "Hour_ofDay", dim: 2, initializer: normal() });
     expect(layer.tableOptions).toEqual({
+      dtype: "bfloat16",
       optimizer: adagrad(),
       l2: 1e-3,
       maxNorm: 2,
@@ -90,6 +92,14 @@ describe("embedding", () => {
       admission: { kind: "count", updates: 3, counter: { kind: "bloom", keys: 1000, falsePositives: 0.01 } },
       eviction: { rowsMax: 1e6, expireSteps: 10_000, order: "least-recent" },
     });
+  });
+
+  it("stores rows as float32 unless another dtype is named", () => {
+    const dtypes = ([undefined, "float32", "bfloat16", "int8"] as const).map((dtype) => {
+      const layer = embedding({ table: "item", dim: 2, ...(dtype && { dtype }) });
+      return layer.tableOptions.dtype;
+    });
+    expect(dtypes).toEqual([undefined, undefined, "bfloat16", "int8"]);
   });
 
   const list = (shape: InputArgs["shape"] = [null]) => input({ name: "tags", dtype: "string", shape });
@@ -182,6 +192,10 @@ describe("embedding", () => {
     [{ combiner: "avg" as "mean" }, /combiner is "avg"; use one of "sum", "mean", "sqrtn"/],
     [{ mask: "zero" as "none" }, /mask is "zero"; use one of "none", "padding", "zero-key"/],
     [{ maskZero: true, mask: "none" }, /maskZero is true and mask "none"; give one of them/],
+    [
+      { dtype: "float16" as "bfloat16" },
+      /dtype is "float16"; use one of "float32", "bfloat16", "int8"\. Did you mean "bfloat16"\?/,
+    ],
     [{ l2: 0 }, /l2 is 0; it must be a number over 0/],
     [{ maxNorm: -1 }, /maxNorm is -1; it must be a number over 0/],
     [{ admit: 3 as unknown as NonNullable<EmbeddingArgs["admit"]> }, /admit is 3; make it with afterUpdates\(3\)/],

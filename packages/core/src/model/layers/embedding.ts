@@ -36,6 +36,13 @@ export interface EmbeddingArgs {
   mask?: SequenceMask;
   /** As in tf.layers.embedding: the same as `mask: "zero-key"`. */
   maskZero?: boolean;
+  /**
+   * What the weights of a row are stored as, and so their bytes: 4 · dim as "float32", the default; 2 · dim as
+   * "bfloat16"; dim + 8 as "int8", steps between the least and the greatest of the row. After an update they are
+   * rounded up or down by a chance that keeps their mean, so that small updates are not lost; the chance is a hash of
+   * the key and its number of updates, so that a run gives the same bits again. The optimizer's state stays float32.
+   */
+  dtype?: "float32" | "bfloat16" | "int8";
   /** First values of rows; `uniform()` by default. */
   initializer?: InitializerSpec;
   /** Of this table; `compile.sparseOptimizer` by default. */
@@ -60,6 +67,7 @@ const ARGS = [
   "combiner",
   "mask",
   "maskZero",
+  "dtype",
   "initializer",
   "optimizer",
   "l2",
@@ -79,6 +87,7 @@ const ARGS = [
  * @see tf.layers.embedding; TorchRec's EmbeddingBagCollection and EmbeddingCollection
  * @example const rows = embedding({ table: "route", dim: 16 }).apply(route);
  * @example const tags = embedding({ table: "tag", dim: 8, combiner: "mean" }).apply([tagIds, tagWeights]);
+ * @example const items = embedding({ table: "item", dim: 64, dtype: "bfloat16" }).apply(item);
  */
 export function embedding(args: EmbeddingArgs): VolaryEmbedding {
   return new VolaryEmbedding(args);
@@ -87,7 +96,9 @@ export function embedding(args: EmbeddingArgs): VolaryEmbedding {
 const TABLE_NAME_CHARS_MAX = 200;
 
 /** What a table has beside its name, width and initializer; undefined where the job's defaults serve. */
-type TableOptions = Partial<Pick<TableSpec, "optimizer" | "l2" | "maxNorm" | "clip" | "admission" | "eviction">>;
+type TableOptions = Partial<
+  Pick<TableSpec, "dtype" | "optimizer" | "l2" | "maxNorm" | "clip" | "admission" | "eviction">
+>;
 
 /** The layer that {@link embedding} makes. */
 export class VolaryEmbedding extends layers.Layer {
@@ -101,11 +112,12 @@ export class VolaryEmbedding extends layers.Layer {
   constructor(args: EmbeddingArgs) {
     checkArgs(args);
     super(args.name === undefined ? {} : { name: args.name });
-    const { table, dim, combiner, mask, maskZero, optimizer, l2, maxNorm, clip, admit, evict } = args;
+    const { table, dim, combiner, mask, maskZero, dtype, optimizer, l2, maxNorm, clip, admit, evict } = args;
     this.table = table;
     this.dim = dim;
     this.initializer = args.initializer ?? uniform();
     this.tableOptions = {
+      ...(dtype === undefined || dtype === "float32" ? {} : { dtype }),
       ...(optimizer === undefined ? {} : { optimizer: optimizerSpecFrom(optimizer) }),
       ...(l2 === undefined ? {} : { l2 }),
       ...(maxNorm === undefined ? {} : { maxNorm }),
@@ -171,7 +183,7 @@ export class VolaryEmbedding extends layers.Layer {
   }
 
   override getConfig(): serialization.ConfigDict {
-    const { optimizer, clip, l2, maxNorm, admission, eviction } = this.tableOptions;
+    const { dtype, optimizer, clip, l2, maxNorm, admission, eviction } = this.tableOptions;
     const { combiner, mask } = this.#wish;
     return {
       ...super.getConfig(),
@@ -180,6 +192,7 @@ export class VolaryEmbedding extends layers.Layer {
       dim: this.dim,
       ...(combiner && { combiner: { name: combiner } }),
       ...(mask && { mask: { name: mask } }),
+      ...(dtype && { dtype }),
       initializer: { ...this.initializer },
       ...(optimizer && { optimizer: { ...optimizer } as serialization.ConfigDict }),
       ...(clip && { clip: { ...clip } as serialization.ConfigDict }),
@@ -221,7 +234,7 @@ function inputOf({ sourceLayer, shape }: SymbolicTensor): { name: string; shape:
 
 function checkArgs(args: EmbeddingArgs): void {
   refuseUnknownKeys("embedding()", args, ARGS);
-  const { table, dim, combiner, mask, maskZero, initializer } = args;
+  const { table, dim, combiner, mask, maskZero, dtype, initializer } = args;
   if (typeof table !== "string" || table === "" || table.length > TABLE_NAME_CHARS_MAX || table.startsWith("~")) {
     throw new TypeError(
       `embedding(): table is ${JSON.stringify(table)}; name it with 1 to ${TABLE_NAME_CHARS_MAX} characters, the first not "~"`,
@@ -235,6 +248,7 @@ function checkArgs(args: EmbeddingArgs): void {
   if (mask !== undefined) checkChoice(`${place}: mask`, mask, ["none", "padding", "zero-key"]);
   if (maskZero === true && mask !== undefined && mask !== "zero-key")
     throw new TypeError(`${place}: maskZero is true and mask "${mask}"; give one of them`);
+  if (dtype !== undefined) checkChoice(`${place}: dtype`, dtype, ["float32", "bfloat16", "int8"]);
   if (initializer !== undefined) {
     checkSchema(initializerSpecSchema, initializer, {
       place: `${place}: initializer`,
