@@ -6,18 +6,19 @@
  * with their new entry; the rest are served (Li et al., OSDI 2014, §4). A slot's push counts for every partition of
  * the node, whether it has a segment or not.
  */
-import { consistencyOf, type Consistency } from "@volary/core/consistency";
 import { ClusterError, ProtocolError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
 import { loadServerUpdate } from "@volary/core/optimizer";
-import { Partition, type PartitionMap, type PushIdentity, type Received } from "@volary/core/partition";
+import type { PartitionMap, PushIdentity, Received } from "@volary/core/partition";
 import type { TableMemory } from "@volary/core/table";
 import { Plugins } from "@volary/core/plugin";
 import { END_OF_EXPORT, frame, KeyLists, OPCODES, type Control, type ControlOf, type Frame } from "@volary/core/wire";
-import { FrameSegments, type SegmentTargets } from "./frame-segments.ts";
+import { broughtIn } from "./brought-in.ts";
+import { FrameSegments } from "./frame-segments.ts";
+import { anyPartition, disposeShard, openShard, wholly, type JobShard } from "./job-shard.ts";
+import { refusalOf } from "./refusal.ts";
 import { decodeInto, type CodedValues } from "./coded-values.ts";
 import { ReplyBuffers, valuesIn, type ReplyBuffer } from "./reply-buffers.ts";
-import { WaitingFrames } from "./waiting-frames.ts";
 
 export type LinkId = number;
 
@@ -46,21 +47,6 @@ export interface PsCounters {
   refusedSteps: number;
   /** Frames that named keys this node does not know. */
   unknownKeys: number;
-}
-
-/** One job's share of this node. */
-interface JobShard extends SegmentTargets {
-  readonly mode: Consistency;
-  /** Those of this node, ascending. */
-  readonly owned: readonly Partition[];
-  /** Highest promised term, and the link its leader speaks over. */
-  term: number;
-  leader: LinkId | undefined;
-  readonly parked: WaitingFrames;
-  /** Pushes of an attempt whose start has not come yet. */
-  readonly early: WaitingFrames;
-  /** Why its rows are not to be trusted any more: something failed while they were changed. */
-  broken: ClusterError | undefined;
 }
 
 /** Bounds that simulations and tests set lower than `limits.ts` does, to come upon them. */
@@ -454,7 +440,7 @@ export class PsNode {
     const segments = this.#segments;
     let copy: ReplyBuffer | undefined;
     try {
-      copy = this.#bringIn();
+      copy = broughtIn(segments, this.#buffers);
       for (let s = 0; s < segments.count; s++) segments.ownerOf(s)?.check(segments.at(s));
       for (let s = 0; s < segments.count; s++) wholly(shard, () => segments.ownerOf(s)?.set(segments.at(s)));
     } finally {
@@ -477,7 +463,7 @@ export class PsNode {
     let rows = 0;
     let copy: ReplyBuffer | undefined;
     try {
-      copy = this.#bringIn();
+      copy = broughtIn(segments, this.#buffers);
       for (let s = 0; s < segments.count; s++) {
         const owner = segments.ownerOf(s);
         if (owner && !owner.hasApplied(identity)) owner.check(segments.at(s));
@@ -556,34 +542,6 @@ export class PsNode {
     return buffer;
   }
 
-  /**
-   * Copies the keys and values that lie outside of the one memory that they are for. Otherwise each segment would be
-   * copied to be checked, and again to be applied.
-   *
-   * @returns the buffer they are in, to be given back; undefined where nothing had to be copied
-   */
-  #bringIn(): ReplyBuffer | undefined {
-    const segments = this.#segments;
-    const { keys, values } = segments;
-    const arena = segments.arena();
-    if (!arena) return undefined;
-    const floats = values.buffer === arena.floats.buffer ? 0 : values.length;
-    const words = keys.buffer === arena.words.buffer ? 0 : keys.length;
-    if (floats + words === 0) return undefined;
-    const buffer = this.#buffers.take(arena, 4 * (floats + words));
-    const keysAt = buffer.valuesAt / 4;
-    const valuesAt = keysAt + words;
-    if (words > 0) {
-      arena.words.set(keys, keysAt);
-      segments.setKeys(arena.words.subarray(keysAt, valuesAt));
-    }
-    if (floats > 0) {
-      arena.floats.set(values, valuesAt);
-      segments.setValues(arena.floats.subarray(valuesAt, valuesAt + floats));
-    }
-    return buffer;
-  }
-
   /** A step's push is answered only where segments are stale: its acknowledgement is the step's commit. */
   #refuseStale(link: LinkId, f: Frame, out: PsEffects): void {
     const { requestId, job, step, attempt } = f;
@@ -610,85 +568,11 @@ export class PsNode {
   }
 }
 
-function openShard(
-  control: ControlOf<"open-job">,
-  { node, map, memory }: { node: number; map: PartitionMap; memory: TableMemory },
-): JobShard {
-  const { job, seed, tables } = control;
-  const mode = consistencyOf(control.consistency);
-  const numbers = map.entries.flatMap(({ chain }, partition) => (chain.includes(node) ? [partition] : []));
-  const owned = numbers.map((partition, place) => {
-    const share = memory.shareOf(partition, { place, places: numbers.length });
-    return new Partition({
-      partition,
-      generation: map.entries[partition]!.generation,
-      seed,
-      tables,
-      mode,
-      share,
-      partitions: map.entries.length,
-    });
-  });
-  const partitions: (Partition | undefined)[] = map.entries.map(() => undefined);
-  for (const partition of owned) partitions[partition.partition] = partition;
-  return {
-    job,
-    tables,
-    dims: new Map(tables.map((t) => [t.id, t.dim])),
-    mode,
-    partitions,
-    owned,
-    term: 0,
-    leader: undefined,
-    parked: new WaitingFrames({ what: "pulls", framesMax: LIMITS.parkedPullsMax }),
-    early: new WaitingFrames({ what: "pushes", framesMax: LIMITS.earlyFramesMax }),
-    broken: undefined,
-  };
-}
-
-/**
- * Changes rows. What can be refused was checked before; so what fails here, a server update of the operator's for one,
- * has changed a part of them, and nothing of the job is served any more.
- */
-function wholly<T>(shard: JobShard, change: () => T): T {
-  try {
-    return change();
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const code = cause instanceof ClusterError ? cause.code : "PARTITION_UNAVAILABLE";
-    const message = `the rows of job ${shard.job} are lost: a change of them failed half-way (${reason}); start the job anew`;
-    shard.broken = new ClusterError(code, message, { cause });
-    throw isRefusal(cause) ? shard.broken : cause;
-  }
-}
-
-function disposeShard({ owned }: JobShard): void {
-  for (const partition of owned) partition.dispose();
-}
-
-/** All partitions of a node stage and commit together, so any one tells the step. */
-function anyPartition(shard: JobShard): Partition {
-  const [first] = shard.owned;
-  if (first) return first;
-  throw new ClusterError("PARTITION_UNAVAILABLE", `this node owns no partition of job ${shard.job}`);
-}
-
 /** Who pushes what, of a direct push. */
 function identityOf({ term, attempt, step, cursor }: Frame): PushIdentity {
   const client = attempt * 0x1_0000_0000 + term;
   if (!Number.isSafeInteger(client)) throw new RangeError(`a client's number is below 2^53; this push has ${client}`);
   return { client, sequence: step, settled: cursor };
-}
-
-/** Mistakes and limits are answered; broken protocol and our own bugs are not. */
-function isRefusal(error: unknown): error is RangeError | ClusterError {
-  return error instanceof RangeError || error instanceof ClusterError;
-}
-
-function refusalOf(error: unknown): ControlOf<"error"> {
-  if (!isRefusal(error)) throw error;
-  const code = error instanceof ClusterError ? error.code : "BAD_UPDATE";
-  return { type: "error", code, message: error.message };
 }
 
 /** Names the frame that could not be read, so that its sender sends it whole. */

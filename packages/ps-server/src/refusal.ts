@@ -1,0 +1,15 @@
+/** What a PS node answers to what it cannot do. */
+import { ClusterError } from "@volary/core/errors";
+import type { ControlOf } from "@volary/core/wire";
+
+/** Mistakes and limits are answered; broken protocol and our own bugs are not. */
+export function isRefusal(error: unknown): error is RangeError | ClusterError {
+  return error instanceof RangeError || error instanceof ClusterError;
+}
+
+/** @throws what is no refusal */
+export function refusalOf(error: unknown): ControlOf<"error"> {
+  if (!isRefusal(error)) throw error;
+  const code = error instanceof ClusterError ? error.code : "BAD_UPDATE";
+  return { type: "error", code, message: error.message };
+}
