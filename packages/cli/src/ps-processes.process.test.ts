@@ -5,6 +5,7 @@ import { adagrad, embedding, input, sgd, through } from "@volary/core";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { ChildRole, type LogEntry, type RoleName } from "./cluster/child-role.ts";
 import { Cluster } from "./cluster/cluster.ts";
+import { dialer } from "./cluster/dialer.ts";
 
 const MAIN = path.join(import.meta.dirname, "main.ts");
 
@@ -74,6 +75,14 @@ test("a process that ends is told, and comes back as a fresh node", async () => 
   await lineOf(/PS process 2 of pair ended \(SIGKILL\): its rows are lost; starting it anew/);
   await expect.poll(async () => (await nodes())[1]?.node, { timeout: 30_000 }).toBeGreaterThan(before[1]!.node);
   expect(await (await fetch(`${http}/health`)).text()).toBe("ok");
+});
+
+test("no connection loses what it says first while it is handed over", async () => {
+  const { ps } = await startPair();
+  for (let i = 0; i < 300; i++) {
+    const nodes = [1, 2].map((node) => dialer.dial(`${ps.address}/${node}`, { role: "client", name: `client ${i}` }));
+    for (const link of await Promise.all(nodes)) link.close("it was heard");
+  }
 });
 
 test("trains, answers pulls and pushes of all its nodes, and counts them apart", async () => {

@@ -73,6 +73,9 @@ export function handOver(child: ChildProcess, o: { request: IncomingMessage; soc
     lines.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`);
   }
   const read = Buffer.concat([Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1"), head]).toString("base64");
+  // Until the child says that it has the socket, this process has it, too; what it read of it now would be lost. `net`
+  // keeps reading however the socket is paused, so its handle has to stop.
+  (socket as unknown as { _handle: { readStop(): number } | null })._handle?.readStop();
   child.send({ type: "connection", read } satisfies ToChild, socket, (error) => {
     if (error) socket.destroy();
   });
