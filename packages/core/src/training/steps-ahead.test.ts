@@ -75,7 +75,8 @@ describe("StepsAhead", () => {
     void ahead.take({ step: 1, ...ALONE });
     ahead.readOn({ step: 1, ...ALONE });
     await expect(ahead.take({ step: 2, ...ALONE })).rejects.toThrow("no such file");
-    expect(await ahead.take({ step: 3, ...ALONE })).toBeDefined();
+    const { ahead: without } = stepsAhead({ prefetch: 0 });
+    expect(await ahead.take({ step: 3, ...ALONE })).toEqual(without.take({ step: 3, ...ALONE }));
   });
 
   it("drops what it has read for other members", () => {
