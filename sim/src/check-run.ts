@@ -1,9 +1,10 @@
 /** The promises that every simulated run must have kept. Each fault found is one sentence. */
+import type { ExportedRows } from "@volary/core/client";
 import type { JobManifest } from "@volary/core/job";
 import { stepPlan, type StepPlan } from "@volary/core/training";
 import { replay, type OracleResult } from "./serial-oracle.ts";
-import type { FinishedJob } from "./simulated-cluster.ts";
 import { toyDataset } from "./toy-job.ts";
+import type { FinishedJob } from "./training-run.ts";
 
 export interface RunToCheck {
   manifest: JobManifest;
@@ -12,18 +13,46 @@ export interface RunToCheck {
   wasFinished?: boolean;
 }
 
-export async function checkRun({ manifest, finished, wasFinished = false }: RunToCheck): Promise<string[]> {
+export interface RunFaults {
+  /** Of the steps that were committed, and of what was told of them. */
+  steps: string[];
+  /** Of the rows and the dense weights. */
+  rows: string[];
+}
+
+export async function checkRun({ manifest, finished, wasFinished = false }: RunToCheck): Promise<RunFaults> {
   const { status, commits } = finished;
-  if (status.phase !== "done") return [`the job is ${status.phase}: ${status.message ?? "no reason given"}`];
+  if (status.phase !== "done")
+    return { steps: [`the job is ${status.phase}: ${status.message ?? "no reason given"}`], rows: [] };
   const plan = stepPlan({ manifest, trainRows: toyDataset().trainRows });
   const pauses = pausesOf(manifest, plan);
   const evaluateAfter = new Set([...pauses, commits.length]);
   const oracle = await replay({ manifest, evaluateAfter, ...finished });
-  return [
-    ...faultsOfCommits({ manifest, finished, plan, wasFinished, oracle }),
-    ...faultsOfRows({ manifest, finished, oracle }),
-    ...faultsOfHistory({ finished, plan, oracle, pauses }),
-  ];
+  return {
+    steps: [
+      ...faultsOfCommits({ manifest, finished, plan, wasFinished, oracle }),
+      ...faultsOfHistory({ finished, plan, oracle, pauses }),
+    ],
+    rows: faultsOfRows({ manifest, finished, oracle }),
+  };
+}
+
+/** Where two runs of a job left other bits. */
+export function faultsOfComparison(a: FinishedJob, b: FinishedJob): string[] {
+  const faults = sameBits(a.dense, b.dense) ? [] : ["the dense weights are not those of an undisturbed run"];
+  for (const [name, rows] of a.tables) {
+    const [mine, others] = [rows, b.tables.get(name)!].map(byKey);
+    const odd = [...new Set([...mine!.keys(), ...others!.keys()])].find(
+      (key) => !sameBits(mine!.get(key) ?? new Float32Array(0), others!.get(key) ?? new Float32Array(0)),
+    );
+    if (odd !== undefined) faults.push(`row ${odd} of table ${name} is not that of an undisturbed run`);
+  }
+  return faults;
+}
+
+function byKey({ keys, values }: ExportedRows): Map<bigint, Float32Array> {
+  const dim = values.length / keys.length;
+  return new Map(Array.from(keys, (key, i) => [key, values.subarray(i * dim, (i + 1) * dim)]));
 }
 
 /** Steps after which the held-out rows are evaluated, beside the last one. */

@@ -1,65 +1,105 @@
 /**
- * `npm run sim -- --seeds N --first-seed S --json`: whole-cluster simulation. A violation prints its seed and trace;
- * the same seed replays to the same trace.
+ * `npm run sim -- --seeds N --first-seed S --json`: whole-cluster simulation. A violation prints its seed, its trace and
+ * the command that replays it; the same seed replays to the same trace.
+ *
+ * `--sabotage NAME|all` breaks the cluster on purpose and looks for a seed that notices: for each kind of sabotage the
+ * checkers must find one.
  */
 import { parseArgs } from "node:util";
-import { runSeed } from "./run-seed.ts";
+import { SABOTAGES, type Sabotage } from "@volary/core/sabotage";
+import type { SeedCounts, SeedResult } from "./run-seed.ts";
+import { SeedPool } from "./seed-pool.ts";
+
+/** Seeds in which a sabotage must be noticed. */
+const SABOTAGE_SEEDS_MAX = 200;
 
 const { values } = parseArgs({
   options: {
-    seeds: { type: "string", default: "100" },
+    seeds: { type: "string" },
     "first-seed": { type: "string", default: "1" },
+    threads: { type: "string", default: "2" },
+    sabotage: { type: "string" },
     json: { type: "boolean", default: false },
     trace: { type: "boolean", default: false },
   },
 });
-const seeds = Number(values.seeds);
-const first = Number(values["first-seed"]);
-if (!Number.isInteger(seeds) || seeds < 1 || !Number.isInteger(first) || first < 0) {
-  console.error(`--seeds ${values.seeds} --first-seed ${values["first-seed"]}: both are whole numbers, seeds from 1`);
-  process.exit(2);
-}
-const metrics = {
-  seeds: 0,
-  violations: 0,
-  crashes: 0,
-  cuts: 0,
-  holds: 0,
-  joins: 0,
-  failovers: 0,
-  moves: 0,
-  commits: 0,
-  validations: 0,
-  earlyEnds: 0,
-  repeats: 0,
-  pushes: 0,
-  unknownKeys: 0,
-  spilled: 0,
-};
-for (let seed = first; seed < first + seeds; seed++) {
-  const run = await runSeed(seed);
-  metrics.seeds++;
-  for (const name of [
-    "crashes",
-    "cuts",
-    "holds",
-    "joins",
-    "commits",
-    "validations",
-    "repeats",
-    "pushes",
-    "unknownKeys",
-    "spilled",
-  ] as const)
-    metrics[name] += run[name];
-  if (run.endedEarly) metrics.earlyEnds++;
-  metrics.failovers += Math.max(0, run.terms - 1);
-  if (values.trace) console.error(run.trace.join("\n"));
-  if (run.faults.length === 0) continue;
-  metrics.violations++;
-  console.error(`seed ${seed}: ${run.faults.join("; ")}\n${run.trace.map((line) => `  ${line}`).join("\n")}`);
-}
+const seeds = numberOf(
+  "seeds",
+  values.seeds ?? (values.sabotage === undefined ? "100" : String(SABOTAGE_SEEDS_MAX)),
+  1,
+);
+const first = numberOf("first-seed", values["first-seed"], 0);
+const pool = new SeedPool(numberOf("threads", values.threads, 1));
+const metrics = values.sabotage === undefined ? await explore() : await sabotage(sabotagesOf(values.sabotage));
+await pool.close();
 const summary = Object.entries(metrics).map(([name, n]) => `${n} ${name}`);
 if (values.json) console.log(JSON.stringify({ name: "sim", metrics }));
 else console.log(summary.join(", "));
-process.exitCode = metrics.violations > 0 ? 1 : 0;
+
+/** Runs seeds that must all keep every promise. */
+async function explore(): Promise<Record<string, number>> {
+  const counts: Record<string, number> = { seeds: 0, violations: 0 };
+  for await (const run of pool.runAll({ first, count: seeds })) {
+    counts["seeds"]!++;
+    for (const [name, n] of countsOf(run)) counts[name] = (counts[name] ?? 0) + n;
+    if (values.trace) console.error(run.trace.join("\n"));
+    if (run.faults.length === 0) continue;
+    counts["violations"]!++;
+    console.error(`${reportOf(run)}\n  npm run sim -- --seeds 1 --first-seed ${run.seed} --trace`);
+  }
+  process.exitCode = counts["violations"]! > 0 ? 1 : 0;
+  return counts;
+}
+
+/** Breaks the cluster in each of these ways until a checker notices. */
+async function sabotage(names: readonly Sabotage[]): Promise<Record<string, number>> {
+  let caught = 0;
+  for (const name of names) {
+    let report = `${name}: not noticed in ${seeds} seeds`;
+    for await (const run of pool.runAll({ first, count: seeds, sabotage: name })) {
+      if (run.faults.length === 0) continue;
+      const whole = await pool.run({ seed: run.seed });
+      if (whole.faults.length > 0) {
+        console.error(`seed ${run.seed} is left out: it breaks a promise without sabotage, too`);
+        continue;
+      }
+      caught++;
+      const { checker, message } = run.faults[0]!;
+      const checkers = [...new Set(run.faults.map((fault) => fault.checker))];
+      report = `${name}: seed ${run.seed}, by ${checkers.join(" and ")} (${checker}: ${message.split("\n")[0]})`;
+      if (values.trace) report += `\n${reportOf(run)}`;
+      break;
+    }
+    console.error(report);
+  }
+  process.exitCode = caught < names.length ? 1 : 0;
+  return { sabotages: names.length, caught };
+}
+
+function sabotagesOf(given: string): readonly Sabotage[] {
+  const chosen = given === "all" ? SABOTAGES : SABOTAGES.filter((name) => name === given);
+  if (chosen.length > 0) return chosen;
+  console.error(`--sabotage ${given}: give all, or one of ${SABOTAGES.join(", ")}`);
+  process.exit(2);
+}
+
+function countsOf({
+  seed: _seed,
+  faults: _faults,
+  trace: _trace,
+  ...counts
+}: SeedResult): [keyof SeedCounts, number][] {
+  return Object.entries(counts) as [keyof SeedCounts, number][];
+}
+
+function reportOf({ seed, faults, trace }: SeedResult): string {
+  const all = faults.map(({ checker, message }) => `${checker}: ${message}`);
+  return `seed ${seed}: ${all.join("\n  ")}\n${trace.map((line) => `  ${line}`).join("\n")}`;
+}
+
+function numberOf(name: string, given: string, least: number): number {
+  const n = Number(given);
+  if (Number.isInteger(n) && n >= least) return n;
+  console.error(`--${name} ${given}: give a whole number, from ${least}`);
+  process.exit(2);
+}

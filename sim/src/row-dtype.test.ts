@@ -6,8 +6,9 @@ import type { JobManifest } from "@volary/core/job";
 import { manifestOf } from "@volary/core/model";
 import type { GradientModel, StepInput } from "@volary/core/training";
 import { beforeAll, expect, test } from "vitest";
-import { SimulatedCluster, type FinishedJob } from "./simulated-cluster.ts";
+import { calmRun } from "./calm-run.ts";
 import { DENSE_FLOATS, toyManifest } from "./toy-job.ts";
+import type { FinishedJob } from "./training-run.ts";
 
 type Dtype = NonNullable<EmbeddingArgs["dtype"]>;
 
@@ -131,15 +132,5 @@ function factorModel(): GradientModel {
 
 /** @param seed of the network's delays */
 async function trained(dtype: Dtype, seed = 1): Promise<FinishedJob> {
-  const manifest = await manifestWith(dtype);
-  const cluster = new SimulatedCluster({ seed, openModel: factorModel });
-  const life = async (): Promise<FinishedJob> => {
-    cluster.startCoordinator();
-    for (const name of ["ps-0", "ps-1"]) await cluster.startPsNode(name);
-    for (const name of ["worker-0", "worker-1"]) await cluster.startWorker(name);
-    return cluster.runJob(manifest);
-  };
-  const finished = await cluster.clock.until(life());
-  cluster.stop();
-  return finished;
+  return calmRun({ manifest: await manifestWith(dtype), workers: 2, psNodes: 2, seed, openModel: factorModel });
 }

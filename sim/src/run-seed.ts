@@ -1,185 +1,278 @@
-/** One simulated life of a cluster: sizes, faults and their times are drawn from one seed. */
+/** One simulated life of a cluster: sizes, load, faults and their times are drawn from one seed. */
+import type { JobManifest } from "@volary/core/job";
+import { NO_SABOTAGE, type Sabotages } from "@volary/core/sabotage";
 import { seededRandom } from "@volary/core/testing";
-import type { PsBounds } from "@volary/ps-server";
-import { checkRun } from "./check-run.ts";
+import { calmRun } from "./calm-run.ts";
+import { faultsOfOwn } from "./check-own.ts";
+import { faultsOfPushes } from "./check-pushes.ts";
+import { faultsOfReads } from "./check-reads.ts";
+import { faultsOfReplicas } from "./check-replicas.ts";
+import { checkRun, faultsOfComparison } from "./check-run.ts";
+import { Faults, type FaultCounts } from "./faults.ts";
+import { Ledger } from "./ledger.ts";
+import { runPlain, type PlainResult } from "./plain-run.ts";
+import { seedPlan, type SeedPlan, type Training } from "./seed-plan.ts";
 import { SimulatedCluster } from "./simulated-cluster.ts";
-import { toyManifest, type TableCare, type ToyFit } from "./toy-job.ts";
+import { toyManifest, toyModel } from "./toy-job.ts";
+import { runTraining, type FinishedJob } from "./training-run.ts";
 
-export interface SeedResult {
-  seed: number;
-  /** What went wrong, if anything. */
-  faults: string[];
-  crashes: number;
-  cuts: number;
-  holds: number;
-  joins: number;
+/** Who found a fault. */
+export const CHECKERS = [
+  "training",
+  "steps",
+  "same bits",
+  "pushes",
+  "reads",
+  "own rows",
+  "replicas",
+  "liveness",
+  "errors",
+] as const;
+export type Checker = (typeof CHECKERS)[number];
+
+export interface Fault {
+  checker: Checker;
+  message: string;
+}
+
+/** What a seed went through. */
+export interface SeedCounts extends FaultCounts {
   terms: number;
   commits: number;
-  /** Evaluations of the held-out rows before the end of training. */
-  validations: number;
-  /** Did training end before its last step? */
-  endedEarly: boolean;
   /** Steps that were committed under a later term than the one before. */
   repeats: number;
+  /** Evaluations of the held-out rows before the end of training. */
+  validations: number;
+  /** Jobs whose training ended before their last step. */
+  earlyEnds: number;
+  failovers: number;
+  moves: number;
+  reorders: number;
+  copies: number;
   pushes: number;
+  directPushes: number;
+  reads: number;
   unknownKeys: number;
-  /** Rows that went to disk. */
   spilled: number;
+}
+
+export interface SeedResult extends SeedCounts {
+  seed: number;
+  /** What went wrong, if anything. */
+  faults: Fault[];
   trace: string[];
 }
 
-const LIMIT_MS = 600_000;
-/** What the rows of nearly every step need in one partition, and little more; ranges are filled unevenly. */
-const ROOM_BYTES = { hash: 1000, range: 1300 };
+/** Once faults are over, everything is answered within this time. */
+const LIMIT_MS = 180_000;
+const FAULTS_SALT = 0xfa17;
+const LOAD_SALT = 0x10ad;
 
-export async function runSeed(seed: number): Promise<SeedResult> {
-  const random = seededRandom(seed);
-  // The toy's keys are below 2^40.
-  const byRange = seededRandom(seed ^ 0x5eed).below(4) === 0;
-  const partitionFunction = byRange ? ({ kind: "range", keyBits: 40 } as const) : ({ kind: "hash" } as const);
-  const psNodes = Array.from({ length: 1 + random.below(3) }, (_, i) => `ps-${i}`);
-  const care = careOf(seed);
-  const roomBytes = roomOf(seed, { care, room: ROOM_BYTES[partitionFunction.kind] });
-  const cluster = new SimulatedCluster({ seed, partitionFunction, psBounds: boundsOf(seed), roomBytes });
-  const spilledBefore = cluster.onDisk.spilled;
-  const counts = { crashes: 0, cuts: 0, holds: 0, joins: 0 };
-  const workers = 1 + random.below(4);
-  const { fit, finishAfterMs } = trainingOf(seed);
-  const manifest = toyManifest({ workersMin: workers, seed, fit, care });
-  const result = async (): Promise<
-    Omit<SeedResult, "seed" | "pushes" | "unknownKeys" | "spilled" | "trace" | keyof typeof counts>
-  > => {
-    cluster.startCoordinator();
-    for (const name of psNodes) await cluster.startPsNode(name);
-    for (let i = 0; i < workers; i++) await cluster.startWorker(`worker-${i}`);
-    const finished = await cluster.runJob(manifest, finishAfterMs === undefined ? {} : { finishAfterMs });
-    // A step that is too much for what little memory there is ends its job, as it should.
-    const isFull = roomBytes !== undefined && finished.status.message?.includes("no room for ") === true;
-    const repeats = finished.commits.filter(
-      ({ attempt }, i) => i > 0 && attempt !== finished.commits[i - 1]!.attempt,
-    ).length;
+export async function runSeed(
+  seed: number,
+  { sabotages = NO_SABOTAGE }: { sabotages?: Sabotages } = {},
+): Promise<SeedResult> {
+  const plan = seedPlan(seed);
+  const life = new SeedLife(plan, sabotages);
+  const faults = await life.run();
+  return { seed, ...life.counts, faults, trace: life.cluster.trace };
+}
+
+class SeedLife {
+  readonly cluster: SimulatedCluster;
+  readonly #plan: SeedPlan;
+  readonly #ledger: Ledger;
+  #faults: Faults | undefined;
+  #finished: FinishedJob | undefined;
+  #restarted = { failovers: 0, moves: 0 };
+
+  constructor(plan: SeedPlan, sabotages: Sabotages) {
+    this.#plan = plan;
+    const random = seededRandom((plan.seed ^ LOAD_SALT) >>> 0);
+    const computeMaxMs = plan.training?.computeMaxMs ?? 0;
+    this.cluster = new SimulatedCluster({
+      ...plan,
+      sabotages,
+      openModel: ({ host }) =>
+        toyModel({
+          compute: () =>
+            new Promise((resolve) => void host.clock.after(random.between({ min: 0, max: computeMaxMs }), resolve)),
+        }),
+    });
+    this.#ledger = new Ledger(() => this.cluster.clock.now());
+  }
+
+  get counts(): SeedCounts {
+    const { cluster } = this;
+    const { commits = [], terms = [], history, status: job } = this.#finished ?? {};
+    const status = cluster.status;
     return {
-      faults: isFull ? [] : await checkRun({ manifest, finished, wasFinished: finishAfterMs !== undefined }),
-      terms: finished.terms.length,
-      commits: finished.commits.length,
-      validations: Math.max(0, finished.history.validations.length - 1),
-      endedEarly: finished.commits.length < finished.status.steps,
-      repeats,
+      ...(this.#faults?.counts ?? {
+        crashes: 0,
+        cuts: 0,
+        holds: 0,
+        pauses: 0,
+        joins: 0,
+        drains: 0,
+        restarts: 0,
+        splits: 0,
+      }),
+      terms: terms.length,
+      commits: commits.length,
+      repeats: commits.filter(({ attempt }, i) => i > 0 && attempt !== commits[i - 1]!.attempt).length,
+      validations: Math.max(0, (history?.validations.length ?? 0) - 1),
+      earlyEnds: job && commits.length < job.steps ? 1 : 0,
+      failovers: this.#restarted.failovers + (status?.failovers ?? 0),
+      moves: this.#restarted.moves + (status?.moves ?? 0),
+      reorders: cluster.reorders,
+      copies: cluster.counter("copies"),
+      pushes: cluster.counter("pushes"),
+      directPushes: cluster.counter("directPushes"),
+      reads: this.#ledger.operations.filter(({ kind, outcome }) => kind === "get" && outcome === "done").length,
+      unknownKeys: cluster.counter("unknownKeys"),
+      spilled: cluster.spilled,
     };
-  };
-  const injectFault = (): void => {
-    const names = cluster.workers;
-    const worker = names[random.below(Math.max(1, names.length))];
-    const other = [...names, ...psNodes][random.below(names.length + psNodes.length)];
-    // Before the first term only cuts, so that its members are the workers the job began with.
-    switch (cluster.training ? random.below(4) : 1) {
-      case 0:
-        // With the last worker that has the dense weights, a job is lost for good: that is no fault of the cluster.
-        if (!worker || (worker.startsWith("worker-") && names.filter((name) => name.startsWith("worker-")).length < 2))
-          return;
-        cluster.crashWorker(worker);
-        counts.crashes++;
-        // A job waits for as many workers as it asked for, so someone takes the place.
-        if (names.length <= workers) void cluster.startWorker(`replacement-${counts.crashes}`).catch(() => {});
-        break;
-      case 1:
-        if (!worker || worker === other) return;
-        cluster.cut(worker, other!);
-        counts.cuts++;
-        break;
-      case 2:
-        if (!worker || worker === other) return;
-        cluster.hold(worker, other!, random.between({ min: 1, max: 4000 }));
-        counts.holds++;
-        break;
-      default:
-        if (names.length >= 5) return;
-        counts.joins++;
-        void cluster.startWorker(`joiner-${counts.joins}`).catch(() => {});
+  }
+
+  async run(): Promise<Fault[]> {
+    const { cluster } = this;
+    const found: Fault[] = [];
+    try {
+      found.push(...(await cluster.clock.until(this.#live(), { limitMs: LIMIT_MS })));
+    } catch (error) {
+      const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      const isLate = message.includes("what was waited for did not come");
+      found.push({ checker: isLate ? "liveness" : "errors", message: isLate ? this.#unanswered() : message });
     }
-  };
-  for (let at = 0, n = random.below(7); n > 0; n--) {
-    at += random.between({ min: 2, max: 150 });
-    cluster.clock.after(at, injectFault);
+    cluster.stop();
+    return [...found, ...cluster.faults.map((message): Fault => ({ checker: "errors", message }))];
   }
-  const outcome = await cluster.clock.until(result(), { limitMs: LIMIT_MS }).catch((error: unknown) => ({
-    faults: [error instanceof Error ? (error.stack ?? error.message) : String(error)],
-    terms: 0,
-    commits: 0,
-    validations: 0,
-    endedEarly: false,
-    repeats: 0,
-  }));
-  cluster.stop();
-  const { spilled, rows, bytes } = cluster.onDisk;
-  if (rows > 0 || bytes > 0) outcome.faults.push(`${rows} rows and ${bytes} bytes are left on disk`);
-  return {
-    seed,
-    ...counts,
-    ...outcome,
-    pushes: cluster.pushes,
-    unknownKeys: cluster.unknownKeys,
-    spilled: spilled - spilledBefore,
-    trace: cluster.trace,
-  };
-}
 
-const BOUNDS_SALT = 0xb0b0;
-
-/** Most seeds have replies of several parts, and PS nodes that forget the names of key lists. */
-function boundsOf(seed: number): PsBounds {
-  const random = seededRandom((seed ^ BOUNDS_SALT) >>> 0);
-  return {
-    replyPartBytes: [1, 40, 200, 1_048_576][random.below(4)]!,
-    keyListsMax: [0, 1, 3, 64][random.below(4)]!,
-  };
-}
-
-const ROOM_SALT = 0x3e30;
-
-/** Half of the seeds whose tables keep all rows have little memory for them. */
-function roomOf(seed: number, { care, room }: { care: TableCare; room: number }): number | undefined {
-  const random = seededRandom((seed ^ ROOM_SALT) >>> 0);
-  return care.eviction || random.below(2) === 0 ? undefined : room + random.below(400);
-}
-
-const CARE_SALT = 0xca4e;
-
-/** Half of the seeds have tables that count keys before they give them a row, half have tables that let rows go. */
-function careOf(seed: number): TableCare {
-  const random = seededRandom((seed ^ CARE_SALT) >>> 0);
-  const [isCounted, isBounded] = [random.below(2) === 0, random.below(2) === 0];
-  const counter = { kind: "exact", keysMax: 8 + random.below(60) } as const;
-  const admission = { kind: "count", updates: 2 + random.below(2), counter } as const;
-  const eviction = {
-    order: random.below(2) === 0 ? ("least-recent" as const) : ("least-frequent" as const),
-    rowsMax: 4 + random.below(60),
-    ...(random.below(2) === 0 && { expireSteps: 1 + random.below(40) }),
-  };
-  return { ...(isCounted && { admission }), ...(isBounded && { eviction }) };
-}
-
-/** Chosen so that the seeds that once showed a bug keep the job they showed it with. */
-const TRAINING_SALT = 0x7a7a;
-
-/** How a seed's job is validated and when it ends: half of the jobs only at their end. */
-function trainingOf(seed: number): { fit: ToyFit; finishAfterMs?: number } {
-  const random = seededRandom((seed ^ TRAINING_SALT) >>> 0);
-  if (random.below(2) === 0) return { fit: {} };
-  const fit: ToyFit = {
-    validate: random.below(2) === 0 ? "epoch" : { everySteps: 1 + random.below(8) },
-    shuffle: random.below(4) > 0,
-  };
-  switch (random.below(4)) {
-    case 0:
-      return {
-        fit: { ...fit, earlyStopping: { monitor: "mse", patience: random.below(3), minDelta: 0.001, mode: "min" } },
-      };
-    case 1:
-      return { fit: { ...fit, earlyStopping: { monitor: "loss", patience: 1, minDelta: 1, mode: "min" } } };
-    case 2:
-      return { fit, finishAfterMs: random.between({ min: 1, max: 250 }) };
-    default:
-      return { fit };
+  async #live(): Promise<Fault[]> {
+    const { cluster } = this;
+    const { seed, psNodes, training, clients, load, replicas, faults: plan } = this.#plan;
+    await cluster.startCoordinator();
+    for (let i = 0; i < psNodes; i++) cluster.startPsNode(`ps-${i}`);
+    await this.#until(() => this.#isWhole);
+    for (let i = 0; i < (training?.workers ?? 0); i++) await cluster.startWorker(`worker-${i}`);
+    const trainer = cluster.client("trainer");
+    const operator = cluster.client("operator");
+    const tableClients = Array.from({ length: clients }, (_, i) => cluster.client(`client-${i}`));
+    const faults = new Faults({
+      cluster,
+      random: seededRandom((seed ^ FAULTS_SALT) >>> 0),
+      plan,
+      workers: training?.workers ?? 0,
+      clients: tableClients,
+      operator,
+      replicas,
+    });
+    this.#faults = faults;
+    const over = faults.run().then(() => cluster.note("no more faults"));
+    const untilRead = over.then(() => this.#until(() => this.#isWhole));
+    const manifest = training && manifestOf(seed, training);
+    const [plain, finished] = await Promise.all([
+      clients === 0
+        ? undefined
+        : runPlain({
+            clients: tableClients,
+            seed,
+            random: seededRandom((seed ^ LOAD_SALT ^ 1) >>> 0),
+            ledger: this.#ledger,
+            load,
+            mayBeFull: this.#plan.roomBytes !== undefined,
+            untilRead,
+          }),
+      manifest && runTraining({ client: trainer, manifest, finishAfterMs: training.finishAfterMs, untilRead }),
+      untilRead,
+    ]);
+    this.#finished = finished;
+    await this.#until(() => this.#isWhole);
+    await this.#pause(1000);
+    const found = faults.errors.map((message): Fault => ({ checker: "errors", message }));
+    found.push(...as("replicas", this.#checkReplicas([plain, finished])));
+    if (plain) found.push(...this.#checkPlain(plain));
+    if (finished) found.push(...(await this.#checkTraining(finished, manifest!, training!)));
+    return found;
   }
+
+  /** Has every partition all its replicas, and is none being moved? */
+  get #isWhole(): boolean {
+    const { nodes, coordinator, status } = this.cluster;
+    const { map } = coordinator ?? {};
+    if (!map || map.nodes.length !== nodes.length || !status?.nodes.every(({ alive }) => alive)) return false;
+    const wanted = this.#replicas;
+    return map.entries.every(({ chain, next, held }) => chain.length === wanted && !next && !held);
+  }
+
+  /** How many replicas each partition should have, by the nodes that are there. */
+  get #replicas(): number {
+    const takers = this.cluster.status?.nodes.filter(({ draining }) => !draining);
+    return Math.min(this.#plan.replicas, takers?.length ?? 0);
+  }
+
+  #checkReplicas(jobs: readonly ({ job: number } | undefined)[]): string[] {
+    const { cluster } = this;
+    const nodes = cluster.nodes.flatMap((name) => {
+      const node = cluster.node(name)?.node;
+      return node
+        ? { node: node.node, mapVersion: node.map?.version, digests: (job: number) => node.digests(job) }
+        : [];
+    });
+    return faultsOfReplicas({
+      map: cluster.coordinator!.map!,
+      nodes,
+      jobs: jobs.flatMap((job) => job?.job ?? []),
+      replicas: this.#replicas,
+    });
+  }
+
+  #checkPlain({ rows, faults, late }: PlainResult): Fault[] {
+    const ledger = this.#ledger;
+    return [
+      ...as("errors", faults),
+      ...as("liveness", late > 0 ? [`${late} requests were given up`] : []),
+      ...as("pushes", faultsOfPushes({ ledger, rows })),
+      ...as("reads", faultsOfReads(ledger)),
+      ...as("own rows", faultsOfOwn({ ledger, rows, seed: this.#plan.seed })),
+    ];
+  }
+
+  async #checkTraining(finished: FinishedJob, manifest: JobManifest, training: Training): Promise<Fault[]> {
+    // A step that is too much for what little memory there is ends its job, as it should.
+    if (this.#plan.roomBytes !== undefined && finished.status.message?.includes("no room for ")) return [];
+    const { steps, rows } = await checkRun({ manifest, finished, wasFinished: training.finishAfterMs !== undefined });
+    const found = [...as("steps", steps), ...as("training", rows)];
+    if (!training.isCompared || found.length > 0) return found;
+    const { partitionFunction } = this.#plan;
+    const calm = await calmRun({ manifest, workers: training.workers, partitionFunction });
+    return [...found, ...as("same bits", faultsOfComparison(finished, calm))];
+  }
+
+  async #until(condition: () => boolean): Promise<void> {
+    while (!condition()) await this.#pause(50);
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.cluster.clock.after(ms, resolve));
+  }
+
+  /** What was still waited for when the time was up. */
+  #unanswered(): string {
+    const open = this.#ledger.operations.filter(({ outcome }) => outcome === "open").length;
+    const { status } = this.cluster;
+    const jobs = status?.jobs.map(
+      ({ job, phase, step, steps }) => `job ${job} is ${phase} at step ${step} of ${steps}`,
+    );
+    const up = this.cluster.nodes.join(", ");
+    return `not over after ${LIMIT_MS / 1000} s: ${open} requests of clients wait; ${jobs?.join(", ")}; chains ${JSON.stringify(status?.chains)}; nodes ${status?.nodes.map(({ name }) => name).join(", ")} of ${up}`;
+  }
+}
+
+function manifestOf(seed: number, { workers, fit, care }: Training): JobManifest {
+  return toyManifest({ workersMin: workers, seed, fit, care });
+}
+
+function as(checker: Checker, messages: readonly string[]): Fault[] {
+  return messages.map((message) => ({ checker, message }));
 }

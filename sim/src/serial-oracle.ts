@@ -9,8 +9,8 @@ import { learningRateAt, optimizerOf } from "@volary/core/optimizer";
 import { partitionFunction } from "@volary/core/partition";
 import { initializerOf } from "@volary/core/table";
 import { stepPlan } from "@volary/core/training";
-import type { FinishedJob } from "./simulated-cluster.ts";
 import { DENSE_FLOATS, toyDataset, toyModel } from "./toy-job.ts";
+import type { FinishedJob } from "./training-run.ts";
 import { VocabularyOracle } from "./vocabulary-oracle.ts";
 
 interface Row {

@@ -1,76 +1,125 @@
 /**
- * A whole cluster — coordinator, PS nodes, workers, a client — in one process, on a simulated network and clock.
- * The state machines and sessions are the ones that run in production; only sockets, disk and time are replaced.
+ * A whole cluster — coordinator, PS nodes, workers, clients — in one process, on a simulated network and clock. The
+ * state machines and sessions are the ones that run in production; only sockets, disk and time are replaced.
  */
-import { Requests, retry, TableClient, type ExportedRows } from "@volary/core/client";
-import type { JobManifest } from "@volary/core/job";
-import type { PartitionFunction, PartitionMap } from "@volary/core/partition";
-import { MemoryColdStore, TableMemory } from "@volary/core/table";
-import { lendingLink, SimulatedClock, SimulatedNetwork, type SimulatedHost } from "@volary/core/testing";
-import { readDense, WorkerSession, writeDense, type GradientModel } from "@volary/core/training";
-import type { Control, ControlOf, JobNews, JobStatus, Link } from "@volary/core/wire";
-import { Coordinator, CoordinatorHost, memoryStore, PsHost, type PsBounds, type PsNode } from "@volary/ps-server";
-import { DENSE_FLOATS, toyDataset, toyModel } from "./toy-job.ts";
+import { retry } from "@volary/core/client";
+import { partitionFunction, partitionMapSchema, type PartitionFunction } from "@volary/core/partition";
+import { NO_SABOTAGE, type Sabotages } from "@volary/core/sabotage";
+import {
+  seededRandom,
+  SimulatedClock,
+  SimulatedNetwork,
+  type SeededRandom,
+  type SimulatedHost,
+} from "@volary/core/testing";
+import { WorkerSession, type GradientModel } from "@volary/core/training";
+import type { ClusterStatus } from "@volary/core/wire";
+import { Coordinator, CoordinatorHost, type CoordinatorStore, type PsBounds, type PsCounters } from "@volary/ps-server";
+import { SimulatedClient } from "./simulated-client.ts";
+import { SimulatedPs } from "./simulated-ps.ts";
+import { SimulatedStore, type SimulatedStoreOptions } from "./simulated-store.ts";
+import { toyDataset, toyModel } from "./toy-job.ts";
 
 const PARTITIONS_LOG2 = 3;
-/** Of all simulated PS nodes: a memory is gigabytes of addresses. */
-const MEMORY = new TableMemory();
-const SPILLING_MEMORY = new TableMemory({ openCold: (recordBytes) => new MemoryColdStore(recordBytes) });
-
-export interface FinishedJob {
-  status: JobStatus;
-  commits: ControlOf<"commits">["commits"];
-  terms: ControlOf<"commits">["terms"];
-  map: PartitionMap;
-  /** All the news that its client was told. */
-  history: JobNews;
-  /** Rows of each table. */
-  tables: ReadonlyMap<string, ExportedRows>;
-  dense: Float32Array;
-}
+/** A coordinator that comes back has the address of the one before. */
+const COORDINATOR_PORT = 6000;
+const RESTART_MS = 100;
+const HOST_SALT = 0x4057;
 
 export interface SimulatedClusterOptions {
   seed: number;
-  openModel?: () => GradientModel;
+  replicas?: number;
+  openModel?: (of: { host: SimulatedHost }) => GradientModel;
   partitionFunction?: PartitionFunction;
   psBounds?: PsBounds;
+  sabotages?: Sabotages;
+  /** Clocks run faster or slower by at most this share. */
+  clockDrift?: number;
+  /** Some connections are slower than others. */
+  slowShare?: number;
   /** Each partition's rows may take so much memory beside the dense weights; what is more goes to disk. */
   roomBytes?: number | undefined;
+  store?: Pick<SimulatedStoreOptions, "delayMaxMs" | "full">;
+}
+
+interface SimulatedWorker {
+  readonly host: SimulatedHost;
+  session: WorkerSession | undefined;
 }
 
 export class SimulatedCluster {
   readonly clock = new SimulatedClock();
   readonly network: SimulatedNetwork;
-  /** What the coordinator logged, with times: the trace of a run. */
+  /** What the processes logged, with times: the trace of a run. */
   readonly trace: string[] = [];
-  readonly #workers = new Map<string, { host: SimulatedHost; session: WorkerSession | undefined }>();
-  readonly #nodes: PsNode[] = [];
-  #coordinator = "";
+  /** What no process may do: leave memory taken, for one. */
+  readonly faults: string[] = [];
+  /** How often the order of a chain was changed. */
+  reorders = 0;
+  /** Partitions whose order is being changed. */
+  readonly #held = new Set<number>();
+  readonly #o: Required<Omit<SimulatedClusterOptions, "store">>;
+  readonly #random: SeededRandom;
+  readonly #store: CoordinatorStore;
+  readonly #workers = new Map<string, SimulatedWorker>();
+  readonly #nodes = new Map<string, SimulatedPs>();
+  /** Of PS processes that have ended. */
+  readonly #past = { counters: new Map<string, number>(), spilled: 0 };
+  #coordinator: { host: SimulatedHost; machine: Coordinator } | undefined;
+  #roomBytes: number | undefined;
+  #stopped = false;
 
-  readonly #openModel: () => GradientModel;
-  readonly #partitionFunction: PartitionFunction;
-  readonly #psBounds: PsBounds;
-  readonly #roomBytes: number | undefined;
-  readonly #memory: TableMemory;
-  readonly #psHosts: PsHost[] = [];
-
-  constructor({
-    seed,
-    openModel = toyModel,
-    partitionFunction = { kind: "hash" },
-    psBounds = {},
-    roomBytes,
-  }: SimulatedClusterOptions) {
-    this.#psBounds = psBounds;
-    this.#roomBytes = roomBytes;
-    this.#memory = roomBytes === undefined ? MEMORY : SPILLING_MEMORY;
-    this.#openModel = openModel;
-    this.#partitionFunction = partitionFunction;
-    this.network = new SimulatedNetwork({ clock: this.clock, seed });
+  constructor({ store, ...o }: SimulatedClusterOptions) {
+    this.#o = {
+      replicas: 1,
+      openModel: () => toyModel(),
+      partitionFunction: { kind: "hash" },
+      psBounds: {},
+      sabotages: NO_SABOTAGE,
+      clockDrift: 0,
+      slowShare: 0,
+      roomBytes: undefined,
+      ...o,
+    };
+    this.#roomBytes = this.#o.roomBytes;
+    const { seed, slowShare } = this.#o;
+    this.#random = seededRandom((seed ^ HOST_SALT) >>> 0);
+    this.network = new SimulatedNetwork({
+      clock: this.clock,
+      seed,
+      slow: { share: slowShare, delayMs: { min: 2, max: 60 } },
+    });
+    this.#store = new SimulatedStore({
+      delayMaxMs: 0,
+      full: [],
+      ...store,
+      clock: this.clock,
+      random: this.#random,
+      onSaved: (key, value) => (key === "map" ? this.#onMapSaved(value) : undefined),
+    });
   }
 
   get workers(): string[] {
     return [...this.#workers.keys()];
+  }
+
+  /** Names of the PS processes that run, or are paused. */
+  get nodes(): string[] {
+    return [...this.#nodes.keys()];
+  }
+
+  node(name: string): SimulatedPs | undefined {
+    return this.#nodes.get(name);
+  }
+
+  /** The coordinator's state; none while it is down. */
+  get coordinator(): Coordinator | undefined {
+    return this.#coordinator?.host.alive ? this.#coordinator.machine : undefined;
+  }
+
+  get status(): ClusterStatus | undefined {
+    const { host, machine } = this.#coordinator ?? {};
+    return host?.alive ? machine!.status(host.clock.now()) : undefined;
   }
 
   /** Has the first term begun? */
@@ -78,74 +127,80 @@ export class SimulatedCluster {
     return this.trace.some((line) => line.includes("(start)"));
   }
 
-  /** Pushes that PS nodes have taken. */
-  get pushes(): number {
-    return this.#nodes.reduce((sum, { counters }) => sum + counters.pushes, 0);
+  /** A counter of the PS nodes, over all that ever ran. */
+  counter(name: keyof PsCounters): number {
+    let sum = this.#past.counters.get(name) ?? 0;
+    for (const { node } of this.#nodes.values()) sum += node?.counters[name] ?? 0;
+    return sum;
   }
 
-  /** Frames whose keys PS nodes did not know by their name, so that they were sent again. */
-  get unknownKeys(): number {
-    return this.#nodes.reduce((sum, { counters }) => sum + counters.unknownKeys, 0);
+  /** Rows that ever went to disk. */
+  get spilled(): number {
+    let sum = this.#past.spilled;
+    for (const { spilled } of this.#nodes.values()) sum += spilled;
+    return sum;
   }
 
-  /** Rows that ever went to disk, and those that are there. */
-  get onDisk(): { spilled: number; rows: number; bytes: number } {
-    const { rowsSpilled, rows, bytes } = this.#memory.cold ?? { rowsSpilled: 0, rows: 0, bytes: 0 };
-    return { spilled: rowsSpilled, rows, bytes };
-  }
+  // -- processes -------------------------------------------------------------------------------------------
 
-  /** Starts the coordinator; its state is kept in memory. */
-  startCoordinator(): void {
-    const host = this.network.host("coordinator");
-    const coordinator = new CoordinatorHost({
-      coordinator: new Coordinator({ partitionsLog2: PARTITIONS_LOG2, partitionFunction: this.#partitionFunction }),
-      store: memoryStore(),
-      clock: host.clock,
-      log: (message) => this.#note(message),
+  /** Starts the coordinator, with what one before it has saved. */
+  async startCoordinator(): Promise<void> {
+    const host = this.#host("coordinator");
+    const { partitionFunction, replicas, sabotages } = this.#o;
+    const machine = new Coordinator({
+      partitionsLog2: PARTITIONS_LOG2,
+      partitionFunction,
+      replicas,
+      sabotages,
+      records: await this.#store.load(),
     });
-    const { address } = host.listen({
+    this.#coordinator = { host, machine };
+    const coordinator = new CoordinatorHost({
+      coordinator: machine,
+      store: this.#store,
+      clock: host.clock,
+      log: (message) => this.note(message),
+    });
+    host.listen({
       name: "coordinator",
+      port: COORDINATOR_PORT,
       refuse: (hello) => coordinator.refuse(hello),
       onLink: (link) => coordinator.accept(link),
     });
-    this.#coordinator = address;
   }
 
-  async startPsNode(name: string): Promise<void> {
-    const host = this.network.host(name);
-    const ps = new PsHost({
+  startPsNode(name: string): SimulatedPs {
+    const { psBounds: bounds, sabotages, partitionFunction: kind } = this.#o;
+    const roomBytes = this.#roomBytes;
+    const densePartition = partitionFunction(kind, 2 ** PARTITIONS_LOG2)(0, 0);
+    const ps = new SimulatedPs({
       name,
-      clock: host.clock,
-      log: (message) => this.#note(message),
-      memory: this.#memory,
-      bounds: this.#psBounds,
-      onCoordinatorLost: () => {},
+      host: this.#host(name),
+      random: this.#random,
+      coordinator: `sim://coordinator:${COORDINATOR_PORT}`,
+      bounds,
+      room: roomBytes === undefined ? undefined : { roomBytes, densePartition },
+      sabotages,
+      log: (message) => this.note(message),
     });
-    this.#psHosts.push(ps);
-    const { address } = host.listen({
-      name,
-      refuse: (hello) => ps.refuse(hello),
-      onLink: (link) => ps.accept(lendingLink(link)),
-    });
-    const coordinator = await host.dialer.dial(this.#coordinator, { role: "ps", name });
-    await ps.join({ coordinator, address });
-    this.#nodes.push(ps.node!);
+    this.#nodes.set(name, ps);
+    return ps;
   }
 
   async startWorker(name: string): Promise<void> {
-    const host = this.network.host(name);
-    const entry: { host: SimulatedHost; session: WorkerSession | undefined } = { host, session: undefined };
-    this.#workers.set(name, entry);
+    const host = this.#host(name);
+    const worker: SimulatedWorker = { host, session: undefined };
+    this.#workers.set(name, worker);
     const { address } = host.listen({
       name,
-      refuse: (hello) => entry.session?.refusePeer(hello),
-      onLink: (link, hello) => entry.session?.acceptPeer(hello, link),
+      refuse: (hello) => worker.session?.refusePeer(hello),
+      onLink: (link, hello) => worker.session?.acceptPeer(hello, link),
     });
     const coordinator = await retry({
       clock: host.clock,
-      attempt: () => host.dialer.dial(this.#coordinator, { role: "worker", name }),
+      attempt: () => host.dialer.dial(`sim://coordinator:${COORDINATOR_PORT}`, { role: "worker", name }),
     });
-    entry.session = new WorkerSession({
+    worker.session = new WorkerSession({
       name,
       address,
       backend: "toy",
@@ -153,154 +208,119 @@ export class SimulatedCluster {
       dialer: host.dialer,
       clock: host.clock,
       openDataset: async () => toyDataset(),
-      openModel: async () => this.#openModel(),
-      log: (message) => this.#note(`${name}: ${message}`),
+      openModel: async () => this.#o.openModel({ host }),
+      log: (message) => this.note(`${name}: ${message}`),
+      sabotages: this.#o.sabotages,
+    });
+    void worker.session.closed.then((reason) => this.#restartWorker(name, worker, reason));
+  }
+
+  client(name: string): SimulatedClient {
+    return new SimulatedClient({
+      name,
+      host: this.#host(name),
+      random: this.#random,
+      coordinator: `sim://coordinator:${COORDINATOR_PORT}`,
+      sabotages: this.#o.sabotages,
     });
   }
 
-  /** Gives the memory of all PS nodes back. */
-  stop(): void {
-    for (const ps of this.#psHosts) ps.stop("the simulation is over");
+  /** Ends a PS process that holds nothing. */
+  stopPsNode(name: string): void {
+    this.#end(name);
   }
+
+  /** Ends all processes. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    for (const name of this.nodes) this.#end(name);
+  }
+
+  // -- faults ----------------------------------------------------------------------------------------------
 
   /** kill −9: nothing is said, nothing is kept. */
   crashWorker(name: string): void {
-    this.#note(`fault: ${name} crashes`);
+    this.note(`fault: ${name} crashes`);
     this.#workers.get(name)!.host.crash();
     this.#workers.delete(name);
   }
 
-  /** Ends the connections between two hosts; both stay up. */
+  crashPsNode(name: string): void {
+    this.note(`fault: ${name} crashes`);
+    this.#end(name);
+  }
+
+  /** What it saved is kept. */
+  crashCoordinator(): void {
+    this.note("fault: the coordinator crashes");
+    this.#coordinator!.host.crash();
+  }
+
+  /** Ends the connections between two processes; both stay up. */
   cut(a: string, b: string): void {
-    this.#note(`fault: ${a} and ${b} lose their connections`);
+    this.note(`fault: ${a} and ${b} lose their connections`);
     this.network.cut({ between: [a, b] });
   }
 
-  hold(a: string, b: string, forMs: number): void {
-    this.#note(`fault: nothing passes between ${a} and ${b} for ${Math.round(forMs)} ms`);
-    this.network.hold({ between: [a, b], forMs });
+  /** @param o.way "there": only what `a` sends `b` is held */
+  hold(a: string, b: string, { forMs, way }: { forMs: number; way: "both" | "there" }): void {
+    const what = way === "both" ? `nothing passes between ${a} and ${b}` : `nothing passes from ${a} to ${b}`;
+    this.note(`fault: ${what} for ${Math.round(forMs)} ms`);
+    this.network.hold({ between: [a, b], forMs, way });
   }
 
-  /**
-   * Submits a job with all dense weights at 0.1, as `cluster.train` does, and reads what it leaves behind.
-   *
-   * @param o.finishAfterMs ends training early, this long after it was submitted
-   */
-  async runJob(manifest: JobManifest, { finishAfterMs }: { finishAfterMs?: number } = {}): Promise<FinishedJob> {
-    const host = this.network.host("client");
-    const link = await host.dialer.dial(this.#coordinator, { role: "client", name: "client" });
-    const heard = new Heard(link);
-    link.sendControl({ type: "submit", manifest });
-    const { job, map } = await heard.next("submitted");
-    const tables = await openTables({ host, job, map });
-    await writeDense(tables, manifest.model.variables, new Float32Array(DENSE_FLOATS).fill(0.1));
-    this.#leaveRoom();
-    link.sendControl({ type: "run-job", job });
-    link.sendControl({ type: "watch", job });
-    if (finishAfterMs !== undefined) {
-      host.clock.after(finishAfterMs, () =>
-        link.sendControl({ type: "finish-job", job, reason: "its client says so" }),
-      );
-    }
-    const history: JobNews = { steps: [], epochs: [], validations: [] };
-    let status: JobStatus;
-    do {
-      status = (await heard.next("job-status")).status;
-      history.steps.push(...(status.news?.steps ?? []));
-      history.epochs.push(...(status.news?.epochs ?? []));
-      history.validations.push(...(status.news?.validations ?? []));
-    } while (!["done", "failed", "stopped"].includes(status.phase));
-    link.sendControl({ type: "commits-request", job });
-    const { commits, terms } = await heard.next("commits");
-    const rows = new Map<string, ExportedRows>();
-    for (const table of manifest.tables) rows.set(table.name, await wholeTable(tables.export(table)));
-    const dense = await readDense(tables, manifest.model.variables);
-    return { status, commits, terms, map, history, tables: rows, dense };
+  /** Nothing passes between these processes and all others for a time. */
+  split(cutOff: ReadonlySet<string>, clients: readonly string[], forMs: number): void {
+    this.note(`fault: ${[...cutOff].join(", ")} are cut off from the others for ${Math.round(forMs)} ms`);
+    const others = ["coordinator", ...this.nodes, ...this.workers, ...clients].filter((name) => !cutOff.has(name));
+    for (const a of cutOff) for (const b of others) this.network.hold({ between: [a, b], forMs });
   }
 
-  /** The dense weights have taken memory by now: a row of theirs is larger than all others together. */
-  #leaveRoom(): void {
-    if (this.#roomBytes === undefined) return;
-    const places = 2 ** PARTITIONS_LOG2;
-    for (let place = 0; place < places; place++) {
-      const share = this.#memory.shareOf(place, { place, places });
-      share.bytesMax = share.bytes + this.#roomBytes;
-    }
+  pause(name: string, forMs: number): void {
+    this.note(`fault: ${name} is stopped for ${Math.round(forMs)} ms`);
+    this.network.hostOf(name)!.pause(forMs);
   }
 
-  #note(message: string): void {
+  /** Gives PS nodes as much memory as they like, those that come later, too. */
+  relaxMemory(): void {
+    this.#roomBytes = undefined;
+    for (const ps of this.#nodes.values()) ps.relax();
+  }
+
+  note(message: string): void {
     this.trace.push(`${this.clock.now().toFixed(3)} ${message}`);
   }
-}
 
-/** Control messages in order, to be awaited by type. */
-class Heard {
-  readonly #all: Control[] = [];
-  #wake: () => void = () => {};
-  #closed: string | undefined;
-
-  constructor(link: Link) {
-    link.listen({
-      onControl: (control) => {
-        this.#all.push(control);
-        this.#wake();
-      },
-      onFrame: () => {},
-      onClose: (reason) => {
-        this.#closed = reason;
-        this.#wake();
-      },
-    });
-  }
-
-  async next<T extends "submitted" | "job-status" | "commits">(type: T): Promise<ControlOf<T>> {
-    for (;;) {
-      const at = this.#all.findIndex((control) => control.type === type || control.type === "error");
-      const control = at < 0 ? undefined : this.#all.splice(at, 1)[0]!;
-      if (control?.type === "error") throw new Error(`the coordinator refused: ${control.message}`);
-      if (control) return control as ControlOf<T>;
-      if (this.#closed !== undefined) throw new Error(`the coordinator's link closed: ${this.#closed}`);
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+  #onMapSaved(value: unknown): void {
+    for (const [partition, { held }] of partitionMapSchema.parse(value).entries.entries()) {
+      if (held && !this.#held.has(partition)) this.reorders++;
+      if (held) this.#held.add(partition);
+      else this.#held.delete(partition);
     }
   }
-}
 
-async function openTables({
-  host,
-  job,
-  map,
-}: {
-  host: SimulatedHost;
-  job: number;
-  map: PartitionMap;
-}): Promise<TableClient> {
-  const requests = new Requests();
-  const links = new Map<number, Link>();
-  for (const { node, address } of map.nodes) {
-    const link = await host.dialer.dial(address, { role: "client", name: "client", job });
-    links.set(node, link);
-    link.listen({
-      onControl: (control) => void (control.type === "error" && requests.takeError(control)),
-      onFrame: (f) => void requests.takeFrame(f),
-      onClose: (reason) => requests.failLink(link, reason),
-    });
+  #host(name: string): SimulatedHost {
+    const { clockDrift } = this.#o;
+    const rate = 1 + this.#random.between({ min: -clockDrift, max: clockDrift });
+    return this.network.host(name, clockDrift === 0 ? {} : { rate, startMs: this.#random.below(1_000_000) });
   }
-  return new TableClient({ job, map, requests, link: (node) => links.get(node)! });
-}
 
-async function wholeTable(chunks: AsyncGenerator<ExportedRows>): Promise<ExportedRows> {
-  const parts: ExportedRows[] = [];
-  for await (const part of chunks) parts.push(part);
-  const keys = new BigUint64Array(parts.reduce((n, p) => n + p.keys.length, 0));
-  const values = new Float32Array(parts.reduce((n, p) => n + p.values.length, 0));
-  let [k, v] = [0, 0];
-  for (const part of parts) {
-    keys.set(part.keys, k);
-    values.set(part.values, v);
-    k += part.keys.length;
-    v += part.values.length;
+  /** A worker ends with its link to the coordinator; whoever started it starts it again. */
+  #restartWorker(name: string, worker: SimulatedWorker, reason: string): void {
+    if (this.#stopped || !worker.host.alive) return;
+    this.note(`${name} ends and is started again: ${reason}`);
+    worker.host.crash();
+    this.#workers.delete(name);
+    this.clock.after(RESTART_MS, () => void this.startWorker(name));
   }
-  return { keys, values };
+
+  #end(name: string): void {
+    const ps = this.#nodes.get(name)!;
+    this.#nodes.delete(name);
+    for (const [counter, n] of Object.entries(ps.node?.counters ?? {}))
+      this.#past.counters.set(counter, (this.#past.counters.get(counter) ?? 0) + n);
+    this.#past.spilled += ps.spilled;
+    this.faults.push(...ps.end());
+  }
 }

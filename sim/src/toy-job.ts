@@ -115,8 +115,12 @@ export function toyDataset(): MemoryDataset {
   };
 }
 
-/** score = Σ pulled floats + number × Σ dense; loss = squared error. */
-export function toyModel(): GradientModel {
+/**
+ * score = Σ pulled floats + number × Σ dense; loss = squared error.
+ *
+ * @param o.compute takes as long as a step's computing
+ */
+export function toyModel({ compute }: { compute?: () => Promise<void> } = {}): GradientModel {
   let dense = new Float32Array(DENSE_FLOATS);
   const width = 5;
   const scores = ({
@@ -142,6 +146,7 @@ export function toyModel(): GradientModel {
       dense = flat.slice();
     },
     step: async (at: StepInput): Promise<StepGradients> => {
+      await compute?.();
       const score = scores(at);
       const rowGrads = new Float32Array(at.samples * width);
       const denseGrads = new Float32Array(DENSE_FLOATS);

@@ -5,10 +5,10 @@ import type { SeededRandom } from "@volary/core/testing";
 const EXPONENT = 1.05;
 
 /** From a number in [0, 1) to a rank below `keys`, by inversion of the distribution function of a Zipf law. */
-export function zipfRanks(keys: number): (uniform: number) => number {
+export function zipfRanks(keys: number, exponent = EXPONENT): (uniform: number) => number {
   const cumulated = new Float64Array(keys);
   let sum = 0;
-  for (let rank = 0; rank < keys; rank++) cumulated[rank] = sum += (rank + 1) ** -EXPONENT;
+  for (let rank = 0; rank < keys; rank++) cumulated[rank] = sum += (rank + 1) ** -exponent;
   return (uniform) => {
     const wanted = uniform * sum;
     let low = 0;

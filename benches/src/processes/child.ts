@@ -95,6 +95,21 @@ export class Child {
   kill(): void {
     this.#child.kill("SIGKILL");
   }
+
+  /** Ends it at once, by kill −9, and resolves when it has ended. */
+  async killed(): Promise<void> {
+    this.kill();
+    await this.#ended;
+  }
+
+  /** SIGSTOP: it keeps its connections and says nothing, until it is killed or thawed. */
+  freeze(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#child.kill("SIGCONT");
+  }
 }
 
 /** A program of this folder's bench, run by the same Node with the same flags. */

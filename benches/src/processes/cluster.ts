@@ -1,4 +1,7 @@
-/** A coordinator and parameter servers as an operator starts them: `volary coordinator` and `volary ps`, on loopback. */
+/**
+ * A coordinator, parameter servers and workers as an operator starts them: `volary coordinator`, `volary ps` and
+ * `volary worker`, on loopback.
+ */
 import { fileURLToPath } from "node:url";
 import path from "node:path";
 import { memoryOf, nodeChild, type Child } from "./child.ts";
@@ -6,7 +9,10 @@ import { memoryOf, nodeChild, type Child } from "./child.ts";
 export interface BenchCluster {
   /** Of the coordinator. */
   readonly address: string;
+  /** Those that were started first. */
   readonly nodes: readonly PsProcess[];
+  /** One more PS node, which has joined. */
+  startPs(name: string): Promise<PsProcess>;
   stop(): Promise<void>;
 }
 
@@ -23,11 +29,21 @@ export interface PsUsage {
 
 const HOST = "127.0.0.1";
 
-/** @param psArgs options of each `volary ps`, beside where it is */
+/**
+ * @param replicas PS nodes that hold each row
+ * @param psArgs options of each `volary ps`, beside where it is
+ */
 export async function startCluster({
   ps = 1,
+  workers = 0,
+  replicas = 1,
   psArgs = [],
-}: { ps?: number; psArgs?: readonly string[] } = {}): Promise<BenchCluster> {
+}: {
+  ps?: number;
+  workers?: number;
+  replicas?: number;
+  psArgs?: readonly string[];
+} = {}): Promise<BenchCluster> {
   const started: Child[] = [];
   const start = async (role: string, name: string, args: readonly string[]): Promise<PsProcess> => {
     const child = nodeChild({ name, file: mainOfVolary(), args: [role, "--machine", "--host", HOST, ...args] });
@@ -39,11 +55,13 @@ export async function startCluster({
     for (const child of started.toReversed()) await child.stop();
   };
   try {
-    const { address } = await start("coordinator", "coordinator", ["--port", "0"]);
+    const { address } = await start("coordinator", "coordinator", ["--port", "0", "--replicas", String(replicas)]);
+    const startPs = (name: string) => start("ps", name, ["--coordinator", address, "--name", name, ...psArgs]);
     const nodes: PsProcess[] = [];
-    for (let i = 1; i <= ps; i++)
-      nodes.push(await start("ps", `ps-${i}`, ["--coordinator", address, "--name", `ps-${i}`, ...psArgs]));
-    return { address, nodes, stop };
+    for (let i = 1; i <= ps; i++) nodes.push(await startPs(`ps-${i}`));
+    for (let i = 1; i <= workers; i++)
+      await start("worker", `worker-${i}`, ["--coordinator", address, "--name", `worker-${i}`, "--device", "cpu"]);
+    return { address, nodes, startPs, stop };
   } catch (error) {
     await stop();
     throw error;

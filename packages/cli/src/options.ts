@@ -1,7 +1,7 @@
 /** What the commands' options have in common: how they read, and what a wrong one is told. */
 import type { DeviceName } from "@volary/node-worker";
 import { InvalidArgumentError, Option } from "commander";
-import { PROCESSES_MAX } from "./cluster/local-cluster.ts";
+import { PROCESSES_MAX, REPLICAS_MAX } from "./cluster/local-cluster.ts";
 
 export const PORT = 7171;
 export const COORDINATOR = `ws://127.0.0.1:${PORT}`;
@@ -24,6 +24,12 @@ export const coordinatorOption = (): Option =>
     .env("VOLARY_COORDINATOR")
     .argParser(addressOf);
 
+export const announceOption = (): Option =>
+  new Option(
+    "--announce <address>",
+    "where others reach this node, if not where it listens: behind a proxy, or in a container",
+  ).argParser(addressOf);
+
 export const deviceOption = (): Option =>
   new Option("--device <device>", "what computes; auto takes the fastest that works").choices(DEVICES).default("auto");
 
@@ -41,6 +47,14 @@ export const memoryMaxOption = (whose: string): Option =>
 
 export const spillOption = (): Option =>
   new Option("--spill <folder>", "keep rows that memory has no room for in files in this folder, while it runs");
+
+export const replicasOption = (replicas: number): Option =>
+  new Option(
+    "--replicas <count>",
+    "PS nodes that hold each row, as far as there are so many; all but one of them may be lost at once",
+  )
+    .argParser(replicasOf)
+    .default(replicas);
 
 export const baseDirOption = (): Option =>
   new Option(
@@ -67,6 +81,13 @@ export function countOf(text: string): number {
   if (count === undefined || count < 1 || count > PROCESSES_MAX) {
     throw new InvalidArgumentError(`Give a whole number from 1 to ${PROCESSES_MAX}.`);
   }
+  return count;
+}
+
+export function replicasOf(text: string): number {
+  const count = wholeNumber(text);
+  if (count === undefined || count < 1 || count > REPLICAS_MAX)
+    throw new InvalidArgumentError(`Give a whole number from 1 to ${REPLICAS_MAX}; 1 keeps no second copy.`);
   return count;
 }
 

@@ -17,6 +17,7 @@ test("the program has the commands people rely on", () => {
     "coordinator",
     "data",
     "doctor",
+    "drain",
     "predict",
     "ps",
     "status",
@@ -36,7 +37,7 @@ test.each(commands.map((command) => command.name()))(
   },
 );
 
-test.each(["train", "predict", "up", "status", "doctor"])("volary %s reports as --json", (name) => {
+test.each(["train", "predict", "up", "status", "drain", "doctor"])("volary %s reports as --json", (name) => {
   expect(helpOf(name)).toContain("--json");
 });
 

@@ -5,6 +5,7 @@ import { benchCommand } from "./commands/bench.ts";
 import { coordinatorCommand } from "./commands/coordinator.ts";
 import { dataCommand } from "./commands/data.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { drainCommand } from "./commands/drain.ts";
 import { predictCommand } from "./commands/predict.ts";
 import { psCommand } from "./commands/ps.ts";
 import { statusCommand } from "./commands/status.ts";
@@ -27,6 +28,7 @@ export function volaryProgram(): Command {
     statusCommand(),
     coordinatorCommand(),
     psCommand(),
+    drainCommand(),
     workerCommand(),
     dataCommand(),
     doctorCommand(),

@@ -38,7 +38,7 @@ async function start(role: RoleName, ...args: string[]): Promise<{ address: stri
 }
 
 async function startPair() {
-  const { address: coordinator } = await start("coordinator", "--port", "0");
+  const { address: coordinator } = await start("coordinator", "--port", "0", "--replicas", "2");
   const ps = await start(
     "ps",
     "--coordinator",
@@ -53,6 +53,12 @@ async function startPair() {
   const cluster = await Cluster.connect(coordinator);
   onTestFinished(() => cluster.stop());
   return { coordinator, ps, cluster, http: ps.address.replace("ws:", "http:") };
+}
+
+/** Ends process 2 behind the port. */
+async function killSecond(http: string): Promise<void> {
+  const metrics = await (await fetch(`${http}/metrics`)).text();
+  process.kill(Number(/volary_ps_process_id\{process="2"\} (\d+)/.exec(metrics)![1]), "SIGKILL");
 }
 
 /** Rows [from, to) of an endless table: who clicks depends on the user. */
@@ -70,11 +76,28 @@ test("a process that ends is told, and comes back as a fresh node", async () => 
     { name: "pair-1", address: `${ps.address}/1` },
     { name: "pair-2", address: `${ps.address}/2` },
   ]);
-  const metrics = await (await fetch(`${http}/metrics`)).text();
-  process.kill(Number(/volary_ps_process_id\{process="2"\} (\d+)/.exec(metrics)![1]), "SIGKILL");
-  await lineOf(/PS process 2 of pair ended \(SIGKILL\): its rows are lost; starting it anew/);
+  await killSecond(http);
+  await lineOf(/PS process 2 of pair ended \(SIGKILL\): what it held is lost; starting it anew/);
   await expect.poll(async () => (await nodes())[1]?.node, { timeout: 30_000 }).toBeGreaterThan(before[1]!.node);
   expect(await (await fetch(`${http}/health`)).text()).toBe("ok");
+});
+
+test("what was pushed outlives a process, and comes back to the one that takes its place", async () => {
+  const { cluster, http } = await startPair();
+  const { rows } = await cluster.tables({
+    rows: { dim: 1, initializer: { kind: "zeros" }, update: sgd({ learningRate: 1 }) },
+  });
+  const keys = BigUint64Array.from({ length: 500 }, (_, i) => BigInt(i));
+  const gradients = new Float32Array(500).fill(-1);
+  await rows.push(keys, gradients);
+  await killSecond(http);
+  await rows.push(keys, gradients);
+  expect(await rows.pull(keys)).toEqual(new Float32Array(500).fill(2));
+  await expect
+    .poll(async () => (await cluster.status()).chains, { timeout: 30_000 })
+    .toMatchObject({ short: 0, moving: 0 });
+  await rows.push(keys, gradients);
+  expect(await rows.pull(keys)).toEqual(new Float32Array(500).fill(3));
 });
 
 test("no connection loses what it says first while it is handed over", async () => {

@@ -6,7 +6,8 @@ export const LIMITS = {
   /** A binary frame or control message larger than this is refused before it is parsed. */
   frameBytesMax: 256 * 1024 * 1024,
   controlBytesMax: 16 * 1024 * 1024,
-  tablesPerFrameMax: 4096,
+  /** A job's tables, the reserved one, and those that care for their vocabulary twice more. */
+  tablesPerFrameMax: 12_291,
   segmentsPerFrameMax: 65_536,
   keysPerFrameMax: 16_777_216,
   valuesPerFrameMax: 62_914_560,
@@ -41,7 +42,11 @@ export const LIMITS = {
   /** Frames a worker keeps that arrived for a step it has not reached, and pulls a PS parks for one job. */
   earlyFramesMax: 4096,
   parkedPullsMax: 65_536,
-  /** Bytes of a job's parked pulls, and of its early pushes, on one PS node. */
+  /** Bytes of records that a PS node keeps until its partition map is as new as they are. */
+  earlyRecordBytesMax: 67_108_864,
+  /** Answers of a job that wait on one PS node until other replicas have what they tell of. */
+  waitingAnswersMax: 65_536,
+  /** Bytes of a job's parked pulls, of its early pushes, and of answers that wait, each, on one PS node. */
   waitingBytesMax: 1024 * 1024 * 1024,
   /** Bytes a peer may have unsent before it counts as a slow reader. */
   sendBufferBytesMax: 512 * 1024 * 1024,
@@ -72,6 +77,21 @@ export const LIMITS = {
   /** Steps whose samples and keys a worker may read ahead. */
   prefetchStepsMax: 64,
 
+  /** Keys and values of the records that share a frame, in words, or one record where that is longer. */
+  chainFrameWords: 4_194_304,
+  /** Bytes of one part of a copy for a new replica, and how many a PS node sends a second, or at once. */
+  copyPartBytes: 262_144,
+  copyBytesPerSecond: 134_217_728,
+  copyBurstBytes: 2_097_152,
+  /** What a PS node behind another one has not acknowledged for this long is sent again. */
+  chainResendMs: 200,
+  /** One that has acknowledged nothing for this long is taken out of the chain, even if the coordinator hears of it. */
+  followerLostMs: 10_000,
+  /** A PS node tells the coordinator again that a chain is ready to change, as long as it does not. */
+  chainReportMs: 1_000,
+  /** How often a PS node goes on with copies. */
+  psTickMs: 20,
+
   /** Rows an export reply carries at most, and floats: 16 MB, or one row where that is longer. */
   exportRowsMax: 65_536,
   exportFloatsMax: 4_194_304,
@@ -84,11 +104,33 @@ export const LIMITS = {
   heartbeatEveryMs: 500,
   /** A member that has been silent this long is lost. A closed connection is lost at once. */
   heartbeatLostMs: 10_000,
+  /** So long a PS node may be silent where every partition that it holds has another replica. */
+  psLostMs: 5_000,
+  /** After its restart a coordinator waits this long for the PS nodes of its map. */
+  rejoinMs: 10_000,
+  /** Partitions that are copied to other nodes at a time. */
+  copiesMax: 8,
+  /** Chains whose heads change are switched together, this often at most: each time begins a term of all jobs. */
+  switchEveryMs: 250,
+  /** A node that could not hold a replica of a partition is not chosen for it again for so long. */
+  brokenReplicaMs: 60_000,
+  /** How often the loads of PS nodes are compared, and rows per second, over all, that are worth a move. */
+  balanceEveryMs: 2_000,
+  balanceRowsMin: 1_000,
   /** A worker repeats what has not been answered after this long: every message is idempotent. */
   resendEveryMs: 3_000,
+  /** A table's client asks again, after waits that double, for so long since the first failure. */
+  tableRetryMs: 30_000,
+  tableBackoffMs: 10,
+  tableBackoffMaxMs: 250,
+  /** It asks a PS node for its map no more often than this. */
+  mapRequestEveryMs: 100,
   connectAttemptsMax: 8,
   connectBackoffMs: 100,
   connectBackoffMaxMs: 3_000,
+  /** A PS node dials one behind it again after this long at first, and at most. */
+  peerBackoffMs: 20,
+  peerBackoffMaxMs: 500,
   /** A member that had a coordinator and lost it tries this often, about two minutes, before it gives up. */
   reconnectAttemptsMax: 45,
   /** A PS process behind a shared port that ends this often in a row, soon after its start, is not started again. */

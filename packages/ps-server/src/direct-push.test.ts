@@ -1,7 +1,7 @@
 /** A table client and a PS node over a network that breaks: every direct push counts once. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { PlainTable, Requests, TableClient } from "@volary/core/client";
+import { fixedLinks, PlainTable, Requests, TableClient } from "@volary/core/client";
 import { ClusterError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
 import type { OptimizerSpec } from "@volary/core/optimizer";
@@ -9,14 +9,16 @@ import type { PartitionMap } from "@volary/core/partition";
 import { TableMemory, type TableSpec } from "@volary/core/table";
 import { lend, SimulatedClock } from "@volary/core/testing";
 import { decodeFrame, encodeFrame, type Frame, type Link } from "@volary/core/wire";
-import { PsNode, type PsEffect } from "./ps-node.ts";
+import type { PsEffect } from "./effects.ts";
+import { PsNode } from "./ps-node.ts";
 
 const MAP: PartitionMap = {
   version: 1,
+  heads: 1,
   partitionsLog2: 2,
   function: { kind: "hash" },
   nodes: [1, 2].map((node) => ({ node, name: `ps-${node}`, address: `sim://ps-${node}` })),
-  entries: [1, 2, 1, 2].map((node) => ({ generation: 1, chain: [node] })),
+  entries: [1, 2, 1, 2].map((node) => ({ generation: 1, headSince: 1, chain: [node] })),
 };
 
 /** What becomes of a request: its link may break before it arrives, or before its answer does. */
@@ -49,7 +51,7 @@ function cluster({ optimizer, dim = 1, fates = [] }: { optimizer: OptimizerSpec;
         const sent = decodeFrame(encodeFrame(effect.frame).slice());
         effect.onSent?.();
         queueMicrotask(() => requests.takeFrame(sent));
-      } else if (effect.control.type === "error") {
+      } else if (effect.kind === "control" && effect.control.type === "error") {
         const { control } = effect;
         queueMicrotask(() => requests.takeError(control));
       }
@@ -68,7 +70,13 @@ function cluster({ optimizer, dim = 1, fates = [] }: { optimizer: OptimizerSpec;
   const client = (): PlainTable =>
     new PlainTable({
       spec,
-      client: new TableClient({ job: 1, map: MAP, requests, link: linkOf, clock, random: () => ++seed / 100 }),
+      client: new TableClient({
+        job: 1,
+        links: fixedLinks({ map: MAP, link: linkOf }),
+        requests,
+        clock,
+        random: () => ++seed / 100,
+      }),
     });
   const until = <T>(promise: Promise<T>): Promise<T> => clock.until(promise);
   return { client, until, nodes };
@@ -85,7 +93,7 @@ test("a push that is not finite is refused with its key, and nothing is sent", a
 });
 
 test("a push that no node answers is given up with a code, and is not applied later", async () => {
-  const fates = Array.from({ length: 40 }, (): Fate => "lost");
+  const fates = Array.from({ length: 200 }, (): Fate => "lost");
   const { client, until } = cluster({ optimizer: { kind: "sum" }, fates });
   const failed = await until(client().push([1], [1])).catch((error: unknown) => error);
   expect(failed).toBeInstanceOf(ClusterError);

@@ -9,6 +9,8 @@ import { bytesOfValues, eachRun } from "@volary/core/compression";
 import { LIMITS } from "@volary/core/limits";
 import { ProtocolError } from "@volary/core/errors";
 import type { Partition, Segment } from "@volary/core/partition";
+import type { SegmentPlace } from "./chain/head-records.ts";
+import type { Replica } from "./chain/replica.ts";
 import type { Arena, TableSpec } from "@volary/core/table";
 import type { Frame } from "@volary/core/wire";
 
@@ -17,9 +19,14 @@ export interface SegmentTargets {
   readonly job: number;
   readonly tables: readonly TableSpec[];
   readonly dims: ReadonlyMap<number, number>;
-  /** By partition number; undefined where this node does not own it. */
-  readonly partitions: readonly (Partition | undefined)[];
+  /** By partition number; undefined where this node has none. */
+  readonly replicas: readonly (Replica | undefined)[];
 }
+
+/** Which replicas take a segment of a generation. */
+export type Accepts = (replica: Replica, generation: number) => boolean;
+
+const byHead: Accepts = (replica, generation) => replica.serves(generation);
 
 const NO_KEYS = new Uint32Array(0);
 const NO_VALUES = new Float32Array(0);
@@ -30,7 +37,7 @@ export class FrameSegments {
   #frame: Frame | undefined;
   #keys: Uint32Array = NO_KEYS;
   #values: Float32Array = NO_VALUES;
-  readonly #owners: (Partition | undefined)[] = [];
+  readonly #owners: (Replica | undefined)[] = [];
   /** Width of the tables' rows, and bytes of a row in the frame's dtype, shape [T]. */
   #dims = new Uint32Array(0);
   #rowBytes = new Uint32Array(0);
@@ -42,10 +49,11 @@ export class FrameSegments {
   /**
    * Lays out a frame.
    *
+   * @param accepts by default heads alone take segments, of the generations since they are
    * @throws {RangeError} a table that the job has not, or partitions that do not ascend
    * @throws {ProtocolError} more values than a frame may have
    */
-  open(targets: SegmentTargets, f: Frame): void {
+  open(targets: SegmentTargets, f: Frame, accepts: Accepts = byHead): void {
     const S = f.partitions.length;
     this.#frame = f;
     this.#keys = f.keys;
@@ -63,8 +71,8 @@ export class FrameSegments {
         throw new RangeError(
           `partitions must ascend: ${f.partitions[s]} after ${f.partitions[s - 1]}; sort the segments`,
         );
-      const partition = targets.partitions[f.partitions[s]!];
-      const owner = partition?.generation === f.generations[s] ? partition : undefined;
+      const replica = targets.replicas[f.partitions[s]!];
+      const owner = replica && accepts(replica, f.generations[s]!) ? replica : undefined;
       this.#owners[s] = owner;
       if (!owner) this.stale++;
     }
@@ -97,7 +105,7 @@ export class FrameSegments {
   arena(): Arena | undefined {
     let arena: Arena | undefined;
     for (let s = 0; s < this.#owners.length; s++) {
-      const owner = this.#owners[s];
+      const owner = this.#owners[s]?.partition;
       if (!owner || owner.arena === arena) continue;
       if (arena) return undefined;
       arena = owner.arena;
@@ -134,7 +142,38 @@ export class FrameSegments {
 
   /** Undefined where the segment is stale. */
   ownerOf(s: number): Partition | undefined {
+    return this.#owners[s]?.partition;
+  }
+
+  /** The replicas that take segments, in their order. */
+  get replicas(): Replica[] {
+    return this.#owners.filter((owner) => owner !== undefined);
+  }
+
+  /** Undefined where the segment is stale. */
+  replicaOf(s: number): Replica | undefined {
     return this.#owners[s];
+  }
+
+  /** Where segment `s` lies in the keys and values of the frame. */
+  placeOf(s: number, replica: Replica): SegmentPlace {
+    const { tables, counts } = this.#frame!;
+    return {
+      replica,
+      counts: counts.subarray(s * tables.length, (s + 1) * tables.length),
+      keysAt: this.#keysAt[s]!,
+      keys: this.keysOf(s),
+      valuesAt: this.#floatsAt[s]!,
+      values: this.#floatsAt[s + 1]! - this.#floatsAt[s]!,
+    };
+  }
+
+  /** Notes how many rows each replica served. */
+  countLoad(): void {
+    for (let s = 0; s < this.#owners.length; s++) {
+      const owner = this.#owners[s];
+      if (owner) owner.load += this.keysOf(s);
+    }
   }
 
   /** Segment `s`, as views of the frame. */

@@ -1,3 +1,4 @@
+export { busyOf, headMoves, type HeadMove } from "./coordinator/balance.ts";
 export { CoordinatorHost, type CoordinatorHostOptions } from "./coordinator/coordinator-host.ts";
 export { Coordinator } from "./coordinator/coordinator.ts";
 export type { CoordinatorEffect } from "./coordinator/effects.ts";
@@ -11,4 +12,5 @@ export { startPsProcesses, type PsProcessesOptions, type RunningPsProcesses } fr
 export { startPsServer, type PsServerOptions, type RunningPsServer } from "./node/ps-server.ts";
 export { sqliteStore } from "./node/sqlite-store.ts";
 export { PsHost, type PsHostOptions } from "./ps-host.ts";
-export { PsNode, type PsBounds, type PsCounters, type PsEffect, type PsEffects } from "./ps-node.ts";
+export type { PsBounds, PsCounters, PsEffect, PsEffects } from "./effects.ts";
+export { PsNode } from "./ps-node.ts";

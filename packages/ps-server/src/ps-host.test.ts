@@ -11,10 +11,11 @@ const TABLE: TableSpec = { id: 1, name: "t", dim: 1, initializer: { kind: "zeros
 
 const mapOf = (node: number): PartitionMap => ({
   version: node,
+  heads: node,
   partitionsLog2: 0,
   function: { kind: "hash" },
   nodes: [{ node, name: "ps", address: "sim://ps:80" }],
-  entries: [{ generation: node, chain: [node] }],
+  entries: [{ generation: node, headSince: node, chain: [node] }],
 });
 
 const setRow = (generation: number) =>
@@ -59,6 +60,7 @@ class Cluster {
   readonly host = new PsHost({
     name: "ps",
     clock: this.ps.clock,
+    dialer: this.ps.dialer,
     log: (message) => this.logs.push(message),
     memory: MEMORY,
     onCoordinatorLost: (reason) => this.lost.push(reason),
@@ -79,7 +81,7 @@ class Cluster {
       port: 80,
       name: "ps",
       refuse: (hello) => this.host.refuse(hello),
-      onLink: (link) => this.host.accept(link),
+      onLink: (link, hello) => this.host.accept(link, hello),
     }).address;
   }
 
@@ -126,12 +128,12 @@ describe("PsHost", () => {
     await expect(c.dial()).rejects.toThrow("PS node ps has not joined its cluster yet");
     await c.join(1);
     await c.dial({ role: "client", name: "c" });
-    for (const role of ["peer", "ps", "coordinator"] as const) {
-      await expect(c.dial({ role, name: "x" })).rejects.toThrow(`serves workers and clients, not a ${role}`);
+    for (const role of ["peer", "coordinator"] as const) {
+      await expect(c.dial({ role, name: "x" })).rejects.toThrow(`serves workers, clients and PS nodes, not a ${role}`);
     }
   });
 
-  it("does not let a client play the coordinator", async () => {
+  it.each(["worker", "client", "ps"] as const)("does not let a %s play the coordinator", async (role) => {
     const c = new Cluster();
     await c.join(1);
     const pretences: Control[] = [
@@ -141,15 +143,80 @@ describe("PsHost", () => {
       { type: "ps-joined", node: 9 },
     ];
     for (const pretence of pretences) {
-      const client = await c.dial();
+      const client = await c.dial({ role, name: "x" });
       client.link.sendControl(pretence);
       await c.clock.advance(10);
-      expect(client.closed).toEqual([`a PS node takes no "${pretence.type}" from a client`]);
+      expect(client.closed).toEqual([`a PS node takes no "${pretence.type}" from a ${role}`]);
     }
     const honest = await c.dial();
     honest.link.sendFrame(setRow(1));
     await c.clock.advance(10);
     expect(honest.frames).toHaveLength(1);
+  });
+
+  it("does not let a client play another PS node", async () => {
+    const c = new Cluster();
+    await c.join(1);
+    const records = ["setRecord", "pushRecord", "commitRecord", "stageRecord", "promiseRecord", "checkRecord"] as const;
+    for (const opcode of [...records, "copyPart", "chainAck"] as const) {
+      const client = await c.dial();
+      client.link.sendFrame(frame({ ...setRow(1), opcode, sequences: Uint32Array.of(1) }));
+      await c.clock.advance(10);
+      expect(client.closed).toEqual([`a PS node takes no "${opcode}" frame`]);
+    }
+    expect(c.host.node!.usage().rows).toBe(0);
+  });
+
+  it("dials the node behind it, and again when the link breaks; what waited is then answered", async () => {
+    const c = new Cluster();
+    const coordinator = await c.join(1);
+    const behind = c.network.host("behind");
+    const heard: Heard[] = [];
+    const listener = behind.listen({ port: 80, name: "behind", onLink: (link) => heard.push(hear(link)) });
+    const map: PartitionMap = {
+      ...mapOf(1),
+      version: 2,
+      nodes: [...mapOf(1).nodes, { node: 2, name: "behind", address: listener.address }],
+      entries: [{ generation: 2, headSince: 1, chain: [1], next: [1, 2] }],
+    };
+    coordinator.link.sendControl({ type: "map", map });
+    await c.clock.advance(1000);
+    expect(heard[0]!.frames[0]).toMatchObject({ opcode: "copyPart", cursor: 0 });
+    coordinator.link.sendControl({
+      type: "map",
+      map: { ...map, version: 3, entries: [{ generation: 3, headSince: 1, chain: [1, 2] }] },
+    });
+    const client = await c.dial();
+    client.link.sendFrame(setRow(3));
+    await c.clock.advance(10);
+    heard[0]!.link.close("it breaks");
+    await c.clock.advance(2 * LIMITS.peerBackoffMaxMs);
+    expect(client.frames).toEqual([]);
+    const record = heard.at(-1)!.frames.find(({ opcode }) => opcode === "setRecord")!;
+    const { job, partitions, generations, sequences } = record;
+    heard.at(-1)!.link.sendFrame(frame({ opcode: "chainAck", job, partitions, generations, sequences }));
+    await c.clock.advance(10);
+    expect(client.frames).toMatchObject([{ opcode: "setReply" }]);
+    c.host.stop("done");
+  });
+
+  it("dials the node that it is to copy its rows to, before it has them", async () => {
+    const c = new Cluster();
+    const coordinator = await c.join(1);
+    const heard: Heard[] = [];
+    const listener = c.network.host("behind").listen({ port: 80, name: "b", onLink: (link) => heard.push(hear(link)) });
+    const behind = { node: 2, name: "behind", address: listener.address };
+    const head = { node: 3, name: "head", address: "sim://nobody:80" };
+    const map: PartitionMap = {
+      ...mapOf(1),
+      version: 2,
+      nodes: [...mapOf(1).nodes, behind, head],
+      entries: [{ generation: 2, headSince: 1, chain: [3], next: [3, 1, 2] }],
+    };
+    coordinator.link.sendControl({ type: "map", map });
+    await c.clock.advance(1000);
+    expect(heard).toHaveLength(1);
+    c.host.stop("done");
   });
 
   it("passes on why it may not join", async () => {

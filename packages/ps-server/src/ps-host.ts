@@ -2,31 +2,35 @@
  * Connects the pure {@link PsNode} to links and a clock, whichever they are: real ones in `node/ps-server.ts`,
  * simulated ones in tests and in the whole-cluster simulation.
  *
- * What happens when a peer dies here: a lost worker's pulls are forgotten; without a coordinator the node serves on.
- * A coordinator that is joined anew gives a new node number and counts the rows of before as lost, so they are
- * dropped.
+ * What happens when a peer dies here: a lost worker's pulls are forgotten; another PS node is dialed until the
+ * coordinator says that it is gone; without a coordinator the node serves on. A coordinator that is joined anew and
+ * does not know its number any more counts its rows as lost, so they are dropped.
  */
 import { ClusterError, ProtocolError, type ClusterErrorCode } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
 import type { Plugins } from "@volary/core/plugin";
+import type { Sabotages } from "@volary/core/sabotage";
 import type { TableMemory } from "@volary/core/table";
-import type { Clock, Control, ControlOf, ControlType, Link } from "@volary/core/wire";
-import { PsNode, type LinkId, type PsBounds, type PsEffect, type PsEffects } from "./ps-node.ts";
+import type { Clock, Control, ControlOf, ControlType, Dialer, Link } from "@volary/core/wire";
+import { COORDINATOR, type LinkId, type PsBounds, type PsEffect, type PsEffects } from "./effects.ts";
+import { PeerNodes } from "./peer-nodes.ts";
+import { PsNode } from "./ps-node.ts";
 
 export interface PsHostOptions {
   name: string;
   clock: Clock;
+  /** To other PS nodes. */
+  dialer: Dialer;
   log: (message: string) => void;
   /** Of rows and of frames in passing. */
   memory: TableMemory;
   bounds?: PsBounds;
   /** Server updates that its operator loaded; none by default. */
   plugins?: Plugins | undefined;
+  sabotages?: Sabotages;
   /** The node serves on; its owner may dial again and `join`. */
   onCoordinatorLost: (reason: string) => void;
 }
-
-const COORDINATOR: LinkId = 0;
 
 /** Who may say what: an open port must not let a worker play the coordinator. */
 const FROM_COORDINATOR: ReadonlySet<ControlType> = new Set<ControlType>([
@@ -36,19 +40,37 @@ const FROM_COORDINATOR: ReadonlySet<ControlType> = new Set<ControlType>([
   "heartbeat",
   "error",
 ]);
-const FROM_CLIENTS: ReadonlySet<ControlType> = new Set<ControlType>(["fence", "start", "commit", "heartbeat", "error"]);
+const FROM_CLIENTS: ReadonlySet<ControlType> = new Set<ControlType>([
+  "fence",
+  "start",
+  "commit",
+  "map-request",
+  "heartbeat",
+  "error",
+]);
 
 export class PsHost {
   readonly #o: PsHostOptions;
   readonly #links = new Map<LinkId, Link>();
   #nextLink = COORDINATOR + 1;
+  readonly #peers: PeerNodes;
   #node: PsNode | undefined;
   #cancelHeartbeat: () => void = () => {};
+  #cancelTick: () => void = () => {};
   #stopped = false;
   readonly #effects: PsEffects = { push: (effect) => this.#carryOut(effect) };
 
   constructor(o: PsHostOptions) {
     this.#o = o;
+    this.#peers = new PeerNodes({
+      name: o.name,
+      clock: o.clock,
+      dialer: o.dialer,
+      onFrame: (node, f) => this.#node?.handleDownstream(node, f, this.#effects),
+      onUp: (node) => this.#node?.handleUp(node, this.#effects),
+      onDown: (node) => this.#node?.handleDown(node),
+    });
+    this.#tick();
   }
 
   /** Undefined before the first join. */
@@ -59,16 +81,19 @@ export class PsHost {
   /** Why a peer that says hello is turned away, if it is. */
   refuse({ role }: ControlOf<"hello">): { code: ClusterErrorCode; message: string } | undefined {
     const { name } = this.#o;
-    if (role !== "worker" && role !== "client") {
-      return { code: "PROTOCOL_VIOLATION", message: `PS node ${name} serves workers and clients, not a ${role}` };
+    if (role !== "worker" && role !== "client" && role !== "ps") {
+      return {
+        code: "PROTOCOL_VIOLATION",
+        message: `PS node ${name} serves workers, clients and PS nodes, not a ${role}`,
+      };
     }
     if (!this.#node)
       return { code: "PARTITION_UNAVAILABLE", message: `PS node ${name} has not joined its cluster yet` };
     return undefined;
   }
 
-  /** A worker or client. */
-  accept(link: Link): void {
+  /** A worker, a client, or a PS node that is before this one in a chain. */
+  accept(link: Link, { role }: Pick<ControlOf<"hello">, "role">): void {
     if (this.#stopped) {
       link.close("the PS node stops");
       return;
@@ -78,10 +103,13 @@ export class PsHost {
     link.listen({
       onControl: (control) => {
         if (!FROM_CLIENTS.has(control.type))
-          throw new ProtocolError(`a PS node takes no "${control.type}" from a client`);
+          throw new ProtocolError(`a PS node takes no "${control.type}" from a ${role}`);
         this.#node!.handleControl(id, control, this.#effects);
       },
-      onFrame: (f) => this.#node!.handleFrame(id, f, this.#effects),
+      onFrame: (f) => {
+        if (role === "ps") this.#node!.handleUpstream(id, f, this.#effects);
+        else this.#node!.handleFrame(id, f, this.#effects);
+      },
       onClose: () => {
         this.#links.delete(id);
         this.#node!.handleClose(id);
@@ -90,7 +118,7 @@ export class PsHost {
   }
 
   /**
-   * Joins the cluster of a coordinator, with no rows.
+   * Joins the cluster of a coordinator: with no rows, or with those it has, if the coordinator knows its number.
    *
    * @param o.address where clients reach this node
    * @returns the node's number
@@ -133,25 +161,38 @@ export class PsHost {
           if (!this.#stopped) this.#o.onCoordinatorLost(reason);
         },
       });
-      coordinator.sendControl({ type: "ps-join", name: this.#o.name, address });
+      const number = this.#node ? { node: this.#node.node } : {};
+      coordinator.sendControl({ type: "ps-join", name: this.#o.name, address, ...number });
     });
   }
 
   stop(reason: string): void {
     this.#stopped = true;
     this.#cancelHeartbeat();
+    this.#cancelTick();
+    this.#peers.close(reason);
     for (const link of this.#links.values()) link.close(reason);
     this.#links.clear();
     this.#node?.dispose();
   }
 
   #begin(coordinator: Link, node: number): void {
+    this.#links.set(COORDINATOR, coordinator);
+    if (this.#node?.node === node) {
+      this.#heartbeat(coordinator);
+      return;
+    }
     const { rows } = this.#node?.usage() ?? { rows: 0 };
     if (rows > 0) this.#o.log(`joined anew as node ${node}: ${rows} rows of the node it was are dropped`);
     this.#node?.dispose();
-    const { memory, plugins, bounds } = this.#o;
-    this.#node = new PsNode({ node, memory, ...(plugins ? { plugins } : {}), ...(bounds ? { bounds } : {}) });
-    this.#links.set(COORDINATOR, coordinator);
+    const { memory, plugins, bounds, sabotages } = this.#o;
+    const given = {
+      ...(plugins ? { plugins } : {}),
+      ...(bounds ? { bounds } : {}),
+      ...(sabotages ? { sabotages } : {}),
+    };
+    this.#node = new PsNode({ node, memory, ...given });
+    this.#peers.begin(node);
     this.#heartbeat(coordinator);
   }
 
@@ -163,6 +204,7 @@ export class PsHost {
     if (control.type === "error") this.#o.log(`the coordinator refuses (${control.code}): ${control.message}`);
     try {
       this.#node!.handleControl(COORDINATOR, control, this.#effects);
+      if (control.type === "map" || control.type === "open-job") this.#dialFollowers();
     } catch (error) {
       if (!(error instanceof RangeError || error instanceof ClusterError)) throw error;
       const code = error instanceof ClusterError ? error.code : "BAD_JOB";
@@ -171,7 +213,16 @@ export class PsHost {
     }
   }
 
+  #dialFollowers(): void {
+    const { map } = this.#node!;
+    if (map) this.#peers.adopt(map, this.#node!.followers());
+  }
+
   #carryOut(effect: PsEffect): void {
+    if (effect.kind === "peer") {
+      this.#peers.send(effect.node, effect.frame);
+      return;
+    }
     const link = this.#links.get(effect.link);
     try {
       if (effect.kind === "control") link?.sendControl(effect.control);
@@ -189,7 +240,16 @@ export class PsHost {
   #heartbeat(coordinator: Link): void {
     const { bytesMax, cold } = this.#o.memory;
     const disk = cold ? { diskRows: cold.rows } : {};
-    coordinator.sendControl({ type: "heartbeat", ...this.#node!.usage(), bytesMax, ...disk });
+    const load = this.#node!.takeLoad();
+    const loaded = load.partitions.length > 0 ? { load } : {};
+    coordinator.sendControl({ type: "heartbeat", ...this.#node!.usage(), bytesMax, ...disk, ...loaded });
     this.#cancelHeartbeat = this.#o.clock.after(LIMITS.heartbeatEveryMs, () => this.#heartbeat(coordinator));
+  }
+
+  #tick(): void {
+    this.#cancelTick = this.#o.clock.after(LIMITS.psTickMs, () => {
+      this.#node?.tick(this.#o.clock.now(), this.#effects);
+      this.#tick();
+    });
   }
 }

@@ -5,7 +5,7 @@
  */
 import { ClusterError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
-import type { Frame } from "@volary/core/wire";
+import { copyOfFrame, type Frame } from "@volary/core/wire";
 
 export interface WaitingFrame {
   readonly link: number;
@@ -41,7 +41,8 @@ export class WaitingFrames {
         `job ${frame.job} has more than ${limit} waiting for step ${frame.step}`,
       );
     }
-    this.#frames.set(id, { link, frame: copyOf(frame) });
+    // Its keys have their sections by now, and need no name.
+    this.#frames.set(id, { link, frame: { ...copyOfFrame(frame), keyList: new Uint8Array(0) } });
     this.#bytes = bytes;
   }
 
@@ -64,21 +65,7 @@ export class WaitingFrames {
   }
 }
 
-/** What the frame holds, in arrays of its own. Its keys have their sections by now, and need no name. */
-function copyOf(f: Frame): Frame {
-  return {
-    ...f,
-    keyList: new Uint8Array(0),
-    tables: new Uint32Array(f.tables),
-    partitions: new Uint32Array(f.partitions),
-    generations: new Uint32Array(f.generations),
-    counts: new Uint32Array(f.counts),
-    keys: new Uint32Array(f.keys),
-    values: new Float32Array(f.values),
-    coded: new Uint8Array(f.coded),
-  };
-}
-
-function bytesOf({ counts, keys, values, coded }: Frame): number {
+/** What a frame holds, in bytes. */
+export function bytesOf({ counts, keys, values, coded }: Frame): number {
   return counts.byteLength + keys.byteLength + values.byteLength + coded.byteLength;
 }

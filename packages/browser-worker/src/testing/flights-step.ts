@@ -49,7 +49,6 @@ export async function openFlightsStep({
     manifest,
     map: flightsMap((node) => `ws://node-${node}`),
     dataset,
-    nodes: NODES,
   });
   const samples = epochOrder({ rows: dataset.trainRows, seed: manifest.seed, epoch: 0 }).subarray(0, SAMPLES);
   const model = await TrainingModel.create(manifest);

@@ -113,7 +113,7 @@ class ScriptedCoordinator {
           { type: "assign", job: JOB, manifest, map },
         ];
       case "ready":
-        return [{ type: "term", job: JOB, term: TERM, members: [{ worker: WORKER, address: "" }] }];
+        return [{ type: "term", job: JOB, term: TERM, heads: map.heads, members: [{ worker: WORKER, address: "" }] }];
       case "lease-request":
         return [{ type: "lease", job: JOB, purpose: control.purpose, term: TERM, lease: 1, from: 1, to: 2 }];
       case "progress":
@@ -156,11 +156,18 @@ class ScriptedPsNode {
 
   #onControl(control: Control): void {
     if (control.type === "fence") {
-      this.#link.sendControl({ type: "promise", job: JOB, term: control.term, committed: this.#committed });
+      this.#link.sendControl({
+        type: "promise",
+        job: JOB,
+        term: control.term,
+        heads: control.heads,
+        committed: this.#committed,
+        whole: true,
+      });
     } else if (control.type === "commit") {
-      const { step, attempt } = control;
+      const { step, attempt, heads } = control;
       this.#committed = { step, attempt };
-      this.#link.sendControl({ type: "committed", job: JOB, step, attempt });
+      this.#link.sendControl({ type: "committed", job: JOB, step, attempt, heads });
       for (const pull of this.#parked.splice(0)) this.#onFrame(pull);
     }
   }
@@ -169,7 +176,13 @@ class ScriptedPsNode {
     const reply = { requestId: f.requestId, job: JOB, ...this.#committed, term: f.term };
     if (f.opcode === "push") {
       this.#pushed(f.values);
-      this.#link.sendControl({ type: "staged", job: JOB, step: f.step, attempt: f.attempt });
+      this.#link.sendControl({
+        type: "staged",
+        job: JOB,
+        step: f.step,
+        attempt: f.attempt,
+        heads: f.generation,
+      });
     } else if (f.opcode === "set") {
       keysOf(f).forEach((key, i) => this.#dense.set(key, chunk(f.values, i)));
       this.#link.sendFrame(frame({ ...reply, opcode: "setReply" }));

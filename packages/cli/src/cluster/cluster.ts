@@ -143,6 +143,17 @@ export class Cluster {
   }
 
   /**
+   * Has the others take over what a PS node holds. Training and tables go on meanwhile. It may be stopped once the
+   * status shows that it holds nothing: neither `partitions` nor `replicas`.
+   *
+   * @param node its name, as in the status
+   * @throws {ClusterError} no such node; COORDINATOR_UNAVAILABLE
+   */
+  drain(node: string): Promise<void> {
+    return this.#client.drain(node);
+  }
+
+  /**
    * Opens tables by themselves, for algorithms that are no neural net: pull, push, set and get by key.
    *
    * @throws {TypeError | RangeError} a table that makes no sense: which, and the remedy
@@ -240,7 +251,8 @@ export class Cluster {
       o.options.onSummary?.(prepared.summary);
       const submitted = await this.#client.submit(manifest);
       job = submitted.job;
-      ps = await openPsLinks({ ...submitted, name: CLIENT_NAME, dialer: this.#dialer });
+      const client = this.#client;
+      ps = await openPsLinks({ ...submitted, client, name: CLIENT_NAME, dialer: this.#dialer, clock: realClock });
       await writeDense(ps.tables, manifest.model.variables, prepared.denseWeights);
       await writeTableRows(ps.tables, manifest, prepared.tableRows);
       const history = new RunHistory();
@@ -248,14 +260,13 @@ export class Cluster {
       const status = await runToEnd({
         job,
         manifest,
-        client: this.#client,
+        client,
         options: o.options,
         history,
         model: o.model,
         workers: this.#local ? { deaths: this.#deaths, ever } : undefined,
       });
       const plugins = this.#plugins;
-      const client = this.#client;
       return new Run({ manifest, status, history, client, ps, plugins, baseDirs, onClose: () => prepared.close() });
     } catch (error) {
       ps?.close();

@@ -1,5 +1,5 @@
 import type { JobManifest } from "@volary/core/job";
-import type { Clock, Control, Link, LinkEvents } from "@volary/core/wire";
+import type { Clock, ClusterStatus, Control, Link, LinkEvents } from "@volary/core/wire";
 import { expect, test } from "vitest";
 import { CoordinatorClient } from "./coordinator-client.ts";
 
@@ -35,7 +35,16 @@ function open() {
   return { link, timers, client: new CoordinatorClient({ address: "ws://c", link, clock }) };
 }
 
-const empty = { nodes: [], workers: [], jobs: [], mapVersion: 0 };
+const empty: ClusterStatus = {
+  nodes: [],
+  workers: [],
+  jobs: [],
+  mapVersion: 0,
+  chains: { whole: 0, short: 0, moving: 0 },
+  failovers: 0,
+  moves: 0,
+  overrides: 0,
+};
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 test("requests are asked one at a time and answered in turn", async () => {

@@ -3,7 +3,7 @@
  * it watches in between.
  *
  * What happens when a peer dies here: when the link closes, whatever waits is rejected and every watcher is told;
- * the jobs run on.
+ * the jobs run on, and PS nodes tell of newer partition maps.
  */
 import { ClusterError, type ClusterErrorCode } from "@volary/core/errors";
 import type { JobManifest } from "@volary/core/job";
@@ -37,6 +37,10 @@ export class CoordinatorClient {
   readonly #link: Link;
   readonly #clock: Clock;
   readonly #watchers = new Map<number, JobWatcher>();
+  readonly #mapListeners = new Set<(map: PartitionMap) => void>();
+  readonly #leaveListeners = new Set<() => void>();
+  /** The newest that the coordinator sent by itself. */
+  #map: PartitionMap | undefined;
   #waiting: Waiting | undefined;
   /** Settles when the request before is over. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -67,6 +71,15 @@ export class CoordinatorClient {
   }
 
   /**
+   * Has the others take over what a PS node holds, by its name. The status shows when it holds nothing.
+   *
+   * @throws {ClusterError} what the coordinator says of an unknown node; TIMEOUT, COORDINATOR_UNAVAILABLE
+   */
+  async drain(node: string): Promise<void> {
+    await this.#ask({ type: "drain", node }, "draining");
+  }
+
+  /**
    * Opens a job's tables on the PS nodes; it does not run yet.
    *
    * @throws {ClusterError} PARTITION_UNAVAILABLE, LIMIT_EXCEEDED, TIMEOUT, COORDINATOR_UNAVAILABLE
@@ -93,6 +106,16 @@ export class CoordinatorClient {
     this.#watchers.delete(job);
   }
 
+  /**
+   * Tells the newest partition map, now if one came already, and later ones until the listener is taken away, which
+   * the returned function does.
+   */
+  onMap(listener: (map: PartitionMap) => void): () => void {
+    this.#mapListeners.add(listener);
+    if (this.#map) listener(this.#map);
+    return () => void this.#mapListeners.delete(listener);
+  }
+
   runJob(job: number): void {
     this.#link.sendControl({ type: "run-job", job });
   }
@@ -111,7 +134,14 @@ export class CoordinatorClient {
     this.#link.sendControl({ type: "close-job", job });
   }
 
+  /** Tells that this side closes, not that the coordinator is lost; the returned function takes the listener away. */
+  onLeave(listener: () => void): () => void {
+    this.#leaveListeners.add(listener);
+    return () => void this.#leaveListeners.delete(listener);
+  }
+
   close(): void {
+    for (const listener of this.#leaveListeners) listener();
     this.#link.close("the client is done");
   }
 
@@ -143,11 +173,17 @@ export class CoordinatorClient {
     const waiting = this.#waiting;
     if (control.type === "job-status") this.#watchers.get(control.status.job)?.onStatus(control.status);
     else if (control.type === "error") this.#onError(control);
+    else if (control.type === "map") this.#onNewMap(control.map);
     else if (waiting?.type === control.type) {
       this.#waiting = undefined;
       waiting.resolve(control);
     }
     // else: the late answer to a request that was given up
+  }
+
+  #onNewMap(map: PartitionMap): void {
+    this.#map = map;
+    for (const listener of this.#mapListeners) listener(map);
   }
 
   /**

@@ -22,6 +22,8 @@ test.each([
   [{ ps: 0, workers: 1 }, "ps: 0"],
   [{ ps: 1, workers: 1.5 }, "workers: 1.5"],
   [{ ps: 1, workers: 100_000 }, "from 1 to 256"],
+  [{ ps: 1, workers: 1, replicas: 0 }, "replicas: 0"],
+  [{ ps: 1, workers: 1, replicas: 9 }, "from 1 to 8"],
 ])("LocalCluster.start(%o) is refused", async (options, message) => {
   await expect(LocalCluster.start(options)).rejects.toThrow(new RegExp(`^a local cluster .*${message}`));
 });

@@ -13,6 +13,8 @@ export interface LocalClusterOptions {
   ps: number;
   /** At least 1. */
   workers: number;
+  /** PS nodes that hold each row, as far as there are so many; 1 unless said otherwise. */
+  replicas?: number | undefined;
   /** Device of every worker: "auto" unless said otherwise. */
   device?: DeviceName | "auto" | undefined;
   /** Where relative data paths and npm data packages are looked for; this process's folder unless said otherwise. */
@@ -45,6 +47,8 @@ export type ClusterProcess = Pick<ChildRole, "role" | "name" | "pid">;
 
 /** More than a machine has any use for, so that a slip of the finger does not fork 20,000 processes. */
 export const PROCESSES_MAX = 256;
+/** Every replica costs the memory of its rows, and the time of their pushes. */
+export const REPLICAS_MAX = 8;
 const SOURCE_CONDITION = "--conditions=volary-source";
 const HOST = "127.0.0.1";
 
@@ -68,9 +72,10 @@ export class LocalCluster {
    * @throws {UserError} a process ended or stayed silent; those that had started are ended
    */
   static async start(options: LocalClusterOptions): Promise<LocalCluster> {
-    const { ps, workers, port = 0, signal } = options;
-    checkCount("ps", ps);
-    checkCount("workers", workers);
+    const { ps, workers, replicas = 1, port = 0, signal } = options;
+    checkCount("ps", ps, PROCESSES_MAX);
+    checkCount("workers", workers, PROCESSES_MAX);
+    checkCount("replicas", replicas, REPLICAS_MAX);
     const children: ChildRole[] = [];
     const killOnExit = () => children.forEach((child) => child.kill());
     process.on("exit", killOnExit);
@@ -82,7 +87,8 @@ export class LocalCluster {
     };
     try {
       signal?.throwIfAborted();
-      const { address } = await spawn("coordinator", "coordinator", ["--host", HOST, "--port", String(port)]);
+      const coordinator = ["--host", HOST, "--port", String(port), "--replicas", String(replicas)];
+      const { address } = await spawn("coordinator", "coordinator", coordinator);
       const to = ["--coordinator", address, "--host", HOST, ...pluginArgs(options)];
       const own = ["--device", options.device ?? "auto", "--base-dir", options.baseDir ?? process.cwd()];
       await Promise.all(
@@ -186,9 +192,7 @@ function reportDeath(child: ChildRole, onDeath: (death: Death) => void): void {
 
 const names = (role: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${role}-${i + 1}`);
 
-function checkCount(what: "ps" | "workers", count: number): void {
-  if (Number.isInteger(count) && count >= 1 && count <= PROCESSES_MAX) return;
-  throw new RangeError(
-    `a local cluster with ${what}: ${count} is not possible; give a whole number from 1 to ${PROCESSES_MAX}`,
-  );
+function checkCount(what: "ps" | "workers" | "replicas", count: number, max: number): void {
+  if (Number.isInteger(count) && count >= 1 && count <= max) return;
+  throw new RangeError(`a local cluster with ${what}: ${count} is not possible; give a whole number from 1 to ${max}`);
 }

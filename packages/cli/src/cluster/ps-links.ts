@@ -1,76 +1,63 @@
 /**
- * A client's links to the PS nodes of one job, for its tables.
+ * A client's links to the PS nodes of one job, for its tables. They follow the partition map, whoever tells of a newer
+ * one first: the coordinator, or a PS node.
  *
- * What happens when a peer dies here: requests to it are rejected as PARTITION_UNAVAILABLE, now and later.
+ * What happens when a peer dies here: a PS node is dialed until the map comes without it, and what it has not answered
+ * is asked of who took over. Without the coordinator everything goes on as it is.
  */
-import { Requests, TableClient } from "@volary/core/client";
+import { NodeLinks, Requests, TableClient } from "@volary/core/client";
 import { ClusterError } from "@volary/core/errors";
 import type { PartitionMap } from "@volary/core/partition";
-import { pullCommitted, type StepRows } from "@volary/core/training";
-import type { Dialer, Link } from "@volary/core/wire";
+import type { Clock, Dialer } from "@volary/core/wire";
+import type { CoordinatorClient } from "./coordinator-client.ts";
 
 export interface PsLinks {
+  readonly job: number;
+  readonly links: NodeLinks;
+  readonly requests: Requests;
+  readonly clock: Clock;
   readonly tables: TableClient;
-  readonly map: PartitionMap;
-  /** Of the nodes that own rows. */
-  readonly nodes: readonly number[];
-  /** Fills a batch's rows, planned for `map` and `nodes`, with what is committed. */
-  pull(rows: StepRows): Promise<void>;
-  close(): void;
+  /** @param why what everything asked of them fails with from now on */
+  close(why?: ClusterError): void;
+}
+
+export interface PsLinksOptions {
+  job: number;
+  map: PartitionMap;
+  client: Pick<CoordinatorClient, "onMap" | "onLeave">;
+  /** Of this client, for PS nodes. */
+  name: string;
+  dialer: Dialer;
+  clock: Clock;
+  /** In [0, 1); without it tables cannot be pushed to. */
+  random?: () => number;
 }
 
 /** @throws {ClusterError} PARTITION_UNAVAILABLE: a node that owns rows cannot be reached */
-export async function openPsLinks(o: {
-  job: number;
-  map: PartitionMap;
-  name: string;
-  dialer: Dialer;
-}): Promise<PsLinks> {
-  const { job, map, name, dialer } = o;
+export async function openPsLinks(o: PsLinksOptions): Promise<PsLinks> {
+  const { job, map, client, name, dialer, clock, random } = o;
   const requests = new Requests();
-  const links = new Map<number, Link>();
-  const gone = new Map<number, string>();
-  const owners = new Set(map.entries.map((entry) => entry.chain[0]));
-  const dialAll = map.nodes
-    .filter(({ node }) => owners.has(node))
-    .map(async ({ node, address, name: nodeName }) => {
-      const link = await dialer.dial(address, { role: "client", name, job }).catch((cause: unknown) => {
-        const why = cause instanceof Error ? cause.message : String(cause);
-        throw new ClusterError("PARTITION_UNAVAILABLE", `PS node ${nodeName}: ${why}`, { cause });
-      });
-      links.set(node, link);
-      listen(link, requests, (reason) => gone.set(node, `PS node ${nodeName} is gone: ${reason}`));
-    });
-  const linkOf = (node: number): Link => {
-    const reason = gone.get(node);
-    if (reason !== undefined) throw new ClusterError("PARTITION_UNAVAILABLE", reason);
-    return links.get(node)!;
+  const links = new NodeLinks({ map, hello: { role: "client", name, job }, dialer, clock });
+  const close = (why = new ClusterError("UNKNOWN_JOB", "the client has given these rows up")): void => {
+    forgetMaps();
+    forgetLeave();
+    links.close(why);
+    requests.close(why);
   };
-  const close = () => links.forEach((link) => link.close("the client is done"));
-  const failed = (await Promise.allSettled(dialAll)).find((result) => result.status === "rejected");
-  if (failed) {
+  const forgetMaps = client.onMap((newer) => links.adopt(newer));
+  const forgetLeave = client.onLeave(() => close(new ClusterError("UNKNOWN_JOB", "the client has left the cluster")));
+  try {
+    await links.open();
+  } catch (error) {
     close();
-    throw failed.reason;
+    throw error;
   }
-  const nodes = [...links.keys()].toSorted((a, b) => a - b);
-  return {
-    tables: new TableClient({ job, map, requests, link: linkOf }),
-    map,
-    nodes,
-    pull: (rows) => pullCommitted(rows, { job, nodes, requests, link: linkOf }),
-    close,
-  };
-}
-
-function listen(link: Link, requests: Requests, onGone: (reason: string) => void): void {
-  link.listen({
-    onControl: (control) => {
-      if (control.type === "error") requests.takeError(control);
-    },
-    onFrame: (frame) => void requests.takeFrame(frame),
-    onClose: (reason) => {
-      onGone(reason);
-      requests.failLink(link, reason);
-    },
+  links.listen({
+    onControl: (_, control) => control.type === "error" && requests.takeError(control),
+    onFrame: (_, frame) => void requests.takeFrame(frame),
+    onDown: (_, link, reason) => requests.failLink(link, reason),
+    onUp: () => {},
   });
+  const tables = new TableClient({ job, links, requests, clock, random });
+  return { job, links, requests, clock, tables, close };
 }

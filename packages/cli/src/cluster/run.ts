@@ -8,7 +8,7 @@ import type { JobManifest } from "@volary/core/job";
 import { LIMITS } from "@volary/core/limits";
 import type { LayersModel } from "@volary/core/model";
 import type { Plugins } from "@volary/core/plugin";
-import { readDense, RowPlanner, type StepRows } from "@volary/core/training";
+import { CommittedRows, readDense, type StepRows } from "@volary/core/training";
 import type { JobStatus, StepNews, ValidationNews } from "@volary/core/wire";
 import type { DeviceName } from "@volary/node-worker";
 import { setTimeout as delay } from "node:timers/promises";
@@ -226,12 +226,9 @@ export class Run {
 
   async #trained({ device }: ScoreOptions): Promise<TrainedRows> {
     const { ps, plugins } = this.#o;
-    const planner = new RowPlanner({ manifest: this.manifest, map: ps.map, nodes: ps.nodes });
-    const rowsOf = async (batch: Batch): Promise<StepRows> => {
-      const rows = planner.rowsOf(batch);
-      await ps.pull(rows);
-      return rows;
-    };
+    const { job, links, requests, clock } = ps;
+    const committed = new CommittedRows({ job, manifest: this.manifest, links, requests, clock });
+    const rowsOf = (batch: Batch): Promise<StepRows> => committed.pull(batch);
     return { manifest: this.manifest, plugins, dense: await this.denseWeights(), rowsOf, device };
   }
 }

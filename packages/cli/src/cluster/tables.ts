@@ -2,11 +2,11 @@
  * Plain tables of a cluster, for algorithms that are no neural net: `cluster.tables({ counts: { dim: 4, … } })`.
  *
  * They are the tables of a job that is opened and never run, so that PS nodes and the coordinator know one kind of
- * table. What happens when a peer dies here: a link to a PS node is dialed again, and what was not answered is sent
- * again; a PS node that is lost takes its rows along, and every call fails from then on. When this process ends, or
- * its link to the coordinator, the tables are closed and their rows forgotten.
+ * table. What happens when a peer dies here: what a PS node has not answered is sent again, to the replica that takes
+ * over; where the last replica of some rows is lost, every call fails from then on. A coordinator that is lost is not
+ * missed; when this process ends, the coordinator closes the tables and their rows are forgotten.
  */
-import { PlainTable, Requests, TableClient } from "@volary/core/client";
+import { PlainTable } from "@volary/core/client";
 import { ClusterError } from "@volary/core/errors";
 import type { JobManifest } from "@volary/core/job";
 import {
@@ -17,7 +17,6 @@ import {
   type OptimizerSpec,
   type PlainUpdate,
 } from "@volary/core/optimizer";
-import type { PartitionMap } from "@volary/core/partition";
 import {
   admissionSpecSchema,
   evictionSpecSchema,
@@ -27,9 +26,9 @@ import {
   type InitializerSpec,
   type TableSpec,
 } from "@volary/core/table";
-import { NodeLinks } from "@volary/core/training";
 import type { Clock, Dialer } from "@volary/core/wire";
 import type { CoordinatorClient } from "./coordinator-client.ts";
+import { openPsLinks, type PsLinks } from "./ps-links.ts";
 
 /** A table as its author writes it; one of `optimizer` and `update`. */
 export interface PlainTableOptions {
@@ -92,28 +91,15 @@ export async function openTables<Name extends string>(of: {
   const { client, name, dialer, clock } = of;
   const specs = tableSpecsOf(of.tables);
   const { job, map } = await client.submit(manifestOfTables(specs, of.options ?? {}));
-  const nodes = new NodeLinks({ addresses: addressesOf(map), hello: { role: "client", name, job }, dialer, clock });
-  const requests = new Requests();
+  let ps: PsLinks;
   try {
-    await nodes.open();
+    ps = await openPsLinks({ job, map, client, name, dialer, clock, random: Math.random });
   } catch (error) {
-    nodes.close("not all PS nodes can be reached");
     client.closeJob(job);
     throw error;
   }
-  nodes.listen({
-    onControl: (_, control) => control.type === "error" && requests.takeError(control),
-    onFrame: (_, frame) => void requests.takeFrame(frame),
-    onDown: (_, link, reason) => requests.failLink(link, reason),
-    onUp: () => {},
-  });
-  /** Why nothing can be asked of these tables any more. */
-  let ended: ClusterError | undefined;
   const end = (error: ClusterError) => {
-    if (ended) return;
-    ended = error;
-    for (const node of nodes.ids) requests.failLink(nodes.get(node), error.message);
-    nodes.close(error.message);
+    ps.close(error);
     client.unwatch(job);
     client.closeJob(job);
   };
@@ -125,14 +111,9 @@ export async function openTables<Name extends string>(of: {
     // Without the coordinator the PS nodes serve on.
     onError: () => {},
   });
-  const link = (node: number) => {
-    if (ended) throw ended;
-    return nodes.get(node);
-  };
-  const rows = new TableClient({ job, map, requests, link, clock, random: Math.random });
   const close = () =>
     end(new ClusterError("UNKNOWN_JOB", "these tables are closed; open them anew with cluster.tables()"));
-  const tables = Object.fromEntries(specs.map((spec) => [spec.name, new PlainTable({ spec, client: rows })]));
+  const tables = Object.fromEntries(specs.map((spec) => [spec.name, new PlainTable({ spec, client: ps.tables })]));
   return Object.freeze({ ...tables, close }) as Tables<Name>;
 }
 
@@ -214,10 +195,4 @@ function manifestOfTables(tables: TableSpec[], { seed = 0, name = "tables" }: Ta
     fit: { epochs: 1, batchSize: 1, consistency: { mode: "bsp" }, shuffle: false, validate: "end" },
     workersMin: 1,
   };
-}
-
-/** Of the nodes that own partitions. */
-function addressesOf({ nodes, entries }: PartitionMap): Map<number, string> {
-  const owners = new Set(entries.map(({ chain }) => chain[0]!));
-  return new Map(nodes.filter(({ node }) => owners.has(node)).map(({ node, address }) => [node, address]));
 }

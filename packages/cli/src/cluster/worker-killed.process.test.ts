@@ -4,77 +4,34 @@
  */
 import { epochOrder } from "@volary/core/data";
 import { stepPlan } from "@volary/core/training";
-import { seededRandom } from "@volary/core/testing";
 import type { JobStatus } from "@volary/core/wire";
-import { adagrad, bsp, cross, defineJob, embedding, file, input, parquet, sgd, through } from "@volary/core";
-import * as tf from "@tensorflow/tfjs";
-import { parquetWriteBuffer } from "hyparquet-writer";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { ChildRole } from "./child-role.ts";
 import { Cluster, type LocalOptions } from "./cluster.ts";
 import type { Run } from "./run.ts";
+import {
+  CLICKS,
+  clicksJob,
+  STEPS_PER_EPOCH as STEPS,
+  weightsOf,
+  writeClicks,
+  type LearntWeights,
+} from "../testing/clicks.ts";
+import { volaryCommand } from "../testing/fault-cluster.ts";
 
-/** The last batch is not full. */
-const ROWS = 100_000;
-const BATCH = 512;
-const STEPS = Math.ceil(ROWS / BATCH);
 const KILL_AFTER_STEP = 20;
 
 let folder = "";
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "volary-killed-"));
-  await writeFile(path.join(folder, "clicks.parquet"), clicks());
+  await writeClicks(folder);
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Users and items of a skewed popularity; who clicks what can be learnt. */
-function clicks(): Uint8Array {
-  const random = seededRandom(1);
-  const draws = Array.from({ length: ROWS }, () => ({
-    user: Math.floor(1000 * random.next() ** 2),
-    item: Math.floor(200 * random.next() ** 2),
-    chance: random.next(),
-  }));
-  const taste = ({ user, item }: { user: number; item: number }) =>
-    1 / (1 + Math.exp(3 * Math.sin(user) - Math.cos(7 * item)));
-  const columnData = [
-    { name: "user", type: "INT64" as const, data: draws.map(({ user }) => BigInt(user)) },
-    { name: "item", type: "STRING" as const, data: draws.map(({ item }) => `item ${item}`) },
-    { name: "clicked", type: "DOUBLE" as const, data: draws.map((draw) => (draw.chance < taste(draw) ? 1 : 0)) },
-  ];
-  return new Uint8Array(parquetWriteBuffer({ columnData }));
-}
-
-const job = () =>
-  defineJob({
-    name: "clicks",
-    seed: 3,
-    data: parquet(file(path.join(folder, "clicks.parquet")), {
-      fields: { user: "user", item: "item", both: cross("user", "item") },
-      label: "clicked",
-    }),
-    model() {
-      const fields = ["user", "item", "both"];
-      const inputs = fields.map((name) => input({ name, dtype: "string" }));
-      const rows = inputs.map((field, i) => embedding({ table: fields[i]!, dim: 8 }).apply(field));
-      const clicked = through(
-        rows,
-        tf.layers.concatenate(),
-        tf.layers.dense({ units: 16, activation: "relu" }),
-        tf.layers.dense({ units: 1, activation: "sigmoid" }),
-      );
-      return tf.model({ inputs, outputs: clicked });
-    },
-    compile: {
-      optimizer: sgd({ learningRate: 0.3 }),
-      sparseOptimizer: adagrad({ learningRate: 0.3 }),
-      loss: "binaryCrossentropy",
-    },
-    fit: { epochs: 1, batchSize: BATCH, consistency: bsp() },
-  });
+const job = () => clicksJob(folder);
 
 /** A cluster that ends with the test. Deaths are what is tested, so they are no warnings. */
 async function start(options: LocalOptions): Promise<Cluster> {
@@ -102,8 +59,7 @@ interface Trained {
   status: JobStatus;
   /** The smoothed loss that was told after each step, for most steps. */
   losses: ReadonlyMap<number, number>;
-  /** Weights of each table's rows, and the dense ones. */
-  weights: ReadonlyMap<string, ReadonlyMap<bigint, Float32Array>>;
+  weights: LearntWeights;
 }
 
 async function train(cluster: Cluster, onStatus: (status: JobStatus) => void = () => {}): Promise<Trained> {
@@ -117,18 +73,6 @@ async function train(cluster: Cluster, onStatus: (status: JobStatus) => void = (
   const trained = { commits: await run.commits(), status: run.status, losses, weights: await weightsOf(run) };
   run.close();
   return trained;
-}
-
-async function weightsOf(run: Run): Promise<Map<string, Map<bigint, Float32Array>>> {
-  const weights = new Map([["dense", new Map([[0n, await run.denseWeights()]])]]);
-  for (const { name, dim } of run.manifest.tables) {
-    const rows = new Map<bigint, Float32Array>();
-    for await (const { keys, values } of run.rowsOf(name)) {
-      keys.forEach((key, i) => rows.set(key, values.subarray(i * dim, (i + 1) * dim)));
-    }
-    weights.set(name, rows);
-  }
-  return weights;
 }
 
 /** ‖Δ‖/‖w‖ over the rows of one table. */
@@ -147,10 +91,10 @@ function difference(of: ReadonlyMap<bigint, Float32Array>, other: ReadonlyMap<bi
 
 /** How often each row of the epoch is in a slot of a committed step, by the plans of those steps. */
 function visitsOf({ commits, terms }: Trained["commits"]): Uint8Array {
-  const plan = stepPlan({ manifest: { fit: job().fit }, trainRows: ROWS });
-  const order = epochOrder({ rows: ROWS, seed: job().seed, epoch: 0 });
+  const plan = stepPlan({ manifest: { fit: job().fit }, trainRows: CLICKS });
+  const order = epochOrder({ rows: CLICKS, seed: job().seed, epoch: 0 });
   const members = new Map(terms.map((term) => [term.term, term.members]));
-  const visits = new Uint8Array(ROWS);
+  const visits = new Uint8Array(CLICKS);
   for (const { step, attempt } of commits) {
     const slots = members.get(attempt)!.length;
     for (let slot = 0; slot < slots; slot++) {
@@ -188,14 +132,14 @@ describe("kill −9 of one worker of three, in the middle of an epoch", () => {
       const [first, last] = [commits.terms[0]!, commits.terms.at(-1)!];
       expect(first.members).toEqual(workers.map(({ worker }) => worker));
       expect(last.members).toEqual(first.members.filter((worker) => worker !== victim.worker));
-      expect(status).toMatchObject({ phase: "done", step: STEPS, samples: ROWS, workers: 2 });
+      expect(status).toMatchObject({ phase: "done", step: STEPS, samples: CLICKS, workers: 2 });
       const attempts = commits.commits.map(({ attempt }) => attempt);
       expect(attempts[KILL_AFTER_STEP - 1]).toBe(first.term);
       expect(attempts.at(-1)).toBe(last.term);
       expect(attempts).toEqual(attempts.toSorted((a, b) => a - b));
 
       expect(commits.commits.map(({ step }) => step)).toEqual(Array.from({ length: STEPS }, (__, i) => i + 1));
-      expect(visitsOf(commits)).toEqual(new Uint8Array(ROWS).fill(1));
+      expect(visitsOf(commits)).toEqual(new Uint8Array(CLICKS).fill(1));
 
       // A step has the same samples in both runs, whoever computes them, and begins at the same weights; so losses
       // differ by rounding only (by 2e-8). One update lost or applied twice moves them by 1e-3.
@@ -226,9 +170,8 @@ test("kill −9 of the only worker ends the job, and the next one runs on a new 
     message: expect.stringMatching(/job "clicks".* failed: the last worker is lost .*; run the job again/),
   });
 
-  const main = path.join(import.meta.dirname, "../main.ts");
-  const worker = ["worker", "--machine", "--coordinator", cluster.address, "--name", "replacement", "--device", "cpu"];
-  const command = [process.execPath, "--conditions=volary-source", main, ...worker];
+  const args = ["--machine", "--coordinator", cluster.address, "--name", "replacement", "--device", "cpu"];
+  const command = volaryCommand("worker", ...args);
   const replacement = new ChildRole({ role: "worker", name: "replacement", command });
   onTestFinished(() => replacement.stop());
   await replacement.ready();

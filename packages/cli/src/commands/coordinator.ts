@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { CoordinatorStore } from "@volary/ps-server";
 import { Command } from "commander";
-import { example, hostOption, keyBitsOf, machineOption, PORT, portOf } from "../options.ts";
+import { example, hostOption, keyBitsOf, machineOption, PORT, portOf, replicasOption } from "../options.ts";
 import { runRole } from "../cluster/role-process.ts";
 import { messageOf, UserError } from "../user-error.ts";
 
@@ -12,6 +12,7 @@ interface Options {
   port: number;
   state?: string;
   partitionRange?: number;
+  replicas: number;
   machine?: true;
 }
 
@@ -20,6 +21,7 @@ export function coordinatorCommand(): Command {
     .description("run a cluster's coordinator: members, partition map, jobs")
     .option("--port <port>", "port to listen on; 0 takes a free one", portOf, PORT)
     .addOption(hostOption())
+    .addOption(replicasOption(2))
     .option("--state <folder>", "keep state in a database in this folder; otherwise it is lost at the end")
     .option(
       "--partition-range <bits>",
@@ -27,11 +29,17 @@ export function coordinatorCommand(): Command {
       keyBitsOf,
     )
     .addOption(machineOption())
-    .addHelpText("after", example("volary coordinator --host 0.0.0.0 --state /var/lib/volary"))
+    .addHelpText(
+      "after",
+      example(
+        "volary coordinator --host 0.0.0.0 --state /var/lib/volary",
+        "volary coordinator --host 0.0.0.0 --replicas 3   # two PS nodes may be lost at once",
+      ),
+    )
     .action(run);
 }
 
-async function run({ host, port, state, partitionRange, machine }: Options): Promise<void> {
+async function run({ host, port, state, partitionRange, replicas, machine }: Options): Promise<void> {
   await runRole({
     name: "coordinator",
     mode: machine ? "machine" : "person",
@@ -40,7 +48,7 @@ async function run({ host, port, state, partitionRange, machine }: Options): Pro
       const placement =
         partitionRange === undefined ? {} : { partitionFunction: { kind: "range", keyBits: partitionRange } as const };
       const store = await openStore(state);
-      const { address, stop, closed } = await startCoordinator({ host, port, store, log, ...placement });
+      const { address, stop, closed } = await startCoordinator({ host, port, replicas, store, log, ...placement });
       return {
         ready: { role: "coordinator", name: "coordinator", address },
         announcement:

@@ -6,6 +6,7 @@ import { extname } from "node:path";
 import { Command, Option } from "commander";
 import { childExecArgv } from "../cluster/local-cluster.ts";
 import {
+  announceOption,
   coordinatorOption,
   countOf,
   example,
@@ -15,6 +16,7 @@ import {
   pluginOption,
   portOf,
   spillOption,
+  trustedNetworkOption,
 } from "../options.ts";
 import { runRole, type RoleLog, type RunningRole } from "../cluster/role-process.ts";
 import { loadPlugins, pluginPath } from "../plugin-file.ts";
@@ -24,10 +26,12 @@ interface Options {
   host: string;
   port: number;
   name?: string;
+  announce?: string;
   memoryMax?: number;
   spill?: string;
   processes: number;
   plugin?: string[];
+  trustedNetwork?: true;
   machine?: true;
   /** Nodes that share this machine's memory, where nobody says how much each may take. */
   nodes: number;
@@ -41,11 +45,13 @@ export function psCommand(): Command {
     .addOption(coordinatorOption())
     .addOption(hostOption())
     .option("--port <port>", "port to listen on; 0 takes a free one", portOf, 0)
+    .addOption(announceOption())
     .option("--name <name>", "name in the cluster (default: the host's name and the process's number)")
     .addOption(memoryMaxOption("rows and frames"))
     .addOption(spillOption())
     .option("--processes <count>", "nodes to run behind the port, each with its part of the memory", countOf, 1)
     .addOption(pluginOption("server updates"))
+    .addOption(trustedNetworkOption())
     .addOption(machineOption())
     .addOption(new Option("--nodes <count>").argParser(countOf).default(1).hideHelp())
     .addOption(new Option("--behind-parent").hideHelp())
@@ -54,6 +60,7 @@ export function psCommand(): Command {
       example(
         "volary ps --coordinator ws://10.0.0.1:7171 --host 10.0.0.2",
         "volary ps --coordinator ws://10.0.0.1:7171 --host 10.0.0.2 --processes 8 --memory-max 48g --spill /mnt/nvme",
+        "volary ps --coordinator ws://10.0.0.1:7171 --port 7272 --announce ws://ps.example.org:7272",
       ),
     )
     .action(run);
@@ -69,16 +76,18 @@ async function run(options: Options): Promise<void> {
 }
 
 async function startNode(o: Options & { name: string }, log: RoleLog): Promise<RunningRole> {
-  const { coordinator, host, port, name, plugin = [], memoryMax, spill, nodes } = o;
+  const { coordinator, host, port, announce, name, plugin = [], memoryMax, spill, trustedNetwork, nodes } = o;
   const plugins = await loadPlugins(plugin);
   const { defaultMemoryMax, openPsDoor, startPsServer } = await import("@volary/ps-server");
   const { address, stop, closed } = await startPsServer({
     coordinator,
     host,
     port,
+    announce,
     name,
     memoryMaxBytes: memoryMax ?? Math.floor(defaultMemoryMax() / nodes),
     spillFolder: spill,
+    trustedNetwork,
     door: o.behindParent && (await openPsDoor()),
     log: o.behindParent ? (message) => log(`${name}: ${message}`) : log,
     plugins,
@@ -118,7 +127,7 @@ async function startProcesses(o: Options & { name: string }, log: RoleLog): Prom
 
 /** Those of node 1, 2 … behind this process's port. */
 function childArgs(o: Options & { name: string }, number: number): string[] {
-  const { coordinator, name, memoryMax, spill, processes, nodes, plugin = [], machine } = o;
+  const { coordinator, announce, name, memoryMax, spill, processes, nodes, plugin = [], trustedNetwork, machine } = o;
   const memory =
     memoryMax === undefined
       ? ["--nodes", String(nodes * processes)]
@@ -131,8 +140,10 @@ function childArgs(o: Options & { name: string }, number: number): string[] {
     "--name",
     `${name}-${number}`,
     ...memory,
+    ...(announce === undefined ? [] : ["--announce", `${announce.replace(/\/$/, "")}/${number}`]),
     ...(spill === undefined ? [] : ["--spill", spill]),
     ...plugin.flatMap((file) => ["--plugin", pluginPath(file)]),
+    ...(trustedNetwork ? ["--trusted-network"] : []),
     ...(machine ? ["--machine"] : []),
   ];
 }

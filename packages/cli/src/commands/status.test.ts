@@ -4,13 +4,25 @@ import { statusText } from "./status.ts";
 
 const status: ClusterStatus = {
   nodes: [
-    { node: 1, name: "ps-1", address: "ws://127.0.0.1:40001", alive: true, partitions: 128, rows: 9, bytes: 720 },
+    {
+      node: 1,
+      name: "ps-1",
+      address: "ws://127.0.0.1:40001",
+      alive: true,
+      partitions: 128,
+      replicas: 128,
+      rows: 9,
+      bytes: 720,
+    },
     {
       node: 2,
       name: "ps-two",
       address: "ws://127.0.0.1:40002",
       alive: true,
+      draining: true,
       partitions: 128,
+      replicas: 0,
+      load: 31_234.5,
       rows: 206_113,
       bytes: 29_100_000,
       bytesMax: 64_000_000,
@@ -41,14 +53,20 @@ const status: ClusterStatus = {
     },
   ],
   mapVersion: 3,
+  chains: { whole: 254, short: 2, moving: 1 },
+  failovers: 128,
+  moves: 1,
+  overrides: 0,
 };
 
 test("statusText() lines its columns up", () => {
   expect(statusText(status)).toBe(
     [
-      "PS NODE  ADDRESS               PARTITIONS    ROWS  ON DISK  MEMORY",
-      "ps-1     ws://127.0.0.1:40001         128       9  –        720 B",
-      "ps-two   ws://127.0.0.1:40002         128  206113  150000   29.1 MB of 64.0 MB",
+      "PS NODE            ADDRESS               HEADS  REPLICAS  ROWS/S    ROWS  ON DISK  MEMORY",
+      "ps-1               ws://127.0.0.1:40001    128       128  –            9  –        720 B",
+      "ps-two (draining)  ws://127.0.0.1:40002    128         0  31.2 k  206113  150000   29.1 MB of 64.0 MB",
+      "",
+      "CHAINS  254 partitions with all replicas, 2 that lack one, 1 on the move; so far 128 heads taken over from lost nodes, 1 move, 0 placed by load",
       "",
       "WORKER    BACKEND  JOB",
       "worker-1  wasm     4 flights",
@@ -60,7 +78,18 @@ test("statusText() lines its columns up", () => {
 });
 
 test("statusText() says how to fill what is empty", () => {
-  const text = statusText({ nodes: [], workers: [], jobs: [], mapVersion: 0 });
+  const chains = { whole: 0, short: 0, moving: 0 };
+  const text = statusText({
+    nodes: [],
+    workers: [],
+    jobs: [],
+    mapVersion: 0,
+    chains,
+    failovers: 0,
+    moves: 0,
+    overrides: 0,
+  });
+  expect(text).not.toContain("CHAINS");
   expect(text).toContain("no PS nodes; start one with `volary ps`");
   expect(text).toContain("no workers; start one with `volary worker`");
   expect(text).toContain("no jobs yet; start one with `volary train");

@@ -2,16 +2,22 @@
 import type { ClusterStatus, JobStatus } from "@volary/core/wire";
 import { Command } from "commander";
 import { Cluster } from "../cluster/cluster.ts";
-import { bytesText, clockText, grouped } from "../screen/figures.ts";
+import { bytesText, clockText, grouped, plural, short } from "../screen/figures.ts";
 import { coordinatorOption, example } from "../options.ts";
 import { textTable } from "../screen/text-table.ts";
 
 export function statusCommand(): Command {
   return new Command("status")
-    .description("show a cluster's parameter servers, workers and jobs")
+    .description("show a cluster's parameter servers, chains of replicas, workers and jobs")
     .addOption(coordinatorOption())
     .option("--json", "print one JSON object")
-    .addHelpText("after", example("volary status --coordinator ws://10.0.0.1:7171"))
+    .addHelpText(
+      "after",
+      example(
+        "volary status --coordinator ws://10.0.0.1:7171",
+        "volary status --json | jq .chains   # whole, short, moving",
+      ),
+    )
     .action(run);
 }
 
@@ -25,23 +31,18 @@ async function run({ coordinator, json }: { coordinator: string; json?: true }):
   }
 }
 
-/** The status as three tables. */
-export function statusText({ nodes, workers, jobs }: ClusterStatus): string {
+/** The status as three tables, and a line about chains. */
+export function statusText(status: ClusterStatus): string {
+  const { nodes, workers, jobs } = status;
   const nameOf = new Map(jobs.map(({ job, name }) => [job, name]));
   const sections = [
     nodes.length === 0
       ? "no PS nodes; start one with `volary ps`"
       : textTable(
-          ["PS NODE", "ADDRESS", "PARTITIONS", "ROWS", "ON DISK", "MEMORY"],
-          nodes.map(({ name, address, partitions, rows, diskRows, bytes, bytesMax }) => [
-            name,
-            address,
-            partitions,
-            rows,
-            diskRows ?? "–",
-            bytesMax === undefined ? bytesText(bytes) : `${bytesText(bytes)} of ${bytesText(bytesMax)}`,
-          ]),
+          ["PS NODE", "ADDRESS", "HEADS", "REPLICAS", "ROWS/S", "ROWS", "ON DISK", "MEMORY"],
+          nodes.map(nodeRow),
         ),
+    ...(nodes.length === 0 ? [] : [chainsText(status)]),
     workers.length === 0
       ? "no workers; start one with `volary worker`"
       : textTable(
@@ -57,6 +58,34 @@ export function statusText({ nodes, workers, jobs }: ClusterStatus): string {
       : textTable(["JOB", "NAME", "PHASE", "STEP", "LOSS", "WORKERS", "TIME", "HELD OUT"], jobs.map(jobRow)),
   ];
   return sections.join("\n\n");
+}
+
+/** HEADS are partitions whose requests the node takes, REPLICAS those it holds another copy of. */
+function nodeRow(node: ClusterStatus["nodes"][number]): (string | number)[] {
+  const { name, address, alive, draining, partitions, replicas, load, rows, diskRows, bytes, bytesMax } = node;
+  const state = !alive ? " (silent)" : draining ? " (draining)" : "";
+  return [
+    `${name}${state}`,
+    address,
+    partitions,
+    replicas,
+    load === undefined ? "–" : short(Math.round(load)),
+    rows,
+    diskRows ?? "–",
+    bytesMax === undefined ? bytesText(bytes) : `${bytesText(bytes)} of ${bytesText(bytesMax)}`,
+  ];
+}
+
+/** How safe rows are, and what has moved since the coordinator began. */
+function chainsText({ chains, failovers, moves, overrides }: ClusterStatus): string {
+  const { whole, short: lacking, moving } = chains;
+  const now = [`${plural(whole, "partition")} with all replicas`];
+  if (lacking > 0) now.push(`${grouped(lacking)} that lack one`);
+  if (moving > 0) now.push(`${grouped(moving)} on the move`);
+  return (
+    `CHAINS  ${now.join(", ")}; so far ${plural(failovers, "head")} taken over from lost nodes, ` +
+    `${plural(moves, "move")}, ${grouped(overrides)} placed by load`
+  );
 }
 
 function jobRow(job: JobStatus): (string | number)[] {

@@ -14,6 +14,7 @@ import {
   example,
   memoryMaxOption,
   pluginOption,
+  replicasOption,
   spillOption,
   trustedNetworkOption,
 } from "../options.ts";
@@ -26,6 +27,7 @@ import { messageOf, UserError } from "../user-error.ts";
 interface Options {
   ps: number;
   workers: number;
+  replicas: number;
   device: DeviceName | "auto";
   memoryMax?: number;
   spill?: string;
@@ -45,13 +47,14 @@ export function trainCommand(): Command {
     .argument("<job-file>", "TypeScript or JavaScript file whose default export is a job")
     .option("--ps <count>", "parameter servers of the cluster that is started", countOf, 2)
     .option("--workers <count>", "workers of the cluster that is started", countOf, 2)
+    .addOption(replicasOption(1))
     .addOption(memoryMaxOption("the parameter servers together"))
     .addOption(spillOption())
     .addOption(deviceOption())
     .addOption(
       new Option("--coordinator <address>", "train on this running cluster instead")
         .argParser(addressOf)
-        .conflicts(["ps", "workers", "device", "memoryMax", "spill"]),
+        .conflicts(["ps", "workers", "replicas", "device", "memoryMax", "spill"]),
     )
     .addOption(pluginOption("training functions, server updates or layers that the job names"))
     .addOption(trustedNetworkOption())
@@ -119,7 +122,7 @@ function openCluster(o: {
   screen: ProgressScreen;
   signal: AbortSignal;
 }): Promise<Cluster> {
-  const { coordinator, ps, workers, device, plugin: plugins, trustedNetwork } = o.options;
+  const { coordinator, ps, workers, replicas, device, plugin: plugins, trustedNetwork } = o.options;
   const onWarning = (message: string) => o.screen.note(message);
   const baseDir = path.dirname(path.resolve(o.file));
   if (coordinator !== undefined) {
@@ -129,6 +132,7 @@ function openCluster(o: {
   return Cluster.local({
     ps,
     workers,
+    replicas,
     device,
     baseDir,
     plugins,

@@ -13,6 +13,7 @@ import {
   pluginOption,
   PORT,
   portOf,
+  replicasOption,
   spillOption,
 } from "../options.ts";
 import type { DeviceName } from "@volary/node-worker";
@@ -20,6 +21,7 @@ import type { DeviceName } from "@volary/node-worker";
 interface Options {
   ps: number;
   workers: number;
+  replicas: number;
   port: number;
   device: DeviceName | "auto";
   baseDir?: string;
@@ -35,6 +37,7 @@ export function upCommand(): Command {
     .description("run a cluster on this machine that waits for jobs")
     .option("--ps <count>", "parameter servers", countOf, 2)
     .option("--workers <count>", "workers", countOf, 2)
+    .addOption(replicasOption(1))
     .option("--port <port>", "port of the coordinator; 0 takes a free one", portOf, PORT)
     .addOption(memoryMaxOption("the parameter servers together"))
     .addOption(spillOption())
@@ -43,13 +46,21 @@ export function upCommand(): Command {
     .addOption(pluginOption("server updates, training functions or layers"))
     .option("--json", "print its address and processes as one JSON object")
     .option("--verbose", "show what every process says")
-    .addHelpText("after", example("volary up --workers 4", "volary train job.ts --coordinator ws://127.0.0.1:7171"))
+    .addHelpText(
+      "after",
+      example(
+        "volary up --workers 4",
+        "volary up --ps 3 --replicas 2",
+        "volary train job.ts --coordinator ws://127.0.0.1:7171",
+      ),
+    )
     .action(run);
 }
 
 async function run({
   ps,
   workers,
+  replicas,
   port,
   device,
   baseDir,
@@ -67,6 +78,7 @@ async function run({
       cluster = await Cluster.local({
         ps,
         workers,
+        replicas,
         port,
         device,
         baseDir,

@@ -56,7 +56,7 @@ export function savedRows(o: {
   lookup: RowLookup;
   batch: Batch;
 }): StepRows {
-  const rows = new RowPlanner({ manifest: o.manifest, map: ONE_PARTITION, nodes: [THE_NODE] }).rowsOf(o.batch);
+  const rows = new RowPlanner({ manifest: o.manifest, map: ONE_PARTITION }).rowsOf(o.batch);
   const { tables, counts, keys } = rows.sections(0);
   rows.takeReply(0, valuesOf({ tables, counts, keys, lookup: o.lookup }));
   return rows;
@@ -65,10 +65,11 @@ export function savedRows(o: {
 const THE_NODE = 0;
 const ONE_PARTITION: PartitionMap = {
   version: 1,
+  heads: 1,
   partitionsLog2: 0,
   function: { kind: "hash" },
   nodes: [],
-  entries: [{ generation: 1, chain: [THE_NODE] }],
+  entries: [{ generation: 1, headSince: 1, chain: [THE_NODE] }],
 };
 
 /** The rows of a frame's keys, in its order: of one partition, table after table. */

@@ -51,12 +51,17 @@ const cluster: ClusterStatus = {
     address: "ws://a",
     alive: true,
     partitions: 128,
+    replicas: 0,
     rows: 206_000,
     bytes: 29_100_000,
   })),
   workers: [1, 2].map((worker) => ({ worker, name: `worker-${worker}`, job: 1, backend: "wasm (SIMD)" })),
   jobs: [],
   mapVersion: 1,
+  chains: { whole: 256, short: 0, moving: 0 },
+  failovers: 0,
+  moves: 0,
+  overrides: 0,
 };
 
 /** Ten steps a second. */

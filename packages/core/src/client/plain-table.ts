@@ -6,6 +6,11 @@ import type { TableSpec } from "../table/index.ts";
 import type { ExportedRows, TableClient } from "./table-client.ts";
 import type { Keys } from "./table-keys.ts";
 
+export interface ReadOptions {
+  /** By how many training steps the rows may be behind; those that are newest unless said otherwise. */
+  staleness?: number | undefined;
+}
+
 export class PlainTable {
   readonly spec: TableSpec;
   readonly #client: TableClient;
@@ -27,17 +32,21 @@ export class PlainTable {
   /**
    * Reads rows; one that was never pushed reads as its initial value, and is not made by that.
    *
+   * A read has every push that was acknowledged before it began, unless it gives a `staleness`: then any replica may
+   * answer, which may lack pushes that are on their way to it.
+   *
    * @param keys any order; a key that is there twice is answered twice
+   * @param o.staleness in training steps, for a table that is trained; 0 or more for any other, with the same effect
    * @returns float32, shape [K, dim], in key order; the caller owns it
    * @throws {RangeError} a number that is no safe integer
    * @throws {ClusterError} PARTITION_UNAVAILABLE after retries, UNKNOWN_JOB once the tables are closed
    */
-  pull(keys: Keys): Promise<Float32Array> {
-    return this.#client.get({ table: this.spec, keys });
+  pull(keys: Keys, { staleness }: ReadOptions = {}): Promise<Float32Array> {
+    return this.#client.get({ table: this.spec, keys, staleness });
   }
 
   /**
-   * Pushes gradients; resolves when the table's optimizer or update has applied each, once, however often links break.
+   * Pushes gradients; resolves when the table's optimizer or update has applied each, once, however often links break and nodes are lost.
    *
    * @param keys any order; what is pushed for equal keys is summed in their order first (for the updates "max" and
    *   "set": the largest, the last), so that a row has one update
@@ -52,8 +61,8 @@ export class PlainTable {
   }
 
   /** The same as `pull`: what is stored under keys. */
-  get(keys: Keys): Promise<Float32Array> {
-    return this.pull(keys);
+  get(keys: Keys, options: ReadOptions = {}): Promise<Float32Array> {
+    return this.pull(keys, options);
   }
 
   /**

@@ -26,6 +26,7 @@ export class PulledRows {
   /** Where the part that comes next begins, or after it. */
   #next = 0;
   #missing = false;
+  #taken = 0;
 
   constructor(o: PulledRowsOptions) {
     this.#o = o;
@@ -39,6 +40,11 @@ export class PulledRows {
   /** Is every row there? */
   get whole(): boolean {
     return this.#whole;
+  }
+
+  /** Values that came so far, repeats among them. */
+  get taken(): number {
+    return this.#taken;
   }
 
   /** What still comes is not taken any more: the rows belong to somebody else now. */
@@ -71,6 +77,7 @@ export class PulledRows {
     // Segments that are stale leave gaps, and are named in the last part.
     if (cursor > this.#next) this.#missing = true;
     rows.set(values, cursor);
+    this.#taken += values.length;
     this.#next = end;
     if (partial) return false;
     const isWhole = end === rows.length && !this.#missing;

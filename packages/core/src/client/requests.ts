@@ -23,6 +23,7 @@ export class Requests {
   readonly #waiting = new Map<number, Waiting>();
   readonly #gone = new WeakMap<Link, string>();
   readonly #names = new WeakMap<Link, KeyNames>();
+  #closed: Error | undefined;
   #next: number;
 
   /** @param firstId ids count up from here; a user of the same links with other ids must stay below it */
@@ -40,8 +41,8 @@ export class Requests {
   ask(link: Link, request: Frame, rows?: PulledRows): Promise<Frame> {
     return new Promise((resolve, reject) => {
       const gone = this.#gone.get(link);
-      if (gone !== undefined) {
-        reject(lost(link, gone));
+      if (this.#closed || gone !== undefined) {
+        reject(this.#closed ?? lost(link, gone!));
         return;
       }
       const requestId = this.#next++;
@@ -88,6 +89,13 @@ export class Requests {
       this.#waiting.delete(id);
       waiting.reject(lost(link, reason));
     }
+  }
+
+  /** Nothing is answered any more: what waits fails with this error, and what is asked later. */
+  close(error: Error): void {
+    this.#closed = error;
+    for (const waiting of this.#waiting.values()) waiting.reject(error);
+    this.#waiting.clear();
   }
 
   #send(waiting: Waiting): void {

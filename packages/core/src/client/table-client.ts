@@ -1,17 +1,21 @@
 /**
  * Rows by key, for what is no training step: pull, push, set and export of a job's tables. The path of a step, with
  * its fused frames and early pulls, is in `training/`.
+ *
+ * Keys are cut into parts once; a part's frames are cut anew whenever a partition of it has moved. So a part can keep
+ * one identity, under which every partition counts it once.
  */
-import { assert, ClusterError } from "../errors.ts";
+import { assert } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import type { PartitionMap } from "../partition/index.ts";
-import { allFinite, type TableSpec } from "../table/index.ts";
-import { END_OF_EXPORT, frame, type Clock, type Frame, type Link } from "../wire/index.ts";
+import { NO_SABOTAGE, type Sabotages } from "../sabotage.ts";
+import { allFinite, KeyIndex, type TableSpec } from "../table/index.ts";
+import { END_OF_EXPORT, type Clock, type Frame } from "../wire/index.ts";
+import type { TableLinks } from "./node-links.ts";
+import { PartitionRequests, type Attempt } from "./partition-requests.ts";
 import { PushSequence } from "./push-sequence.ts";
 import { PulledRows } from "./pulled-rows.ts";
 import type { Requests } from "./requests.ts";
-import { retry } from "./retry.ts";
-import { groupKeys, wordsOf, type Keys, type NodeKeys } from "./table-keys.ts";
+import { groupKeys, wordsOf, type KeyPart, type Keys } from "./table-keys.ts";
 
 export interface ExportedRows {
   /** 64-bit keys, shape [K]. */
@@ -22,23 +26,33 @@ export interface ExportedRows {
 
 export interface TableClientOptions {
   job: number;
-  map: PartitionMap;
+  links: TableLinks;
   requests: Requests;
-  /** The newest link to a node. */
-  link: (node: number) => Link;
-  /** With it, what fails for a passing reason is tried again, by `client/retry.ts`. Every request is idempotent. */
-  clock?: Clock | undefined;
+  clock: Clock;
   /** In [0, 1): draws the number that a client's pushes are known by. A client without it cannot push. */
   random?: (() => number) | undefined;
+  sabotages?: Sabotages;
 }
 
+/**
+ * Every operation asks again, by the newest partition map, for what a lost or moved partition has not answered; a
+ * {@link ClusterError} PARTITION_UNAVAILABLE says that this took over {@link LIMITS.tableRetryMs}.
+ */
 export class TableClient {
-  readonly #o: TableClientOptions;
+  readonly #links: TableLinks;
+  readonly #partitions: PartitionRequests;
   readonly #pushes: PushSequence | undefined;
+  readonly #sabotages: Sabotages;
+  /** The newest committed step that a reply named. */
+  #newestStep = 0;
+  /** Counts reads from replicas, which take turns. */
+  #turn = 0;
 
-  constructor(o: TableClientOptions) {
-    this.#o = o;
-    this.#pushes = o.random && new PushSequence({ random: o.random });
+  constructor({ job, links, requests, clock, random, sabotages = NO_SABOTAGE }: TableClientOptions) {
+    this.#links = links;
+    this.#partitions = new PartitionRequests({ job, links, requests, clock });
+    this.#pushes = random && new PushSequence({ random });
+    this.#sabotages = sabotages;
   }
 
   /**
@@ -46,35 +60,64 @@ export class TableClient {
    *
    * @param o.keys any order; of a key that is there twice the last row counts
    * @param o.values float32, shape [K, dim]
-   * @throws {ClusterError} PARTITION_UNAVAILABLE, STALE_GENERATION (retryable)
+   * @throws {ClusterError} PARTITION_UNAVAILABLE: parts may have been set, or may not
    */
   async set({ table, keys, values }: { table: TableSpec; keys: Keys; values: Float32Array }): Promise<void> {
     const words = wordsOf(keys);
     checkFloats({ what: "values", table, words, values });
-    const { unique, numbers, frames } = this.#group(table, words);
+    const { unique, numbers, parts } = this.#group(table, words);
     const rows = new Float32Array(unique * table.dim);
     numbers.forEach((number, i) => copyRow(rows, number, values, i, table.dim));
-    await Promise.all(frames.map((to) => this.#ask(to, { opcode: "set", ...sectionsOf(table, to, rows) })));
+    await Promise.all(
+      parts.map((part) =>
+        this.#partitions.deliver({
+          part,
+          frameOf: (attempt) => ({ opcode: "set", ...rowsOf(table, attempt, rows) }),
+        }),
+      ),
+    );
   }
 
   /**
    * Reads rows as they are committed; a row that was never pushed reads as its initial value.
    *
+   * Without `staleness` a read has every write that was acknowledged before it began. With it, any replica may answer,
+   * which may lack writes that are on their way to it, and is at most so many training steps behind the newest step
+   * that an answer to this client named.
+   *
    * @param o.keys any order; a key that is there twice is answered twice
+   * @param o.staleness in steps, whole, from 0
    * @returns float32, shape [K, dim], in key order; the caller owns it
-   * @throws {ClusterError} PARTITION_UNAVAILABLE, STALE_GENERATION (retryable)
+   * @throws {ClusterError} PARTITION_UNAVAILABLE
    */
-  async get({ table, keys }: { table: TableSpec; keys: Keys }): Promise<Float32Array> {
+  async get(o: { table: TableSpec; keys: Keys; staleness?: number | undefined }): Promise<Float32Array> {
+    const { table, keys, staleness } = o;
+    checkStaleness(staleness);
     const { dim } = table;
-    const { unique, numbers, frames } = this.#group(table, wordsOf(keys));
+    const { unique, numbers, parts } = this.#group(table, wordsOf(keys));
     const rows = new Float32Array(unique * dim);
+    const turn = this.#turn++;
+    const mayBeReplica = ({ number }: Pick<Attempt, "number">): boolean => staleness !== undefined && number === 0;
     await Promise.all(
-      frames.map(async (to) => {
-        const values = new Float32Array(to.order.length * dim);
-        const pulled = new PulledRows({ rows: values, counts: to.counts, dims: Uint32Array.of(dim) });
-        await this.#ask(to, { opcode: "pull", ...sectionsOf(table, to) }, pulled);
-        to.order.forEach((number, i) => copyRow(rows, number, values, i, dim));
-      }),
+      parts.map((part) =>
+        this.#partitions.deliver({
+          part,
+          nodeOf: ({ chain }, number) => (mayBeReplica({ number }) ? this.#replicaOf(chain, turn) : chain[0]!),
+          frameOf: (attempt) => ({
+            opcode: "pull",
+            tables: Uint32Array.of(table.id),
+            slots: mayBeReplica(attempt) ? 1 : 0,
+          }),
+          rowsOf: ({ part: { order, counts } }) =>
+            new PulledRows({ rows: new Float32Array(order.length * dim), counts, dims: Uint32Array.of(dim) }),
+          accept: (attempt, { step }, pulled) => {
+            this.#newestStep = Math.max(this.#newestStep, step);
+            if (mayBeReplica(attempt) && this.#newestStep - step > staleness!) return false;
+            attempt.part.order.forEach((number, i) => copyRow(rows, number, pulled!.rows, i, dim));
+            return true;
+          },
+        }),
+      ),
     );
     if (unique === numbers.length) return rows; // they are numbered in the order given
     const out = new Float32Array(numbers.length * dim);
@@ -84,76 +127,91 @@ export class TableClient {
 
   /**
    * Pushes gradients, which the table's optimizer or server update applies at once; resolves when all are applied.
-   * Each is applied once, however often links break. Of a push to several PS nodes, or of more than
-   * {@link LIMITS.requestFloatsMax} floats, each node's part is applied wholly or not at all.
+   * Each is applied once, however often links break and nodes are lost. A push is applied partition by partition, and
+   * in pieces of at most {@link LIMITS.requestFloatsMax} floats: each wholly or not at all.
    *
    * @param o.gradients float32, shape [K, dim]; those of equal keys are combined in their order: summed, or for a
    *   table that keeps the maximum or the last value, that. Not for a table that counts: each occurrence is one
    * @throws {RangeError} a gradient that is not finite, naming its key: nothing is applied then
-   * @throws {ClusterError} PARTITION_UNAVAILABLE, STALE_GENERATION (retryable): parts may have been applied, or may not
+   * @throws {ClusterError} PARTITION_UNAVAILABLE: parts may have been applied, or may not
    */
   async push({ table, keys, gradients }: { table: TableSpec; keys: Keys; gradients?: Float32Array }): Promise<void> {
     const words = wordsOf(keys);
     const pushed = table.optimizer.kind === "count" ? ones(words.length / 2, table) : gradients;
     if (!pushed) throw new TypeError(`push to table "${table.name}": give gradients, ${table.dim} for each key`);
     checkFloats({ what: "gradients", table, words, values: pushed });
-    const { unique, numbers, frames } = this.#group(table, words);
+    const { unique, numbers, parts } = this.#group(table, words);
     const rows = combined({ table, unique, numbers, gradients: pushed });
-    await Promise.all(frames.map((to) => this.#pushFrame(to, sectionsOf(table, to, rows))));
+    await Promise.all(parts.map((part) => this.#pushPart(table, part, rows)));
   }
 
-  /** Streams every row of a table, a bounded chunk at a time. */
+  /**
+   * Streams every row of a table, a bounded chunk at a time, each key once. Rows that are changed meanwhile come as they
+   * were before or after.
+   *
+   * @throws {ClusterError} PARTITION_UNAVAILABLE
+   */
   async *export(table: TableSpec): AsyncGenerator<ExportedRows> {
-    const { job, map } = this.#o;
-    for (const [partition, { chain, generation }] of map.entries.entries()) {
-      for (let cursor = 0; cursor !== END_OF_EXPORT;) {
-        const reply = await this.#send(chain[0]!, () => ({
-          opcode: "export",
-          job,
-          table: table.id,
-          cursor,
-          partitions: Uint32Array.of(partition),
-          generations: Uint32Array.of(generation),
-        }));
-        cursor = reply.cursor;
-        if (reply.keys.length > 0) yield { keys: bigKeys(reply.keys), values: reply.values };
-      }
+    const partitions = this.#links.map.entries.length;
+    for (let partition = 0; partition < partitions; partition++) yield* this.#exportPartition(table, partition);
+  }
+
+  /** A node's cursor means nothing to another one, so after a change of heads a partition begins again. */
+  async *#exportPartition(table: TableSpec, partition: number): AsyncGenerator<ExportedRows> {
+    const part: KeyPart = { order: NONE, partitions: Uint32Array.of(partition), counts: NONE, keys: NONE };
+    const given = new KeyIndex();
+    let at = { node: -1, cursor: 0 };
+    while (at.cursor !== END_OF_EXPORT) {
+      let rows: Pick<Frame, "keys" | "values"> = { keys: NONE, values: new Float32Array(0) };
+      await this.#partitions.deliver({
+        part,
+        frameOf: ({ node }) => ({ opcode: "export", table: table.id, cursor: node === at.node ? at.cursor : 0 }),
+        accept: ({ node }, reply) => {
+          if (reply.opcode !== "exportReply") return true; // it is stale
+          at = { node, cursor: reply.cursor };
+          rows = reply;
+          return true;
+        },
+      });
+      const { keys, values } = newRows(rows, { dim: table.dim, given });
+      if (keys.length > 0) yield { keys: bigKeys(keys), values };
     }
   }
 
   #group(table: TableSpec, words: Uint32Array) {
-    return groupKeys(words, this.#o.map, Math.max(1, Math.floor(LIMITS.requestFloatsMax / table.dim)));
+    return groupKeys(words, this.#links.map, Math.max(1, Math.floor(LIMITS.requestFloatsMax / table.dim)));
   }
 
-  async #pushFrame(to: NodeKeys, sections: Partial<Frame>): Promise<void> {
+  /** Replicas take turns, those that are up. */
+  #replicaOf(chain: readonly number[], turn: number): number {
+    const up = chain.filter((node) => this.#links.get(node) !== undefined);
+    return up[turn % up.length] ?? chain[0]!;
+  }
+
+  async #pushPart(table: TableSpec, part: KeyPart, rows: Float32Array): Promise<void> {
     const pushes = this.#pushes;
     assert(pushes, "a client that pushes has a number");
-    const sequence = await pushes.next();
+    let sequence = await pushes.next();
     try {
-      const reply = await this.#send(to.node, () => {
-        const { client, settled } = pushes.identity(sequence);
-        const name = { term: client % 2 ** 32, attempt: Math.floor(client / 2 ** 32), step: sequence, cursor: settled };
-        return { opcode: "pushDirect", job: this.#o.job, ...sections, ...name };
+      await this.#partitions.deliver({
+        part,
+        frameOf: async (attempt) => {
+          if (attempt.number > 0 && this.#sabotages.has("re-lease-with-new-identity")) {
+            pushes.settle(sequence);
+            sequence = await pushes.next();
+          }
+          const { client, settled } = pushes.identity(sequence);
+          const identity = { term: client % 2 ** 32, attempt: Math.floor(client / 2 ** 32), step: sequence };
+          return { opcode: "pushDirect", ...rowsOf(table, attempt, rows), ...identity, cursor: settled };
+        },
       });
-      refuseStale(reply);
     } finally {
       pushes.settle(sequence);
     }
   }
-
-  async #ask(to: NodeKeys, fields: Partial<Frame> & Pick<Frame, "opcode">, rows?: PulledRows): Promise<Frame> {
-    const reply = await this.#send(to.node, () => ({ job: this.#o.job, ...fields }), rows);
-    refuseStale(reply);
-    return reply;
-  }
-
-  /** @param request made anew for each attempt */
-  #send(node: number, request: () => Partial<Frame> & Pick<Frame, "opcode">, rows?: PulledRows): Promise<Frame> {
-    const { clock, requests, link } = this.#o;
-    const attempt = () => requests.ask(link(node), frame(request()), rows);
-    return clock ? retry({ clock, attempt }) : attempt();
-  }
 }
+
+const NONE = new Uint32Array(0);
 
 /** Keys of a frame as bigints. */
 export function bigKeys(words: Uint32Array): BigUint64Array {
@@ -161,14 +219,31 @@ export function bigKeys(words: Uint32Array): BigUint64Array {
   return new BigUint64Array(copy.buffer);
 }
 
-/** The sections of a frame, with the rows of its keys if it carries any. */
-function sectionsOf(table: TableSpec, to: NodeKeys, rows?: Float32Array): Partial<Frame> {
-  const { partitions, generations, counts, keys, order } = to;
-  const sections = { tables: Uint32Array.of(table.id), partitions, generations, counts, keys };
-  if (!rows) return sections;
+/** The table of a frame, and the rows of its keys. */
+function rowsOf(table: TableSpec, { part: { order } }: Attempt, rows: Float32Array): Pick<Frame, "tables" | "values"> {
   const values = new Float32Array(order.length * table.dim);
   order.forEach((number, i) => copyRow(values, i, rows, number, table.dim));
-  return { ...sections, values };
+  return { tables: Uint32Array.of(table.id), values };
+}
+
+/** Those rows whose keys were not given yet; from now on they were. */
+function newRows(
+  rows: Pick<Frame, "keys" | "values">,
+  { dim, given }: { dim: number; given: KeyIndex },
+): Pick<Frame, "keys" | "values"> {
+  const keys = new Uint32Array(rows.keys.length);
+  const values = new Float32Array(rows.values.length);
+  let count = 0;
+  for (let i = 0; i < rows.keys.length / 2; i++) {
+    const lo = rows.keys[2 * i]!;
+    const hi = rows.keys[2 * i + 1]!;
+    if (given.find(lo, hi) >= 0) continue;
+    given.insert(lo, hi);
+    keys[2 * count] = lo;
+    keys[2 * count + 1] = hi;
+    copyRow(values, count++, rows.values, i, dim);
+  }
+  return { keys: keys.subarray(0, 2 * count), values: values.subarray(0, count * dim) };
 }
 
 /** Gradients by unique key, those of equal keys combined in the order given. */
@@ -224,10 +299,9 @@ function checkFloats(of: { what: string; table: TableSpec; words: Uint32Array; v
   );
 }
 
-function refuseStale(reply: Frame): void {
-  if (reply.partitions.length === 0 || reply.opcode === "exportReply") return;
-  throw new ClusterError(
-    "STALE_GENERATION",
-    `partitions ${[...reply.partitions].slice(0, 5).join(", ")} have moved; ask the coordinator for the new map`,
+function checkStaleness(staleness: number | undefined): void {
+  if (staleness === undefined || (Number.isSafeInteger(staleness) && staleness >= 0)) return;
+  throw new RangeError(
+    `staleness is ${staleness}; give a whole number of steps, or leave it out to read what is newest`,
   );
 }

@@ -32,14 +32,15 @@ function wholeKey(key: bigint | number, i: number): bigint {
   );
 }
 
-/** What one frame to one PS node holds. */
-export interface NodeKeys {
-  readonly node: number;
-  /** Numbers of the unique keys, in the order of the frame. */
+/** Keys that are asked for, or pushed, together: whole partitions of one operation, in one frame or several. */
+export interface KeyPart {
+  /** Numbers of the unique keys, by partition, ascending by key within each. Shape [K]. */
   readonly order: Uint32Array;
+  /** Ascending. Shape [S]. */
   readonly partitions: Uint32Array;
-  readonly generations: Uint32Array;
+  /** Keys of each. Shape [S]. */
   readonly counts: Uint32Array;
+  /** Pairs of words, in this order. Length 2K. */
   readonly keys: Uint32Array;
 }
 
@@ -48,8 +49,8 @@ export interface KeyGroups {
   readonly unique: number;
   /** The number of each key given. Shape [K]. */
   readonly numbers: Uint32Array;
-  /** At most `keysMax` keys each. */
-  readonly frames: readonly NodeKeys[];
+  /** At most `keysMax` keys each, each of one node's partitions. */
+  readonly parts: readonly KeyPart[];
 }
 
 /** @param words as {@link wordsOf} gives them */
@@ -64,7 +65,45 @@ export function groupKeys(words: Uint32Array, map: PartitionMap, keysMax: number
     numbers[i] = found >= 0 ? found : index.insert(lo, hi);
   }
   const unique = index.entries.subarray(0, 2 * index.count);
-  return { unique: index.count, numbers, frames: framesOf(unique, map, keysMax) };
+  return { unique: index.count, numbers, parts: partsOf(unique, map, keysMax) };
+}
+
+/** A part, cut by the node that each of its partitions is asked at. */
+export function partByNode(part: KeyPart, nodeOf: (partition: number) => number): Map<number, KeyPart> {
+  const segments = new Map<number, number[]>();
+  for (const [s, partition] of part.partitions.entries()) {
+    const node = nodeOf(partition);
+    const ofNode = segments.get(node);
+    if (ofNode) ofNode.push(s);
+    else segments.set(node, [s]);
+  }
+  return new Map([...segments].map(([node, chosen]) => [node, segmentsOf(part, chosen)]));
+}
+
+/** What a part holds of some partitions; undefined where it is nothing. */
+export function partOfPartitions(part: KeyPart, partitions: ReadonlySet<number>): KeyPart | undefined {
+  const chosen = [...part.partitions.keys()].filter((s) => partitions.has(part.partitions[s]!));
+  return chosen.length > 0 ? segmentsOf(part, chosen) : undefined;
+}
+
+/** @param chosen which segments, ascending */
+function segmentsOf(part: KeyPart, chosen: readonly number[]): KeyPart {
+  const S = part.partitions.length;
+  if (chosen.length === S) return part;
+  const starts = new Uint32Array(S + 1);
+  for (let s = 0; s < S; s++) starts[s + 1] = starts[s]! + part.counts[s]!;
+  const counts = Uint32Array.from(chosen, (s) => part.counts[s]!);
+  const K = counts.reduce((sum, count) => sum + count, 0);
+  const order = new Uint32Array(K);
+  const keys = new Uint32Array(2 * K);
+  let at = 0;
+  for (const s of chosen) {
+    const [from, to] = [starts[s]!, starts[s + 1]!];
+    order.set(part.order.subarray(from, to), at);
+    keys.set(part.keys.subarray(2 * from, 2 * to), 2 * at);
+    at += to - from;
+  }
+  return { order, partitions: Uint32Array.from(chosen, (s) => part.partitions[s]!), counts, keys };
 }
 
 /** Consecutive keys of one partition, in the order by partition and key. */
@@ -75,13 +114,13 @@ interface Run {
 }
 
 /** @param unique pairs of words */
-function framesOf(unique: Uint32Array, map: PartitionMap, keysMax: number): NodeKeys[] {
+function partsOf(unique: Uint32Array, map: PartitionMap, keysMax: number): KeyPart[] {
   const { order, counts } = sortedByPartition(unique, map);
-  const frames: NodeKeys[] = [];
-  for (const [node, runs] of runsByNode(counts, map)) {
-    for (const cut of cutToFrames(runs, keysMax)) frames.push(nodeKeysOf(node, cut, { order, unique, map }));
+  const parts: KeyPart[] = [];
+  for (const runs of runsByNode(counts, map).values()) {
+    for (const cut of cutToParts(runs, keysMax)) parts.push(partOf(cut, { order, unique }));
   }
-  return frames;
+  return parts;
 }
 
 /** Numbers of the keys by partition, ascending by key within each, and how many keys each partition has. */
@@ -121,43 +160,37 @@ function runsByNode(counts: Uint32Array, map: PartitionMap): Map<number, Run[]> 
   return runs;
 }
 
-/** Cuts runs so that no frame has more than `keysMax` keys. */
-function cutToFrames(runs: readonly Run[], keysMax: number): Run[][] {
-  const frames: Run[][] = [];
+/** Cuts runs so that no part has more than `keysMax` keys. */
+function cutToParts(runs: readonly Run[], keysMax: number): Run[][] {
+  const parts: Run[][] = [];
   let room = 0;
   for (const { partition, from: first, to: end } of runs) {
     for (let from = first; from < end;) {
       if (room === 0) {
-        frames.push([]);
+        parts.push([]);
         room = keysMax;
       }
       const to = Math.min(end, from + room);
-      frames.at(-1)!.push({ partition, from, to });
+      parts.at(-1)!.push({ partition, from, to });
       room -= to - from;
       from = to;
     }
   }
-  return frames;
+  return parts;
 }
 
-function nodeKeysOf(
-  node: number,
-  runs: readonly Run[],
-  of: { order: Uint32Array; unique: Uint32Array; map: PartitionMap },
-): NodeKeys {
+function partOf(runs: readonly Run[], of: { order: Uint32Array; unique: Uint32Array }): KeyPart {
   const order = new Uint32Array(runs.reduce((sum, { from, to }) => sum + to - from, 0));
   const partitions = new Uint32Array(runs.length);
-  const generations = new Uint32Array(runs.length);
   const counts = new Uint32Array(runs.length);
   let at = 0;
   for (const [r, { partition, from, to }] of runs.entries()) {
     partitions[r] = partition;
-    generations[r] = of.map.entries[partition]!.generation;
     counts[r] = to - from;
     order.set(of.order.subarray(from, to), at);
     at += to - from;
   }
-  return { node, order, partitions, generations, counts, keys: keysAt(order, of.unique) };
+  return { order, partitions, counts, keys: keysAt(order, of.unique) };
 }
 
 /** The keys of some numbers, as pairs of words. */

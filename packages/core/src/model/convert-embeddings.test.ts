@@ -45,9 +45,10 @@ class Rows {
   readonly #tables: readonly { name: string; dim: number }[];
 
   constructor({ manifest, tableRows }: PreparedJob) {
-    const entries = [{ generation: 1, chain: [7] }];
-    const map: PartitionMap = { version: 1, partitionsLog2: 0, function: { kind: "hash" }, nodes: [], entries };
-    this.#planner = new RowPlanner({ manifest, map, nodes: [7] });
+    const entries = [{ generation: 1, headSince: 1, chain: [7] }];
+    const versions = { version: 1, heads: 1 };
+    const map: PartitionMap = { ...versions, partitionsLog2: 0, function: { kind: "hash" }, nodes: [], entries };
+    this.#planner = new RowPlanner({ manifest, map });
     this.#tables = manifest.tables;
     for (const { table, keys, values } of tableRows) {
       const { dim } = manifest.tables.find(({ name }) => name === table)!;

@@ -1,22 +1,19 @@
 export { partitionFunction, partitionFunctionSchema, type PartitionFunction } from "./partition-function.ts";
 export {
+  chainsOf,
   firstPartitionMap,
-  nextPartitionMap,
+  keepsOrder,
   partitionMapSchema,
   psNodeSchema,
+  sameChain,
   type PartitionEntry,
   type PartitionMap,
   type PsNode,
 } from "./partition-map.ts";
-export {
-  Partition,
-  type CommitAnswer,
-  type Committed,
-  type PartitionOptions,
-  type PromiseAnswer,
-  type Received,
-  type StartAnswer,
-} from "./partition.ts";
-export { placePartitions, type Placement } from "./placement.ts";
+export type { CopyPart } from "./copy-part.ts";
+export { Partition, type PartitionOptions } from "./partition.ts";
+export type { PartitionCopy } from "./partition-copy.ts";
+export type { CommitAnswer, Committed, PartitionRole, PromiseAnswer, Received, StartAnswer } from "./step-state.ts";
+export { placePartitions, siteOf, type Placement } from "./placement.ts";
 export type { PushIdentity } from "./push-identities.ts";
-export type { KeySegment, Segment } from "./segment.ts";
+export type { KeySegment, Segment, SegmentSize, SegmentTarget } from "./segment.ts";

@@ -2,6 +2,9 @@
  * The partition map: which nodes hold which partition, as data. The coordinator makes it; clients route by it and
  * PS nodes check against it. Its version rises with every change; the generation of one partition rises only
  * when the chain of that partition changes, so a change elsewhere makes no request stale.
+ *
+ * Requests go to the head of a chain, and it serves those of any generation since it is the head: what happens behind
+ * it concerns no client. Only a change of heads begins a new term of the jobs that are trained.
  */
 import { z } from "zod";
 import { LIMITS } from "../limits.ts";
@@ -20,14 +23,25 @@ export type PsNode = z.infer<typeof psNodeSchema>;
 
 export const partitionEntrySchema = z.strictObject({
   generation: u32,
-  /** Node numbers, head first. */
+  /** The generation since which `chain[0]` is the head. */
+  headSince: u32,
+  /** Node numbers, head first. Along a chain each node has all records of those behind it. */
   chain: z.array(u32).min(1),
+  /**
+   * The chain it is to become: the tail brings those that are missing up to date, and tells the coordinator, which then
+   * makes it the chain.
+   */
+  next: z.array(u32).min(1).optional(),
+  /** The order of the chain is about to change: its head takes nothing until it has. */
+  held: z.boolean().optional(),
 });
 export type PartitionEntry = z.infer<typeof partitionEntrySchema>;
 
 export const partitionMapSchema = z
   .strictObject({
     version: u32,
+    /** The version in which a head changed last: what the messages of a step name. */
+    heads: u32,
     partitionsLog2: z.number().int().min(0).max(Math.log2(LIMITS.partitionsMax)),
     function: partitionFunctionSchema,
     nodes: z.array(psNodeSchema).max(LIMITS.psNodesMax),
@@ -52,54 +66,31 @@ export function firstPartitionMap(of: {
   });
   return {
     version: 1,
+    heads: 1,
     partitionsLog2: partitionsLog2Of(of.partitions),
     function: of.function ?? { kind: "hash" },
     nodes: [...of.nodes],
-    entries: chainsOf(placement, of.nodes).map((chain) => ({ generation: 1, chain })),
+    entries: chainsOf(placement, of.nodes).map((chain) => ({ generation: 1, headSince: 1, chain })),
   };
 }
 
 /**
- * The map after nodes joined or left: what can stay stays (see placement.ts), and only the partitions whose chain
- * changed have a new generation. The same nodes give the same map.
+ * May `chain` become `next` while it takes requests? Nodes of both keep their order and come first: then each node has
+ * all records of those behind it, before and after.
  */
-export function nextPartitionMap(map: PartitionMap, of: { nodes: readonly PsNode[]; replicas?: number }): PartitionMap {
-  const placement = placePartitions({
-    partitions: map.entries.length,
-    nodes: of.nodes.map(({ name }) => name),
-    previous: placementOf(map, of.nodes),
-    ...(of.replicas === undefined ? {} : { replicas: of.replicas }),
-  });
-  const entries = chainsOf(placement, of.nodes).map((chain, partition) => {
-    const entry = map.entries[partition]!;
-    return sameChain(chain, entry.chain) ? entry : { generation: entry.generation + 1, chain };
-  });
-  const unchanged =
-    entries.every((entry, partition) => entry === map.entries[partition]) && sameNodes(map.nodes, of.nodes);
-  return unchanged ? map : { ...map, version: map.version + 1, nodes: [...of.nodes], entries };
+export function keepsOrder(chain: readonly number[], next: readonly number[]): boolean {
+  const old = chain.filter((node) => next.includes(node));
+  return old.every((node, place) => node === next[place]);
 }
 
-/** The names in force; a node that came back with a new number has lost its rows and counts as a joiner. */
-function placementOf(map: PartitionMap, nodes: readonly PsNode[]): Placement {
-  const alive = new Set(nodes.map(({ node }) => node));
-  const names = new Map(map.nodes.map(({ node, name }) => [node, name]));
-  return map.entries.map(({ chain }) => chain.flatMap((node) => (alive.has(node) ? (names.get(node) ?? []) : [])));
-}
-
-function chainsOf(placement: Placement, nodes: readonly PsNode[]): number[][] {
-  const numbers = new Map(nodes.map(({ node, name }) => [name, node]));
-  return placement.map((chain) => chain.map((name) => numbers.get(name)!));
-}
-
-function sameChain(a: readonly number[], b: readonly number[]): boolean {
+export function sameChain(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((node, i) => node === b[i]);
 }
 
-function sameNodes(a: readonly PsNode[], b: readonly PsNode[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every(({ node, name, address }, i) => node === b[i]!.node && name === b[i]!.name && address === b[i]!.address)
-  );
+/** The chains of a placement by the numbers of its nodes. */
+export function chainsOf(placement: Placement, nodes: readonly PsNode[]): number[][] {
+  const numbers = new Map(nodes.map(({ node, name }) => [name, node]));
+  return placement.map((chain) => chain.map((name) => numbers.get(name)!));
 }
 
 function faultsOf(map: Pick<PartitionMap, "partitionsLog2" | "function" | "nodes" | "entries">): string[] {
@@ -114,10 +105,11 @@ function faultsOf(map: Pick<PartitionMap, "partitionsLog2" | "function" | "nodes
   if (map.function.kind === "range" && map.function.keyBits < map.partitionsLog2) {
     faults.push(`2^${map.partitionsLog2} ranges of ${map.function.keyBits}-bit keys would be empty`);
   }
-  for (const [partition, { chain }] of map.entries.entries()) {
-    const unknown = chain.find((node) => !nodes.has(node));
+  for (const [partition, { chain, next = [] }] of map.entries.entries()) {
+    const unknown = [...chain, ...next].find((node) => !nodes.has(node));
     if (unknown !== undefined) faults.push(`partition ${partition} is on node ${unknown}, which is not listed`);
-    if (new Set(chain).size !== chain.length) faults.push(`partition ${partition} is twice on one node`);
+    if (new Set(chain).size !== chain.length || new Set(next).size !== next.length)
+      faults.push(`partition ${partition} is twice on one node`);
   }
   return faults;
 }

@@ -6,7 +6,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { bsp, consistencyOf } from "../consistency/index.ts";
 import { sgd } from "../optimizer/index.ts";
-import { Partition, type Committed } from "./partition.ts";
+import { Partition } from "./partition.ts";
+import type { Committed } from "./step-state.ts";
 import type { TableSpec } from "../table/table-spec.ts";
 import { testShare } from "../table/test-rows.ts";
 import { segmentOf, weightsOf } from "./test-segment.ts";
@@ -30,7 +31,7 @@ function open(): Partition {
   return new Partition({
     partition: 0,
     partitions: 1,
-    generation: 1,
+
     seed: 0,
     tables: [TABLE],
     mode: consistencyOf(bsp()),

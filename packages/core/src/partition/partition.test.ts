@@ -21,7 +21,7 @@ function options(): PartitionOptions {
   return {
     partition: 3,
     partitions: 256,
-    generation: 1,
+
     seed: 7,
     tables: TABLES,
     mode: consistencyOf(bsp()),
@@ -471,7 +471,7 @@ test("a partition that is disposed of gives all its memory back", () => {
 
 test("partitions in several memories give the same bits", () => {
   const memory = new TableMemory({ bytesMax: 12 * 2 ** 20, arenaBytes: 4 * 2 ** 20 });
-  const shares = [0, 1, 2].map((place) => memory.shareOf(place, { place, places: 3 }));
+  const shares = [0, 1, 2].map((place) => memory.shareOf(place, { partitions: 3, places: 3 }));
   expect(new Set(shares.map(({ arena }) => arena)).size).toBe(3);
   const all = shares.map((share) => new Partition({ ...options(), share }));
   const { arena } = shares[0]!;

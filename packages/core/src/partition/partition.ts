@@ -6,26 +6,34 @@
  * - committed(step, attempt): the last step applied to the rows.
  * - open(attempt, slots): step committed + 1 is collecting slots of this attempt; staged once it closed.
  *
- * A new attempt opens by `start` alone; after a commit the next step opens by itself in the same attempt. This is
- * a chain of one replica, head and tail at once.
+ * A new attempt opens by `start` alone; after a commit the next step opens by itself in the same attempt.
+ *
+ * The head of a chain of replicas takes these messages, and its changes reach the other replicas as records, in order:
+ * a staged step as its sums (`stage`), then `commit`, `promise`, `set` and `pushDirect`. A replica applies them without
+ * deciding anything, so that it can go on where its head ended (`lead`). A new replica takes a copy while its source
+ * goes on changing (`partition-copy.ts`).
  */
 import type { Consistency } from "../consistency/index.ts";
+import { assert } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
+import { NO_SABOTAGE, type Sabotages } from "../sabotage.ts";
 import type { Arena } from "../table/arena.ts";
-import { valueBytes, type RowDtype } from "../table/row-layout.ts";
 import type { ExportedRows } from "../table/exported-rows.ts";
+import type { RowDtype } from "../table/row-layout.ts";
 import { Rows } from "../table/rows.ts";
 import type { MemoryShare } from "../table/table-memory.ts";
 import type { TableSpec } from "../table/table-spec.ts";
 import type { TombstonesAnswer, VocabularyRecord } from "../table/vocabulary-record.ts";
+import { PartitionCopy, PartitionCopyTarget } from "./partition-copy.ts";
+import { digestOf } from "./partition-digest.ts";
+import type { PartitionParts } from "./partition-parts.ts";
+import { PartitionStep } from "./partition-step.ts";
 import { PushIdentities, type PushIdentity } from "./push-identities.ts";
+import { bytesToRead, readRows, type ReadTarget } from "./read-rows.ts";
 import { Room } from "./room.ts";
 import {
   checkRuns,
-  copyKeys,
   copySegment,
-  keyCount,
-  keysInArena,
   layOut,
   newRuns,
   placeInArena,
@@ -35,120 +43,118 @@ import {
   type KeyRuns,
   type KeySegment,
   type Segment,
+  type SegmentSize,
+  type SegmentTarget,
 } from "./segment.ts";
 import { Staging } from "./staging.ts";
-import { Vocabulary, type VocabularyRole } from "./vocabulary.ts";
-
-export interface Committed {
-  readonly step: number;
-  readonly attempt: number;
-}
-
-export type PromiseAnswer =
-  | { readonly kind: "promised"; readonly term: number; readonly committed: Committed }
-  /** `term` is the greater one that was promised. */
-  | { readonly kind: "refused"; readonly term: number };
-
-export type StartAnswer =
-  | { readonly kind: "accepted" }
-  /** The term is below `term`, the attempt is older than the open one, or the step does not follow `committed`. */
-  | { readonly kind: "refused"; readonly term: number; readonly committed: Committed };
-
-/**
- * waiting: taken, others are missing · staged: taken, the step is closed and summed · duplicate: it was in already
- * · late: of an old step or attempt, or after its step closed, dropped · early: of a step or attempt that is not
- * open yet; the sender or the node keeps it and sends it again.
- */
-export type Received = "waiting" | "staged" | "duplicate" | "late" | "early";
-
-export type CommitAnswer = "committed" | "already" | "refused";
+import type {
+  CommitAnswer,
+  Committed,
+  PartitionRole,
+  PromiseAnswer,
+  Received,
+  StartAnswer,
+  StepState,
+} from "./step-state.ts";
+import { Vocabulary } from "./vocabulary.ts";
 
 export interface PartitionOptions {
   /** Which partition this is, of how many. */
   readonly partition: number;
   readonly partitions: number;
-  /** Version of its chain of replicas. */
-  readonly generation: number;
   readonly seed: number;
   readonly tables: readonly TableSpec[];
   readonly mode: Consistency;
   /** Where its rows live, and how much they may take. */
   readonly share: MemoryShare;
-  /** Which keys get a row and which rows go: "decides" by default, "follows" as a replica. */
-  readonly vocabulary?: VocabularyRole;
-}
-
-interface UpdateOptions {
-  readonly step: number;
-  readonly records: readonly VocabularyRecord[] | undefined;
-}
-
-/** Where {@link Partition.read} writes, in the partition's {@link Partition.arena}, and as what. */
-export interface ReadTarget {
-  /** Address, a multiple of 4, or of 2 for bfloat16. */
-  readonly at: number;
-  readonly dtype: RowDtype;
+  /** "head" by default. */
+  readonly role?: PartitionRole;
+  readonly sabotages?: Sabotages;
 }
 
 export class Partition {
   /** The memory of its rows. Segments whose arrays are views of it are used where they are, without a copy. */
   readonly arena: Arena;
   readonly partition: number;
-  readonly generation: number;
+  readonly #parts: PartitionParts;
   readonly #mode: Consistency;
-  readonly #tables: TableSet;
-  /** In the order of the tables. */
-  readonly #rows: readonly Rows[];
-  readonly #staging: Staging;
-  readonly #room: Room;
-  readonly #vocabulary: Vocabulary;
+  readonly #step: PartitionStep;
+  readonly #sabotages: Sabotages;
   /** Of the segment that is set or pushed directly. */
   readonly #direct: KeyRuns;
-  readonly #identities = new PushIdentities();
-  #promised = 0;
-  #committed: Committed = { step: 0, attempt: 0 };
-  /** The attempt at step committed + 1, or undefined before the first start. */
-  #attempt: number | undefined;
-  #staged = false;
+  /** While it takes a copy. */
+  #copy: PartitionCopyTarget | undefined;
 
-  constructor({ partition, partitions, generation, seed, tables, mode, share, vocabulary }: PartitionOptions) {
-    this.arena = share.arena;
+  constructor(o: PartitionOptions) {
+    const { partition, partitions, seed, share, mode, role = "head", sabotages = NO_SABOTAGE } = o;
+    const { arena } = share;
+    const tables = new TableSet(o.tables);
+    const vocabulary = new Vocabulary({ tables: o.tables, partition, partitions, sabotages });
+    const rows = o.tables.map((spec, i) => new Rows(spec, { seed, share, care: vocabulary.cares[i]! }));
+    const state: StepState = {
+      role,
+      promised: 0,
+      committed: { step: 0, attempt: 0 },
+      attempt: undefined,
+      staged: false,
+    };
+    const room = new Room({ partition, tables: o.tables, rows, share, state });
+    const [staging, identities] = [new Staging(tables, arena), new PushIdentities()];
+    this.#parts = { partition, tables, arena, rows, vocabulary, identities, staging, room, state };
+    this.#step = new PartitionStep(this.#parts, mode);
+    this.arena = arena;
     this.partition = partition;
-    this.generation = generation;
     this.#mode = mode;
-    this.#tables = new TableSet(tables);
-    this.#vocabulary = new Vocabulary({ role: vocabulary ?? "decides", tables, partition, partitions });
-    this.#rows = tables.map((spec, i) => new Rows(spec, { seed, share, care: this.#vocabulary.cares[i]! }));
-    this.#staging = new Staging(this.#tables, share.arena);
-    this.#room = new Room({ partition, tables, rows: this.#rows, share });
-    this.#direct = newRuns(this.#tables);
+    this.#sabotages = sabotages;
+    this.#direct = newRuns(tables);
+  }
+
+  get role(): PartitionRole {
+    return this.#parts.state.role;
+  }
+
+  /** The head is lost or gave way: this replica goes on where it ended. */
+  lead(): void {
+    if (this.role === "head") return;
+    this.#parts.state.role = "head";
+    if (this.#sabotages.has("forget-identities-on-failover")) this.#parts.identities.clear();
+  }
+
+  /** Another replica is the head from now on. What slots sent for a step that was not staged is dropped. */
+  follow(): void {
+    if (this.role === "replica") return;
+    this.#parts.state.role = "replica";
+    this.#step.dropSlots();
   }
 
   /** The last step applied, and the attempt that carried it. Step 0 stands for the initial values. */
   get committed(): Committed {
-    return this.#committed;
+    return this.#parts.state.committed;
   }
 
   /** The greatest term promised. */
   get promised(): number {
-    return this.#promised;
+    return this.#parts.state.promised;
   }
 
   /** The attempt that step `committed.step + 1` is collecting, or undefined before the first start. */
   get attempt(): number | undefined {
-    return this.#attempt;
+    return this.#parts.state.attempt;
   }
 
   /** Is step `committed.step + 1` closed and summed, ready to commit? */
   get staged(): boolean {
-    return this.#staged;
+    return this.#parts.state.staged;
+  }
+
+  /** Slots of the open step; 0 before the first start. */
+  get slots(): number {
+    return this.#parts.staging.slots;
   }
 
   /** Fences: refuses smaller terms from now on and tells what was committed. What is staged stays staged. */
   promise(term: number): PromiseAnswer {
-    if (term < this.#promised) return { kind: "refused", term: this.#promised };
-    this.#promised = term;
-    return { kind: "promised", term, committed: this.#committed };
+    return this.#step.promise(term);
   }
 
   /**
@@ -157,20 +163,8 @@ export class Partition {
    *
    * @throws {RangeError} a number of slots that no step has, or another one for the open attempt
    */
-  start({ step, attempt, slots, term }: { step: number; attempt: number; slots: number; term: number }): StartAnswer {
-    if (!(Number.isInteger(slots) && slots >= 1 && slots <= LIMITS.workersPerJobMax)) {
-      throw new RangeError(`start with ${slots} slots: a step has 1 to ${LIMITS.workersPerJobMax}`);
-    }
-    const stale = term < this.#promised || (this.#attempt !== undefined && attempt < this.#attempt);
-    if (stale || step !== this.#committed.step + 1) {
-      return { kind: "refused", term: this.#promised, committed: this.#committed };
-    }
-    if (attempt === this.#attempt && slots !== this.#staging.slots) {
-      throw new RangeError(`attempt ${attempt} has ${this.#staging.slots} slots, not ${slots}: start a new attempt`);
-    }
-    this.#promised = term;
-    if (attempt !== this.#attempt) this.#open(attempt, slots);
-    return { kind: "accepted" };
+  start(o: { step: number; attempt: number; slots: number; term: number }): StartAnswer {
+    return this.#step.start(o);
   }
 
   /**
@@ -180,59 +174,49 @@ export class Partition {
    * @throws {ClusterError} LIMIT_EXCEEDED: no memory for the rows that the step would create; PARTITION_UNAVAILABLE: rows
    *   of it cannot be read from disk; the slot is not in then
    */
-  receive({ step, attempt, slot, segment }: Committed & { slot: number; segment: Segment | null }): Received {
-    const next = this.#committed.step + 1;
-    if (step < next) return "late";
-    if (step > next || this.#attempt === undefined || attempt > this.#attempt) return "early";
-    if (attempt < this.#attempt) return "late";
-    if (this.#staging.has(slot)) return "duplicate";
-    if (this.#staged) return "late";
-    this.#staging.add(slot, segment);
-    if (!this.#mode.closesStep(this.#staging)) return "waiting";
-    try {
-      this.#staging.sum();
-      this.#room.pledge(this.#staging.sums);
-    } catch (error) {
-      this.#staging.remove(slot);
-      throw error;
-    }
-    this.#staged = true;
-    return "staged";
+  receive(o: Committed & { slot: number; segment: Segment | null }): Received {
+    return this.#step.receive(o);
   }
 
   /** Takes a slot back that is in but not committed, as if it had never come: its push was refused elsewhere. */
-  withdraw({ step, attempt, slot }: Committed & { slot: number }): void {
-    if (step !== this.#committed.step + 1 || attempt !== this.#attempt || !this.#staging.has(slot)) return;
-    if (this.#staged) this.#room.release();
-    this.#staged = false;
-    this.#staging.remove(slot);
+  withdraw(o: Committed & { slot: number }): void {
+    this.#step.withdraw(o);
+  }
+
+  /** How much {@link writeStaged} writes. */
+  stagedSize(): SegmentSize {
+    return this.#step.stagedSize();
+  }
+
+  /** Copies the sums of the step that is staged: a count for each table of the job, in its order, keys, values. */
+  writeStaged(into: SegmentTarget): void {
+    this.#step.writeStaged(into);
+  }
+
+  /**
+   * Takes a step as the head staged it, with the sums over its slots or null where it has none, in place of what was
+   * staged before.
+   *
+   * @throws {RangeError} not the step that follows the committed one, or a bad segment; nothing has changed then
+   * @throws {ClusterError} as `receive`; nothing has changed then
+   */
+  stage(o: Committed & { slots: number; segment: Segment | null }): void {
+    this.#step.stage(o);
   }
 
   /**
    * Applies what is staged, once, and opens the next step in the same attempt.
    *
+   * @param o.term that a head may refuse; a replica's head did not
    * @param o.records of the same step at the head of the chain, for a replica
    */
-  commit({
-    step,
-    attempt,
-    term,
-    records,
-  }: Committed & { term: number; records?: readonly VocabularyRecord[] }): CommitAnswer {
-    if (term < this.#promised) return "refused";
-    const { committed } = this;
-    if (step < committed.step || (step === committed.step && attempt === committed.attempt)) return "already";
-    if (step !== committed.step + 1 || attempt !== this.#attempt || !this.#staged) return "refused";
-    this.#room.release(); // what it held is now taken for what it was held for
-    this.#update(this.#staging.sums, { step, records });
-    this.#committed = { step, attempt };
-    this.#open(attempt, this.#staging.slots);
-    return "committed";
+  commit(o: Committed & { term: number; records?: readonly VocabularyRecord[] }): CommitAnswer {
+    return this.#step.commit(o, (sums) => this.#update(sums, o.step, o.records));
   }
 
   /** May a pull for `step`, which wants the state after step − 1, be answered now? */
   mayPull(step: number): boolean {
-    return this.#mode.mayPull({ wanted: step, committed: this.#committed.step });
+    return this.#mode.mayPull({ wanted: step, committed: this.#parts.state.committed.step });
   }
 
   /**
@@ -241,13 +225,7 @@ export class Partition {
    * @throws {RangeError} unknown table, or counts that do not fit their arrays
    */
   readBytes(segment: KeySegment, dtype: RowDtype): number {
-    keyCount(segment);
-    let bytes = 0;
-    for (let t = 0; t < segment.tables.length; t++) {
-      const { dim } = this.#tables.specs[this.#tables.placeOf(segment.tables[t]!, t)]!;
-      bytes += segment.counts[segment.countsAt + t]! * valueBytes(dtype, dim);
-    }
-    return bytes;
+    return bytesToRead(this.#parts.tables, segment, dtype);
   }
 
   /**
@@ -257,34 +235,29 @@ export class Partition {
    * @returns bytes written: `readBytes(segment, target.dtype)`; the caller has made room for them
    * @throws {RangeError} unknown table, or counts that do not fit their arrays
    */
-  read(segment: KeySegment, { at: out, dtype }: ReadTarget): number {
-    const n = keyCount(segment);
-    let keys = keysInArena(this.arena, segment);
-    if (keys === undefined) copyKeys(this.arena, segment, n, (keys = this.arena.scratch(8 * n)));
-    const { tables, counts, countsAt } = segment;
-    let at = out;
-    for (let t = 0; t < tables.length; t++) {
-      const count = counts[countsAt + t]!;
-      const rows = this.#rows[this.#tables.placeOf(tables[t]!, t)]!;
-      if (count === 0) continue;
-      rows.read(keys, count, { at, dtype });
-      keys += 8 * count;
-      at += count * valueBytes(dtype, rows.dim);
-    }
-    return at - out;
+  read(segment: KeySegment, target: ReadTarget): number {
+    return readRows(this.#parts, segment, target);
   }
 
   /**
-   * Checks a segment for {@link set} or {@link pushDirect}; a frame's segments are all checked before one is applied.
+   * Checks a segment for {@link set} or {@link pushDirect}; a frame's segments are all checked before one is applied. A
+   * replica makes room where its head had it: also among the rows of the step that is staged.
    *
    * @throws {RangeError} a bad segment, naming table and key
    * @throws {ClusterError} LIMIT_EXCEEDED: no memory for the rows it would create; PARTITION_UNAVAILABLE: rows of it cannot
    *   be read from disk
    */
   check(segment: Segment): void {
+    const { tables, room, staging, state } = this.#parts;
     const runs = this.#runsOf(segment);
-    checkRuns(this.#tables, runs, this.arena);
-    this.#room.check(runs);
+    checkRuns(tables, runs, this.arena);
+    if (state.role === "head" || !state.staged) return room.check(runs);
+    room.release();
+    try {
+      room.check(runs);
+    } finally {
+      room.pledge(staging.sums);
+    }
   }
 
   /**
@@ -294,9 +267,10 @@ export class Partition {
    * @param segment that {@link check} has let pass
    */
   set(segment: Segment): void {
+    const { rows, state } = this.#parts;
     const { counts, keys, values } = this.#runsOf(segment);
     for (let i = 0; i < counts.length; i++) {
-      if (counts[i]! > 0) this.#rows[i]!.set(keys[i]!, counts[i]!, values[i]!, this.#committed.step);
+      if (counts[i]! > 0) rows[i]!.set(keys[i]!, counts[i]!, values[i]!, state.committed.step);
     }
   }
 
@@ -306,7 +280,7 @@ export class Partition {
    * @throws {RangeError | ClusterError} an identity that no client may have
    */
   hasApplied(identity: PushIdentity): boolean {
-    return this.#identities.has(identity);
+    return this.#parts.identities.has(identity);
   }
 
   /**
@@ -317,10 +291,10 @@ export class Partition {
    * @throws {RangeError | ClusterError} an identity that no client may have
    */
   pushDirect(identity: PushIdentity, segment: Segment, records?: readonly VocabularyRecord[]): "applied" | "duplicate" {
-    if (this.#identities.has(identity)) return "duplicate";
+    if (this.#parts.identities.has(identity)) return "duplicate";
     const runs = this.#runsOf(segment);
-    this.#identities.add(identity);
-    this.#update(runs, { step: this.#committed.step, records });
+    this.#parts.identities.add(identity);
+    this.#update(runs, this.#parts.state.committed.step, records);
     return "applied";
   }
 
@@ -331,8 +305,9 @@ export class Partition {
    * @throws {RangeError} unknown table
    */
   export({ table, cursor, rowsMax }: { table: number; cursor: number; rowsMax: number }): ExportedRows {
-    const rows = this.#rows[this.#tables.placeOf(table, table)]!;
-    return rows.export(cursor, Math.min(Math.max(1, rowsMax), LIMITS.exportRowsMax));
+    const { rows, tables } = this.#parts;
+    const place = tables.placeOf(table, table);
+    return rows[place]!.export(cursor, Math.min(Math.max(1, rowsMax), LIMITS.exportRowsMax));
   }
 
   /**
@@ -340,64 +315,86 @@ export class Partition {
    * follows these records.
    */
   get records(): readonly VocabularyRecord[] {
-    return this.#vocabulary.records;
+    return this.#parts.vocabulary.records;
   }
 
   /** The keys that lost their rows after a later step than `step`, for a checkpoint of what changed since then. */
   tombstonesSince(step: number): TombstonesAnswer {
-    return this.#vocabulary.tombstonesSince(step);
+    return this.#parts.vocabulary.tombstones.since(step);
   }
 
   /** No checkpoint will ask since a step before `step`. */
   forgetTombstones(step: number): void {
-    this.#vocabulary.forgetTombstones(step);
+    this.#parts.vocabulary.tombstones.forget(step);
+  }
+
+  /** Begins a copy for a new replica, which is given what {@link PartitionCopy} says. */
+  copyOut(): PartitionCopy {
+    return new PartitionCopy(this.#parts);
+  }
+
+  /**
+   * Takes the next part of a copy of another replica, as one that is new.
+   *
+   * @returns was it the last? Then all is here
+   * @throws {ProtocolError} not the next part of a copy of this partition
+   * @throws {ClusterError} LIMIT_EXCEEDED: no memory for the rows. The partition is then half a copy, to be disposed of
+   */
+  takeCopy(bytes: Uint8Array): boolean {
+    assert(this.role === "replica", "a head takes no copy");
+    this.#copy ??= new PartitionCopyTarget(this.#parts);
+    return this.#copy.take(bytes);
+  }
+
+  /**
+   * What replicas have in common, as a text to compare: the last step, direct pushes, rows and counts of keys. Reads all
+   * rows.
+   */
+  digest(): string {
+    return digestOf(this.#parts);
   }
 
   /** Rows of one table, or of all. */
   rowCount(table?: number): number {
-    if (table !== undefined) return this.#rows[this.#tables.placeOf(table, table)]!.count;
-    return this.#rows.reduce((sum, rows) => sum + rows.count, 0);
+    const { rows, tables } = this.#parts;
+    if (table !== undefined) return rows[tables.placeOf(table, table)]!.count;
+    return rows.reduce((sum, { count }) => sum + count, 0);
   }
 
   /** Memory of rows, their index, counts of keys, and what is staged. */
   bytes(): number {
-    return this.#rows.reduce((sum, rows) => sum + rows.bytes(), this.#staging.bytes() + this.#vocabulary.bytes());
+    const { rows, staging, vocabulary } = this.#parts;
+    return rows.reduce((sum, each) => sum + each.bytes(), staging.bytes() + vocabulary.bytes());
   }
 
   /** Memory of rows beyond weights and optimizer state: headers, index, padding and room to spare. */
   bookkeepingBytes(): number {
-    return this.#rows.reduce((sum, rows) => sum + rows.bookkeepingBytes(), 0);
+    return this.#parts.rows.reduce((sum, rows) => sum + rows.bookkeepingBytes(), 0);
   }
 
   /** Gives back all memory; the partition must not be used afterwards. */
   dispose(): void {
-    this.#room.release();
-    this.#staging.dispose();
-    for (const rows of this.#rows) rows.dispose();
+    const { rows, staging, room } = this.#parts;
+    room.release();
+    staging.dispose();
+    for (const each of rows) each.dispose();
   }
 
   /** Brings a segment into the arena if it is not there, and says where its tables are. */
   #runsOf(segment: Segment): KeyRuns {
-    const size = sizeOf(this.#tables, segment);
-    const place =
-      placeInArena(this.arena, segment) ??
-      copySegment(this.arena, segment, size, this.arena.scratch(segmentBytes(size)));
-    layOut(this.#tables, segment, place, this.#direct);
+    const { tables, arena } = this.#parts;
+    const size = sizeOf(tables, segment);
+    const place = placeInArena(arena, segment) ?? copySegment(arena, segment, size, arena.scratch(segmentBytes(size)));
+    layOut(tables, segment, place, this.#direct);
     return this.#direct;
   }
 
-  #open(attempt: number, slots: number): void {
-    this.#attempt = attempt;
-    this.#staged = false;
-    this.#room.release();
-    this.#staging.open(slots);
-  }
-
-  #update({ counts, keys, values }: KeyRuns, { step, records }: UpdateOptions): void {
-    this.#vocabulary.begin(records);
+  #update({ counts, keys, values }: KeyRuns, step: number, records: readonly VocabularyRecord[] | undefined): void {
+    const { rows, vocabulary, state } = this.#parts;
+    if (state.role === "replica") vocabulary.follow(records);
     for (let i = 0; i < counts.length; i++) {
-      if (counts[i]! > 0) this.#rows[i]!.update(keys[i]!, counts[i]!, values[i]!, step);
+      if (counts[i]! > 0) rows[i]!.update(keys[i]!, counts[i]!, values[i]!, step);
     }
-    this.#vocabulary.end(this.#rows, step);
+    vocabulary.end(rows, step);
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { placePartitions, type Placement } from "./placement.ts";
+import { placePartitions, siteOf, type Placement, type Site } from "./placement.ts";
 import { textHash } from "../hash.ts";
 
 const PARTITIONS = 256;
@@ -150,23 +150,105 @@ describe("chains", () => {
     }
   });
 
-  test("gain the joiner only, and only where it relieves one", () => {
-    const before = placePartitions({ partitions: PARTITIONS, nodes: ["a", "b", "c"], replicas: 2 });
-    const after = placePartitions({
-      partitions: PARTITIONS,
-      nodes: ["a", "b", "c", "d"],
-      replicas: 2,
-      previous: before,
-    });
-    let changed = 0;
-    for (const [partition, chain] of after.entries()) {
-      for (const [place, node] of chain.entries()) {
-        if (node === before[partition]![place]) continue;
-        expect(node).toBe("d");
-        changed += 1;
+  test("that are too short gain the joiner, as the head of its share of them", () => {
+    const alone = placePartitions({ partitions: PARTITIONS, nodes: ["a"], replicas: 3 });
+    const two = placePartitions({ partitions: PARTITIONS, nodes: ["a", "b"], replicas: 3, previous: alone });
+    const three = placePartitions({ partitions: PARTITIONS, nodes: ["a", "b", "c"], replicas: 3, previous: two });
+    for (const placement of [two, three]) {
+      const loads = loadsOf(placement);
+      expect(Math.max(...loads.values()) - Math.min(...loads.values())).toBeLessThanOrEqual(1);
+    }
+    for (const [partition, chain] of three.entries()) {
+      expect([...chain].sort()).toEqual(["a", "b", "c"]);
+      expect(chain.filter((node) => node !== "c")).toEqual(two[partition]);
+    }
+  });
+
+  test.each([2, 3])("of %i gain the joiner only, its share in each place, over 100 sets of names", (replicas) => {
+    for (const names of nameSets) {
+      let before = placePartitions({ partitions: PARTITIONS, nodes: names.slice(0, replicas), replicas });
+      for (let n = replicas; n < names.length; n++) {
+        const after = placePartitions({
+          partitions: PARTITIONS,
+          nodes: names.slice(0, n + 1),
+          replicas,
+          previous: before,
+        });
+        for (let place = 0; place < replicas; place++) {
+          const changed = after.filter((chain, partition) => chain[place] !== before[partition]![place]);
+          expect(new Set(changed.map((chain) => chain[place]))).toEqual(new Set([names[n]]));
+          expect(changed.length).toBeLessThanOrEqual((1.25 * PARTITIONS) / (n + 1));
+          expect(changed.length).toBeGreaterThanOrEqual((0.8 * PARTITIONS) / (n + 1));
+        }
+        for (const chain of after) expect(new Set(chain).size).toBe(replicas);
+        before = after;
       }
     }
-    expect(changed).toBeGreaterThan(0.8 * 2 * (PARTITIONS / 4));
-    expect(changed).toBeLessThanOrEqual(1.25 * 2 * (PARTITIONS / 4));
+  });
+});
+
+describe("nodes that are lost together", () => {
+  /** Nodes of some machines: "b3" is the third one of machine b. */
+  function nodesOf(perMachine: Record<string, number>): { nodes: string[]; sites: Map<string, Site> } {
+    const nodes = Object.entries(perMachine).flatMap(([machine, n]) =>
+      Array.from({ length: n }, (_, i) => `${machine}${i + 1}`),
+    );
+    return { nodes, sites: new Map(nodes.map((name) => [name, siteOf(`ws://${name[0]}:7000/${name.slice(1)}`)])) };
+  }
+
+  /** Chains that have two nodes on one machine. */
+  function crowded(placement: Placement): number {
+    return placement.filter((chain) => new Set(chain.map((name) => name[0])).size < chain.length).length;
+  }
+
+  function most(placement: Placement, place: number): number {
+    return Math.max(...loadsOf(placement, place).values());
+  }
+
+  test.each([
+    [{ a: 2, b: 2 }, 2],
+    [{ a: 4, b: 4 }, 2],
+    [{ a: 2, b: 2, c: 2 }, 3],
+    [{ a: 3, b: 2, c: 2, d: 1 }, 2],
+  ])("are not in one chain, at once or as they join: %o, %i replicas", (perMachine, replicas) => {
+    const { nodes, sites } = nodesOf(perMachine);
+    const share = Math.ceil(PARTITIONS / nodes.length);
+    let joined: Placement | undefined;
+    for (let n = 1; n <= nodes.length; n++) {
+      const previous = joined ? { previous: joined } : {};
+      joined = placePartitions({ partitions: PARTITIONS, nodes: nodes.slice(0, n), replicas, sites, ...previous });
+    }
+    for (const placement of [joined!, placePartitions({ partitions: PARTITIONS, nodes, replicas, sites })]) {
+      expect(crowded(placement)).toBe(0);
+      expect(most(placement, 0)).toBeLessThanOrEqual(share);
+      for (let place = 1; place < replicas; place++)
+        expect(most(placement, place)).toBeLessThanOrEqual(Math.ceil(1.25 * share));
+      expect(placePartitions({ partitions: PARTITIONS, nodes, replicas, sites, previous: placement })).toEqual(
+        placement,
+      );
+    }
+  });
+
+  test("on the only machine are balanced as ever, and behind different ports where they can be", () => {
+    const nodes = ["a1", "a2", "b1", "b2"];
+    const sites = new Map(nodes.map((name) => [name, siteOf(`ws://127.0.0.1:${name[0] === "a" ? 1 : 2}/${name[1]}`)]));
+    const placement = placePartitions({ partitions: PARTITIONS, nodes, replicas: 2, sites });
+    for (const place of [0, 1]) expect(most(placement, place)).toBe(PARTITIONS / 4);
+    expect(crowded(placement)).toBe(0); // here a letter is a port
+  });
+
+  test("may be in one chain where another machine has no room", () => {
+    const { nodes, sites } = nodesOf({ a: 7, b: 1 });
+    const placement = placePartitions({ partitions: PARTITIONS, nodes, replicas: 2, sites });
+    expect(crowded(placement)).toBeGreaterThan(0);
+    expect(crowded(placement)).toBeLessThan(PARTITIONS - 1.8 * (PARTITIONS / 8));
+    for (const place of [0, 1]) expect(most(placement, place)).toBeLessThanOrEqual(1.25 * (PARTITIONS / 8));
+  });
+
+  test("have the same machine in their addresses, and the same port where they are behind one", () => {
+    expect(siteOf("ws://ps.example:7000/1")).toEqual({ machine: "ps.example", port: "7000" });
+    expect(siteOf("ws://[::1]:7000")).toEqual({ machine: "[::1]", port: "7000" });
+    expect(siteOf("sim://ps-1").machine).not.toBe(siteOf("sim://ps-2").machine);
+    expect(siteOf("nowhere")).toEqual({ machine: "nowhere", port: "" });
   });
 });

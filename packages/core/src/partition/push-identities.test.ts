@@ -25,19 +25,29 @@ test("what was settled is not applied when it turns up late, whether it was appl
   expect([1, 2, 3, 4].map((sequence) => identities.has(push(sequence)))).toEqual([true, true, true, false]);
 });
 
-test("each push counts once, however often and in whatever order it comes", () => {
+test("each push counts once, however often and in whatever order it comes, at the copy of a copy too", () => {
   const sends = fc.array(fc.tuple(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 3 })), { maxLength: 300 });
   fc.assert(
     fc.property(sends, (all) => {
-      const identities = new PushIdentities();
+      let identities = new PushIdentities();
       const applied: string[] = [];
       for (const [sequence, client] of all) {
         const identity = push(sequence, { client });
         if (identities.has(identity)) continue;
         identities.add(identity);
         applied.push(`${client}/${sequence}`);
+        const copy = new PushIdentities();
+        copy.restore(identities.snapshot());
+        expect(copy.snapshot()).toEqual(identities.snapshot());
+        identities = copy;
       }
       expect(applied.length).toBe(new Set(all.map(([sequence, client]) => `${client}/${sequence}`)).size);
     }),
   );
+});
+
+test("numbers that are no copy are refused", () => {
+  const identities = new PushIdentities();
+  for (const numbers of [[1], [1, 0, 2, 1], [1, 0, 0, 2]])
+    expect(() => identities.restore(numbers)).toThrow(/^direct pushes of client \d end after \d/);
 });

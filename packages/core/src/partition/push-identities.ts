@@ -8,7 +8,7 @@
  * numbers. Clients are never forgotten while the job is open, since a forgotten one could count twice; after
  * {@link LIMITS.pushClientsMax} of them no new one is let in.
  */
-import { ClusterError } from "../errors.ts";
+import { ClusterError, ProtocolError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 
 export interface PushIdentity {
@@ -24,6 +24,9 @@ interface PushesOfClient {
   /** Those above `settled` that were applied. */
   readonly applied: Set<number>;
 }
+
+/** Numbers of a client in a snapshot before those of its pushes. */
+const CLIENT_NUMBERS = 3;
 
 export class PushIdentities {
   readonly #clients = new Map<number, PushesOfClient>();
@@ -57,5 +60,37 @@ export class PushIdentities {
     if (settled <= known.settled) return;
     known.settled = settled;
     for (const each of known.applied) if (each <= settled) known.applied.delete(each);
+  }
+
+  /** A copy of all there is: of each client its number, what it has settled, how many pushes follow, and these. */
+  snapshot(): number[] {
+    const clients = [...this.#clients].toSorted(([a], [b]) => a - b);
+    return clients.flatMap(([client, { settled, applied }]) => [
+      client,
+      settled,
+      applied.size,
+      ...[...applied].toSorted((a, b) => a - b),
+    ]);
+  }
+
+  /**
+   * Becomes as what a snapshot was taken of.
+   *
+   * @throws {ProtocolError} no snapshot of direct pushes
+   */
+  restore(numbers: readonly number[]): void {
+    this.#clients.clear();
+    for (let at = 0; at < numbers.length;) {
+      const [client = 0, settled = 0, count = Infinity] = numbers.slice(at, at + CLIENT_NUMBERS);
+      at += CLIENT_NUMBERS;
+      if (count > numbers.length - at) throw new ProtocolError(`direct pushes of client ${client} end after ${at}`);
+      this.#clients.set(client, { settled, applied: new Set(numbers.slice(at, at + count)) });
+      at += count;
+    }
+  }
+
+  /** Forgets all of it. */
+  clear(): void {
+    this.#clients.clear();
   }
 }

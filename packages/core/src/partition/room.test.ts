@@ -24,7 +24,7 @@ function open(share: MemoryShare, slots = 1): Partition {
   const partition = new Partition({
     partition: 0,
     partitions: 1,
-    generation: 1,
+
     seed: 3,
     tables: [TABLE],
     mode,
@@ -35,7 +35,7 @@ function open(share: MemoryShare, slots = 1): Partition {
 }
 
 function smallShare(): MemoryShare {
-  return new TableMemory({ arenaBytes: 2 ** 21 }).shareOf(0, { place: 0, places: 1 });
+  return new TableMemory({ arenaBytes: 2 ** 21 }).shareOf(0, { partitions: 1, places: 1 });
 }
 
 /** Takes all that is free, as replies that nobody reads would. */

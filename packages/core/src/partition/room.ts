@@ -6,6 +6,9 @@
  * A step that is staged pledges what it may need, so that another job of the same share cannot take it, and holds as
  * much of the arena, which staged steps and replies under way take from, too. At first all keys count as new; they are
  * looked up only where that would be too much.
+ *
+ * A replica takes a little more than its share before it refuses what its head took: the same rows do not take the same
+ * memory everywhere.
  */
 import { ClusterError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
@@ -14,6 +17,7 @@ import type { Rows } from "../table/rows.ts";
 import type { MemoryShare } from "../table/table-memory.ts";
 import type { TableSpec } from "../table/table-spec.ts";
 import type { KeyRuns } from "./segment.ts";
+import type { StepState } from "./step-state.ts";
 
 export interface RoomOptions {
   readonly partition: number;
@@ -21,6 +25,8 @@ export interface RoomOptions {
   /** In the order of the tables. */
   readonly rows: readonly Rows[];
   readonly share: MemoryShare;
+  /** Of the partition. */
+  readonly state: Pick<StepState, "role">;
 }
 
 /** What the new rows of one table would take. */
@@ -37,10 +43,11 @@ interface Span {
 }
 
 const NO_SPAN: Span = { at: 0, bytes: 0 };
+/** What a replica takes of its share at most. */
+const REPLICA_MAX = 17 / 16;
 
 export class Room {
   readonly #o: RoomOptions;
-  /** That of the rows: a share may move to another one for the next job. */
   readonly #arena: Arena;
   #pledged = 0;
   /** Of the arena; no bytes where there is none. */
@@ -136,7 +143,7 @@ export class Room {
       if (this.#fits(bytes)) return bytes;
       if (this.#isKept || round > LIMITS.roomRoundsMax) throw this.#full(most, bytes);
       if (rows[most.table]!.makeRoom(most.absent) > 0) continue;
-      if (this.#largest().giveBack(bytes) === 0) throw this.#full(most, bytes);
+      if (!this.#giveBack(bytes)) throw this.#full(most, bytes);
     }
   }
 
@@ -154,13 +161,15 @@ export class Room {
     return { bytes, most };
   }
 
-  #largest(): Rows {
-    return this.#o.rows.reduce((largest, rows) => (rows.bytes() > largest.bytes() ? rows : largest));
+  /** Does a table give memory back? The largest that can. */
+  #giveBack(bytes: number): boolean {
+    return this.#o.rows.toSorted((a, b) => b.bytes() - a.bytes()).some((rows) => rows.giveBack(bytes) > 0);
   }
 
   #fits(bytes: number): boolean {
-    const { share } = this.#o;
-    return bytes === 0 || share.bytes + share.pledged + bytes <= share.bytesMax;
+    const { share, state } = this.#o;
+    const bytesMax = state.role === "head" ? share.bytesMax : REPLICA_MAX * share.bytesMax;
+    return bytes === 0 || share.bytes + share.pledged + bytes <= bytesMax;
   }
 
   #full({ table, absent }: Shortage, bytes: number): ClusterError {

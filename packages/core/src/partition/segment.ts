@@ -22,6 +22,9 @@ export interface Segment extends KeySegment {
   readonly valuesAt: number;
 }
 
+/** Where a segment of all tables of a job is written, in their order. */
+export type SegmentTarget = Omit<Segment, "tables">;
+
 /** How much there is of a segment, in all its tables. */
 export interface SegmentSize {
   readonly pairs: number;
@@ -125,6 +128,34 @@ export function layOut(tables: TableSet, segment: Segment, place: SegmentPlace, 
   }
   if (ids.length === specs.length) return;
   for (let i = 0; i < specs.length; i++) if (runs.counts[i] === ABSENT) runs.counts[i] = 0;
+}
+
+/** How much there is of runs. */
+export function sizeOfRuns({ specs }: TableSet, { counts }: KeyRuns): SegmentSize {
+  let pairs = 0;
+  let floats = 0;
+  for (let i = 0; i < specs.length; i++) {
+    pairs += counts[i]!;
+    floats += counts[i]! * specs[i]!.dim;
+  }
+  return { pairs, floats };
+}
+
+/** Copies runs out of an arena, one after the other. */
+export function writeRuns({ specs }: TableSet, runs: KeyRuns, arena: Arena, into: SegmentTarget): void {
+  let pair = into.keysAt;
+  let at = into.valuesAt;
+  for (let i = 0; i < specs.length; i++) {
+    const n = runs.counts[i]!;
+    const floats = n * specs[i]!.dim;
+    into.counts[into.countsAt + i] = n;
+    if (n === 0) continue;
+    const key = runs.keys[i]! / 4;
+    into.keys.set(arena.words.subarray(key, key + 2 * n), 2 * pair);
+    copyFloats(into.values, at, arena.floats, runs.values[i]! / 4, floats);
+    pair += n;
+    at += floats;
+  }
 }
 
 /**

@@ -28,7 +28,7 @@ const TABLES: readonly TableSpec[] = [
 
 function openPartition(share: MemoryShare): Partition {
   const mode = consistencyOf(bsp());
-  const partition = new Partition({ partition: 0, partitions: 1, generation: 1, seed: 3, tables: TABLES, mode, share });
+  const partition = new Partition({ partition: 0, partitions: 1, seed: 3, tables: TABLES, mode, share });
   partition.start({ step: 1, attempt: 1, slots: SLOTS, term: 1 });
   return partition;
 }

@@ -2,6 +2,8 @@
  * What the slots of one step sent to one partition, and their sums once the step closes: of equal keys in slot order,
  * `((slot 0 + slot 1) + slot 2) …`, each sum rounded to float32. The order that slots arrived in cannot change a bit.
  *
+ * A replica takes the sums of its head instead (`prepare`, `take`).
+ *
  * Segments are copied to the arena, since frames are borrowed. The buffers are kept from step to step: there are
  * thousands of (partition, table) pairs in a step, and none allocates.
  */
@@ -31,17 +33,23 @@ export class Staging {
   slots = 0;
   /** Slots that are in. */
   slotsIn = 0;
-  /** Valid from {@link sum} until {@link open}. */
-  readonly sums: KeyRuns;
+  /** Are the sums those of a head, and the slots not here? */
+  isTaken = false;
+  /** Valid from {@link sum} or {@link take} until {@link open}. */
+  sums: KeyRuns;
+  /** What the next sums are prepared in while those before are valid. */
+  #next: KeyRuns;
   readonly #tables: TableSet;
   readonly #arena: Arena;
   readonly #slots: Slot[] = [];
-  readonly #sumBuffer: Buffer = { at: 0, bytes: 0 };
+  #sumBuffer: Buffer = { at: 0, bytes: 0 };
+  #nextBuffer: Buffer = { at: 0, bytes: 0 };
 
   constructor(tables: TableSet, arena: Arena) {
     this.#tables = tables;
     this.#arena = arena;
     this.sums = newRuns(tables);
+    this.#next = newRuns(tables);
   }
 
   /** Forgets what is in and waits for `slots` slots. */
@@ -53,6 +61,7 @@ export class Staging {
     for (let slot = 0; slot < slots; slot++) this.#slots[slot]!.is = "missing";
     this.slots = slots;
     this.slotsIn = 0;
+    this.isTaken = false;
   }
 
   has(slot: number): boolean {
@@ -134,15 +143,44 @@ export class Staging {
     }
   }
 
+  /**
+   * Takes a copy of the sums of a head, or null where it has none; those before stay valid until {@link take}.
+   *
+   * @throws {RangeError} a bad segment
+   * @throws {ClusterError} LIMIT_EXCEEDED: no memory for the copy
+   */
+  prepare(segment: Segment | null): KeyRuns {
+    if (!segment) this.#next.counts.fill(0);
+    else {
+      const size = sizeOf(this.#tables, segment);
+      const at = this.#reserve(this.#nextBuffer, segmentBytes(size));
+      layOut(this.#tables, segment, copySegment(this.#arena, segment, size, at), this.#next);
+      checkRuns(this.#tables, this.#next, this.#arena);
+    }
+    return this.#next;
+  }
+
+  /** What was prepared are the sums now, of `slots` slots that are all in. */
+  take(slots: number): void {
+    this.open(slots);
+    for (const slot of this.#slots) slot.is = "empty";
+    this.slotsIn = slots;
+    this.isTaken = true;
+    [this.sums, this.#next] = [this.#next, this.sums];
+    [this.#sumBuffer, this.#nextBuffer] = [this.#nextBuffer, this.#sumBuffer];
+  }
+
   /** Memory it holds. */
   bytes(): number {
-    return this.#slots.reduce((sum, { buffer }) => sum + buffer.bytes, this.#sumBuffer.bytes);
+    const sums = this.#sumBuffer.bytes + this.#nextBuffer.bytes;
+    return this.#slots.reduce((sum, { buffer }) => sum + buffer.bytes, sums);
   }
 
   /** Gives all memory back. */
   dispose(): void {
     this.open(0);
     this.#release(this.#sumBuffer);
+    this.#release(this.#nextBuffer);
   }
 
   /** Makes a buffer as long as `bytes`; what it held is lost. */

@@ -18,7 +18,7 @@ function tables(...cares: Pick<TableSpec, "admission" | "eviction">[]): TableSpe
 }
 
 function open(specs: TableSpec[], options: Partial<PartitionOptions> = {}): Partition {
-  const place = { partition: PARTITION, partitions: PARTITIONS, generation: 1, seed: 7 };
+  const place = { partition: PARTITION, partitions: PARTITIONS, seed: 7 };
   const mode = consistencyOf(bsp());
   const p = new Partition({ ...place, tables: specs, mode, share: testShare(), ...options });
   p.start({ step: 1, attempt: 1, slots: 2, term: 1 });
@@ -207,7 +207,7 @@ describe("a table that evicts rows", () => {
 });
 
 test("a replica that is given no records stops", () => {
-  const p = open(tables({ admission: afterTwo }), { vocabulary: "follows" });
+  const p = open(tables({ admission: afterTwo }), { role: "replica" });
   expect(() => step(p, pushOf(1, 1))).toThrow("invariant broken: a replica is given the records of each step");
 });
 
@@ -292,7 +292,7 @@ const forgetsNothing = ({ admission: spec }: TableSpec): boolean =>
 /** Keys of one step, more of them small. */
 const grads = fc.array(fc.tuple(fc.nat(30), fc.nat(9), fc.integer({ min: 1, max: 3 })), { maxLength: 40, size: "max" });
 
-test("over any steps the head decides as the rules on Maps do, and a replica and another order of arrival are equal to it", () => {
+test("over any steps the head decides as the rules on Maps do, and a replica that follows, then leads, and another order of arrival are equal to it", () => {
   const seen = { admitted: 0, evicted: 0, steps: 0 };
   const share = testShare();
   fc.assert(
@@ -300,10 +300,11 @@ test("over any steps the head decides as the rules on Maps do, and a replica and
       fc.array(fc.record({ admission, eviction }), { minLength: 2, maxLength: 2 }),
       fc.array(fc.array(grads, { minLength: 2, maxLength: 2 }), { minLength: 5, maxLength: 60, size: "max" }),
       fc.integer({ min: 1, max: 20 }),
-      (cares, steps, checkpointAt) => {
+      fc.integer({ min: 0, max: 60 }),
+      (cares, steps, checkpointAt, leadAt) => {
         const specs = tables(...(cares as Pick<TableSpec, "admission" | "eviction">[]));
         const [head, other] = [open(specs, { share }), open(specs, { share })];
-        const replica = open(specs, { share, vocabulary: "follows" });
+        const replica = open(specs, { share, role: "replica" });
         const models = specs.map((spec) => new TableModel(spec));
         let copy: [number, number, number, number][][] = specs.map(() => []);
         for (const [i, tableGrads] of steps.entries()) {
@@ -312,7 +313,8 @@ test("over any steps the head decides as the rules on Maps do, and a replica and
           );
           step(head, push);
           step(other, push, { order: [1, 0] });
-          step(replica, push, { from: head });
+          if (i === leadAt) replica.lead();
+          step(replica, push, i < leadAt ? { from: head } : {});
           expect(other.records).toEqual(head.records);
           expect(replica.records).toEqual(head.records);
           for (const [t, model] of models.entries()) {
@@ -331,6 +333,7 @@ test("over any steps the head decides as the rules on Maps do, and a replica and
         for (const { id } of specs) {
           expect(rowsOf(other, id)).toEqual(rowsOf(head, id));
           expect(rowsOf(replica, id)).toEqual(rowsOf(head, id));
+          expect(replica.digest()).toBe(head.digest());
           // What a checkpoint of the rows that changed, and of those that went, makes of an older one.
           const gone = head.tombstonesSince(checkpointAt);
           const tombstones = gone.kind === "complete" ? gone.tables.find(({ table }) => table === id) : undefined;

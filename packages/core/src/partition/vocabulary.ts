@@ -3,26 +3,24 @@
  * by the head of its chain and followed by its replicas. What was decided leaves as records.
  *
  * Admission is decided while a step is applied, eviction after it, from step numbers and what the partition holds: no
- * order of arrival, memory layout or clock plays a part. Counts of keys that have no row are the head's alone; a
- * replica that takes its place counts from the beginning.
+ * order of arrival, memory layout or clock plays a part. A replica does what the records say, and counts the pushes
+ * that its head counts, so that it can decide in its place.
  */
 import { assert } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import { CountedAdmission, FollowedAdmission } from "../table/admission.ts";
+import { NO_SABOTAGE, type Sabotages } from "../sabotage.ts";
+import { Admission } from "../table/admission.ts";
 import { Eviction } from "../table/eviction.ts";
 import type { Rows, RowsCare } from "../table/rows.ts";
 import type { TableSpec } from "../table/table-spec.ts";
-import { Tombstones, type TombstonesAnswer, type VocabularyRecord } from "../table/vocabulary-record.ts";
-
-/** "decides": as the head of a chain · "follows": as the records say, as a replica. */
-export type VocabularyRole = "decides" | "follows";
+import { Tombstones, type VocabularyRecord } from "../table/vocabulary-record.ts";
 
 export interface VocabularyOptions {
-  readonly role: VocabularyRole;
   readonly tables: readonly TableSpec[];
   /** Which partition this is, of how many: tables' bounds are divided equally. */
   readonly partition: number;
   readonly partitions: number;
+  readonly sabotages?: Sabotages;
 }
 
 export class Vocabulary {
@@ -30,32 +28,32 @@ export class Vocabulary {
   records: readonly VocabularyRecord[] = [];
   /** In the order of the tables; what their rows are made with. */
   readonly cares: readonly RowsCare[];
-  readonly #role: VocabularyRole;
+  /** Of the head, for the changes to come; undefined where this partition decides. */
+  #orders: readonly VocabularyRecord[] | undefined;
   readonly #tables: readonly TableSpec[];
   /** Places of the tables that are cared for. */
   readonly #places: readonly number[];
-  readonly #tombstones = new Tombstones({ max: LIMITS.tombstonesMax });
+  /** For checkpoints. */
+  readonly tombstones = new Tombstones({ max: LIMITS.tombstonesMax });
+  readonly #sabotages: Sabotages;
 
-  constructor({ role, tables, partition, partitions }: VocabularyOptions) {
-    this.#role = role;
+  constructor({ tables, partition, partitions, sabotages = NO_SABOTAGE }: VocabularyOptions) {
     this.#tables = tables;
+    this.#sabotages = sabotages;
     this.cares = tables.map(({ admission, eviction }) => ({
-      admission:
-        admission && (role === "follows" ? new FollowedAdmission() : new CountedAdmission(admission, { partitions })),
-      eviction: eviction && role === "decides" ? new Eviction(eviction, { partition, partitions }) : undefined,
+      admission: admission && new Admission(admission, { partitions }),
+      eviction: eviction && new Eviction(eviction, { partition, partitions }),
     }));
     this.#places = tables.flatMap(({ admission, eviction }, place) => (admission || eviction ? [place] : []));
   }
 
-  /** Before a step's updates. A replica is told what its head did in this step. */
-  begin(records: readonly VocabularyRecord[] | undefined): void {
-    if (this.#places.length === 0 || this.#role === "decides") return;
+  /** Before the updates of a replica: what its head did in them. */
+  follow(records: readonly VocabularyRecord[] | undefined): void {
+    if (this.#places.length === 0) return;
     assert(records, "a replica is given the records of each step");
-    for (const place of this.#places) {
-      const admission = this.cares[place]!.admission as FollowedAdmission | undefined;
-      admission?.expect(recordOf(records, this.#tables[place]!)?.admitted ?? new Uint32Array(0));
-    }
-    this.records = records;
+    for (const place of this.#places)
+      this.cares[place]!.admission?.expect(recordOf(records, this.#tables[place]!)?.admitted);
+    this.#orders = records;
   }
 
   /**
@@ -65,36 +63,29 @@ export class Vocabulary {
    */
   end(rows: readonly Rows[], step: number): void {
     if (this.#places.length === 0) return;
+    const orders = this.#orders;
+    this.#orders = undefined;
     const records: VocabularyRecord[] = [];
     for (const place of this.#places) {
       const admitted = rows[place]!.takeAdmitted();
-      const evicted = this.#evict(rows[place]!, place, step);
+      const evicted = orders ? this.#evictAs(orders, rows[place]!, place) : rows[place]!.evict(step);
       if (admitted.length + evicted.length > 0)
         records.push({ step, table: this.#tables[place]!.id, admitted, evicted });
     }
-    for (const record of records) this.#tombstones.add(record);
+    for (const record of records) this.tombstones.add(record);
     this.records = records;
-  }
-
-  tombstonesSince(step: number): TombstonesAnswer {
-    return this.#tombstones.since(step);
-  }
-
-  forgetTombstones(step: number): void {
-    this.#tombstones.forget(step);
   }
 
   /** Memory it takes. */
   bytes(): number {
-    let bytes = this.#tombstones.bytes();
+    let bytes = this.tombstones.bytes();
     for (const place of this.#places) bytes += this.cares[place]!.admission?.bytes() ?? 0;
     return bytes;
   }
 
-  #evict(rows: Rows, place: number, step: number): Uint32Array<ArrayBuffer> {
-    if (this.#role === "decides") return rows.evict(step);
-    const evicted = recordOf(this.records, this.#tables[place]!)?.evicted ?? new Uint32Array(0);
-    rows.deleteKeys(evicted);
+  #evictAs(orders: readonly VocabularyRecord[], rows: Rows, place: number): Uint32Array<ArrayBuffer> {
+    const evicted = recordOf(orders, this.#tables[place]!)?.evicted ?? new Uint32Array(0);
+    rows.deleteKeys(this.#sabotages.has("evict-on-replica-alone") ? evicted.subarray(2) : evicted);
     return evicted;
   }
 }

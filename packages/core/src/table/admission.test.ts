@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { ProtocolError } from "../errors.ts";
 import { keysOf, pairsOf } from "../partition/test-segment.ts";
-import { CountedAdmission, FollowedAdmission, type Admission } from "./admission.ts";
+import { Admission } from "./admission.ts";
 import type { AdmissionSpec } from "./table-spec.ts";
 
 const BIG = 2n ** 63n + 5n;
@@ -27,7 +28,7 @@ const COUNTERS: AdmissionSpec["counter"][] = [
 
 describe.each(COUNTERS)("counted by %j", (counter) => {
   test("a key is admitted with the push that reaches the number, and those before are dropped", () => {
-    const admission = new CountedAdmission(spec(3, counter), { partitions: 1 });
+    const admission = new Admission(spec(3, counter), { partitions: 1 });
     expect(push(admission, [1, 2, BIG])).toEqual([]);
     expect(push(admission, [2, BIG])).toEqual([]);
     expect(push(admission, [1, 2, 7, BIG])).toEqual([2n, BIG]);
@@ -37,7 +38,7 @@ describe.each(COUNTERS)("counted by %j", (counter) => {
 });
 
 test("a key whose row went away is counted from the beginning by an exact counter, and from where it was by a filter", () => {
-  const [exact, bloom] = COUNTERS.map((counter) => new CountedAdmission(spec(2, counter), { partitions: 1 }));
+  const [exact, bloom] = COUNTERS.map((counter) => new Admission(spec(2, counter), { partitions: 1 }));
   for (const admission of [exact!, bloom!]) {
     expect(push(admission, [4])).toEqual([]);
     expect(push(admission, [4])).toEqual([4n]);
@@ -46,27 +47,76 @@ test("a key whose row went away is counted from the beginning by an exact counte
 });
 
 test("each partition has its equal share of a counter, rounded up", () => {
-  const admission = new CountedAdmission(spec(2, { kind: "exact", keysMax: 9 }), { partitions: 8 }); // 2 keys
+  const admission = new Admission(spec(2, { kind: "exact", keysMax: 9 }), { partitions: 8 }); // 2 keys
   push(admission, [1, 2, 3]); // 3 makes 1 and 2 forgotten
   expect(push(admission, [1, 3])).toEqual([3n]);
 });
 
 describe("a replica", () => {
+  const replicaOf = (updates = 2) => new Admission(spec(updates), { partitions: 1 });
+
   test("that was not pushed a key that the head admitted stops", () => {
-    const replica = new FollowedAdmission();
+    const replica = replicaOf();
     replica.expect(Uint32Array.from(pairsOf([1, 5])));
     replica.refuse(pairsOf([1, 2]), Uint32Array.of(0, 1), 2);
     expect(() => replica.takeAdmitted()).toThrow("invariant broken: the keys that a head admitted");
   });
 
   test("that is told of none admits none", () => {
-    expect(push(new FollowedAdmission(), [1, 2])).toEqual([]);
+    const replica = replicaOf();
+    for (let i = 0; i < 3; i++) {
+      replica.expect();
+      expect(push(replica, [1, 2])).toEqual([]);
+    }
   });
 
-  test("admits what it was told, whatever it has counted", () => {
-    const replica = new FollowedAdmission();
-    replica.expect(Uint32Array.from(pairsOf([1, BIG])));
-    expect(push(replica, [0, 1, 3, 2n ** 32n, BIG])).toEqual([1n, BIG]);
-    expect(push(replica, [0, 1])).toEqual([]);
+  test("admits what it was told, and goes on from the counts of the head when it decides itself", () => {
+    for (const counter of COUNTERS) {
+      const [head, replica] = [0, 1].map(() => new Admission(spec(3, counter), { partitions: 1 }));
+      for (const keys of [[0, 1, 3, BIG], [1, BIG], [0, 1, 2n ** 32n, BIG], [0]]) {
+        const admitted = push(head!, keys);
+        replica!.expect(Uint32Array.from(pairsOf(admitted)));
+        expect(push(replica!, keys)).toEqual(admitted);
+      }
+      expect(replica!.snapshot()).toEqual(head!.snapshot());
+      expect(push(replica!, [3, 2n ** 32n])).toEqual([]);
+      expect(push(replica!, [3, 2n ** 32n])).toEqual([3n, 2n ** 32n]);
+    }
+  });
+
+  test("takes the counts of its head in parts, and counts what was pushed meanwhile", () => {
+    for (const counter of COUNTERS) {
+      const [head, replica] = [0, 1].map(() => new Admission(spec(3, counter), { partitions: 1 }));
+      const both = (...keys: (bigint | number)[]): void => {
+        const admitted = push(head!, keys);
+        replica!.expect(Uint32Array.from(pairsOf(admitted)));
+        expect(push(replica!, keys)).toEqual(admitted);
+      };
+      push(head!, [1, 2, 3, 4]);
+      replica!.awaitCounts();
+      both(1, 2, 5);
+      expect(replica!.admissible(pairsOf([7, 8]), Uint32Array.of(0, 1), 2)).toBe(2); // not known
+      const words = head!.snapshot();
+      replica!.takeCounts(words.subarray(0, 2), { at: 0, of: words.length });
+      both(2, 3, 6);
+      replica!.takeCounts(words.subarray(2), { at: 2, of: words.length });
+      expect(replica!.snapshot()).toEqual(head!.snapshot());
+      both(1, 3, 6);
+      expect(replica!.admissible(pairsOf([6, 8]), Uint32Array.of(0, 1), 2)).toBe(1);
+    }
+  });
+
+  test("refuses counts that are not the next, or none of its counter", () => {
+    const [exact, bloom] = COUNTERS.map((counter) => new Admission(spec(2, counter), { partitions: 1 }));
+    const words = new Uint32Array(3);
+    expect(() => exact!.takeCounts(words, { at: 3, of: 6 })).toThrow(
+      new ProtocolError("words 3 to 6 of 6 of counts, after 0"),
+    );
+    expect(() => exact!.takeCounts(words, { at: 0, of: 303 })).toThrow(
+      /^303 words of counts, where there are 300 at most/,
+    );
+    expect(() => exact!.takeCounts(new Uint32Array(6), { at: 0, of: 6 })).toThrow("a key is twice among the counts");
+    expect(() => exact!.takeCounts(new Uint32Array(4), { at: 0, of: 4 })).toThrow(/^4 words of a counter of 100 keys/);
+    expect(() => bloom!.takeCounts(words, { at: 0, of: 3 })).toThrow(/^3 words of a filter that has 2876 counters/);
   });
 });

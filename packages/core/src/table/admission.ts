@@ -5,30 +5,16 @@
  *
  * The pushes before are counted and their gradients dropped: until it has a row, a key reads as its initial value. A
  * read counts nothing.
+ *
+ * A replica admits the keys that its head admitted, and counts the pushes of the others as the head does, so that its
+ * counts are the same. One that is new takes a copy of them, in parts: what is pushed in between it notes, and counts
+ * when they are all there.
  */
-import { assert } from "../errors.ts";
+import { assert, ProtocolError } from "../errors.ts";
 import { CountingBloom } from "./counting-bloom.ts";
 import { KeyCounter } from "./key-counter.ts";
 import { compareKeys } from "./key-order.ts";
 import type { AdmissionSpec } from "./table-spec.ts";
-
-/** Decides for one table in one partition. Keys are u32 pairs, ascending, some of which have no row. */
-export interface Admission {
-  /**
-   * Takes one push of each of `n` keys that have no row.
-   *
-   * @param absent numbers of pairs of `keys`, ascending, shape [n]; those that get no row yet come first afterwards,
-   *   ascending
-   * @returns how many get none yet
-   */
-  refuse(keys: Uint32Array, absent: Uint32Array, n: number): number;
-  /** How many of `n` keys that have no row would get one if they were pushed now; counts nothing. */
-  admissible(keys: Uint32Array, absent: Uint32Array, n: number): number;
-  /** The keys that were admitted since the last call, u32 pairs in the order of the pushes. */
-  takeAdmitted(): Uint32Array<ArrayBuffer>;
-  /** Memory it takes. */
-  bytes(): number;
-}
 
 /** Counts of keys that have no row. */
 export interface KeyCounts {
@@ -38,15 +24,42 @@ export interface KeyCounts {
   add(lo: number, hi: number): number;
   /** A key got a row, and waits no longer. */
   forget(lo: number, hi: number): void;
+  /** Words that a snapshot may have. */
+  readonly snapshotMax: number;
+  /** A copy of all there is, as words. */
+  snapshot(): Uint32Array<ArrayBuffer>;
+  /**
+   * Becomes as what a snapshot was taken of.
+   *
+   * @throws {ProtocolError} no snapshot of counts like these
+   */
+  restore(words: Uint32Array): void;
   /** Memory it takes. */
   bytes(): number;
 }
 
-/** Admits keys after a number of pushes. */
-export class CountedAdmission implements Admission {
+/** Counts on their way here. */
+interface Arriving {
+  readonly words: Uint32Array;
+  /** Words that are here. */
+  filled: number;
+  /** Keys pushed since the snapshot was taken, which it does not count. */
+  readonly since: number[];
+}
+
+const NO_KEYS = new Uint32Array(0);
+
+/** Decides for one table in one partition. Keys are u32 pairs, ascending, some of which have no row. */
+export class Admission {
   readonly #updates: number;
   readonly #counts: KeyCounts;
   #admitted: number[] = [];
+  /** What a head admitted of the pushes to come, and how many of these keys have come. */
+  #expected: Uint32Array<ArrayBuffer> | undefined;
+  #done = 0;
+  /** Are the counts those of the head? */
+  #isWhole = true;
+  #arriving: Arriving | undefined;
 
   /** @param o.partitions of the table, which has an equal share of the counter in each */
   constructor({ updates, counter }: AdmissionSpec, { partitions }: { partitions: number }) {
@@ -60,22 +73,46 @@ export class CountedAdmission implements Admission {
           });
   }
 
+  /**
+   * Lets a head decide, which has admitted these keys, until {@link takeAdmitted}.
+   *
+   * @param keys u32 pairs, ascending
+   */
+  expect(keys: Uint32Array<ArrayBuffer> = NO_KEYS): void {
+    this.#expected = keys;
+    this.#done = 0;
+  }
+
+  /**
+   * Takes one push of each of `n` keys that have no row.
+   *
+   * @param absent numbers of pairs of `keys`, ascending, shape [n]; those that get no row yet come first afterwards,
+   *   ascending
+   * @returns how many get none yet
+   */
   refuse(keys: Uint32Array, absent: Uint32Array, n: number): number {
+    const expected = this.#expected;
     let refused = 0;
     for (let i = 0; i < n; i++) {
       const pair = absent[i]!;
       const lo = keys[2 * pair]!;
       const hi = keys[2 * pair + 1]!;
-      if (this.#counts.add(lo, hi) < this.#updates) absent[refused++] = pair;
-      else {
-        this.#counts.forget(lo, hi);
-        this.#admitted.push(lo, hi);
-      }
+      let admits = this.#push(lo, hi);
+      if (expected) {
+        admits = 2 * this.#done < expected.length && compareKeys(keys, pair, expected, this.#done) === 0;
+        if (admits) this.#done += 1;
+      } else if (admits) this.#admitted.push(lo, hi);
+      if (!admits) absent[refused++] = pair;
     }
     return refused;
   }
 
+  /**
+   * How many of `n` keys that have no row would get one if they were pushed now, or more where that is not known;
+   * counts nothing.
+   */
   admissible(keys: Uint32Array, absent: Uint32Array, n: number): number {
+    if (!this.#isWhole) return n;
     let admissible = 0;
     for (let i = 0; i < n; i++) {
       const pair = absent[i]!;
@@ -84,51 +121,67 @@ export class CountedAdmission implements Admission {
     return admissible;
   }
 
+  /** The keys that were admitted since the last call, u32 pairs in the order of the pushes. */
   takeAdmitted(): Uint32Array<ArrayBuffer> {
+    const expected = this.#expected;
+    if (expected) {
+      assert(2 * this.#done === expected.length, "the keys that a head admitted were pushed to its replica, too");
+      this.#expected = undefined;
+      return expected;
+    }
+    if (this.#admitted.length === 0) return NO_KEYS;
     const admitted = Uint32Array.from(this.#admitted);
     this.#admitted = [];
     return admitted;
   }
 
+  /** A copy of the counts, as words. */
+  snapshot(): Uint32Array<ArrayBuffer> {
+    return this.#counts.snapshot();
+  }
+
+  /** The counts of a head will come, in place of those here. */
+  awaitCounts(): void {
+    this.#isWhole = false;
+  }
+
+  /**
+   * Takes the next words of a snapshot.
+   *
+   * @param o.of words of the whole one
+   * @param o.at those that were before
+   * @throws {ProtocolError} other words than the next, or no snapshot of counts like these
+   */
+  takeCounts(words: Uint32Array, { at, of }: { at: number; of: number }): void {
+    const { snapshotMax } = this.#counts;
+    if (of > snapshotMax) throw new ProtocolError(`${of} words of counts, where there are ${snapshotMax} at most`);
+    if (at === 0) this.#arriving = { words: new Uint32Array(of), filled: 0, since: [] };
+    const arriving = this.#arriving;
+    if (arriving?.filled !== at || arriving.words.length !== of || at + words.length > of)
+      throw new ProtocolError(`words ${at} to ${at + words.length} of ${of} of counts, after ${arriving?.filled ?? 0}`);
+    arriving.words.set(words, at);
+    arriving.filled += words.length;
+    if (arriving.filled < of) return;
+    this.#counts.restore(arriving.words);
+    this.#arriving = undefined;
+    this.#isWhole = true;
+    const { since } = arriving;
+    for (let i = 0; i < since.length; i += 2) this.#push(since[i]!, since[i + 1]!);
+  }
+
+  /** Memory it takes. */
   bytes(): number {
-    return this.#counts.bytes();
-  }
-}
-
-/** Admits the keys that another one admitted: a replica follows the head of its chain, and counts nothing. */
-export class FollowedAdmission implements Admission {
-  #expected = new Uint32Array(0);
-  #done = 0;
-
-  /** @param keys that are admitted by the calls until {@link takeAdmitted}, u32 pairs, ascending */
-  expect(keys: Uint32Array<ArrayBuffer>): void {
-    this.#expected = keys;
-    this.#done = 0;
+    return this.#counts.bytes() + (this.#arriving?.words.byteLength ?? 0);
   }
 
-  refuse(keys: Uint32Array, absent: Uint32Array, n: number): number {
-    let refused = 0;
-    for (let i = 0; i < n; i++) {
-      const isExpected =
-        2 * this.#done < this.#expected.length && compareKeys(keys, absent[i]!, this.#expected, this.#done) === 0;
-      if (isExpected) this.#done += 1;
-      else absent[refused++] = absent[i]!;
+  /** Counts a push; is it the one that admits its key? Says nothing while the counts are not those of the head. */
+  #push(lo: number, hi: number): boolean {
+    if (!this.#isWhole) {
+      this.#arriving?.since.push(lo, hi);
+      return false;
     }
-    return refused;
-  }
-
-  admissible(_keys: Uint32Array, _absent: Uint32Array, n: number): number {
-    return n;
-  }
-
-  takeAdmitted(): Uint32Array<ArrayBuffer> {
-    assert(2 * this.#done === this.#expected.length, "the keys that a head admitted were pushed to its replica, too");
-    const admitted = this.#expected;
-    this.expect(new Uint32Array(0));
-    return admitted;
-  }
-
-  bytes(): number {
-    return 0;
+    if (this.#counts.add(lo, hi) < this.#updates) return false;
+    this.#counts.forget(lo, hi);
+    return true;
   }
 }

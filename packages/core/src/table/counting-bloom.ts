@@ -9,6 +9,7 @@
  * takes, all are halved, as TinyLFU does. It cannot forget one key: a key whose row went away is counted on from where
  * it was. What it says depends on the order of the calls alone.
  */
+import { ProtocolError } from "../errors.ts";
 import { mixA, slotHash } from "../hash.ts";
 import type { KeyCounts } from "./admission.ts";
 
@@ -61,6 +62,24 @@ export class CountingBloom implements KeyCounts {
 
   forget(): void {
     // Its counters are those of other keys, too.
+  }
+
+  get snapshotMax(): number {
+    return Math.ceil(this.counters / 4);
+  }
+
+  snapshot(): Uint32Array<ArrayBuffer> {
+    const words = new Uint32Array(Math.ceil(this.#bytes.length / 4));
+    new Uint8Array(words.buffer).set(this.#bytes);
+    return words;
+  }
+
+  restore(words: Uint32Array): void {
+    const size = words.length === 0 ? 0 : this.counters;
+    if (words.length > 0 && words.length !== this.snapshotMax)
+      throw new ProtocolError(`${words.length} words of a filter that has ${this.counters} counters of a byte`);
+    this.#bytes = new Uint8Array(words.buffer, words.byteOffset, size).slice();
+    this.#taken = this.#bytes.reduce((taken, count) => taken + (count > 0 ? 1 : 0), 0);
   }
 
   bytes(): number {

@@ -6,6 +6,7 @@
  * in the ageing of TinyLFU (Einziger, Friedman and Manes, ACM TOS 2017, §3.3). What it says depends on the order of
  * the calls alone.
  */
+import { ProtocolError } from "../errors.ts";
 import type { KeyCounts } from "./admission.ts";
 import { KeyIndex } from "./key-index.ts";
 
@@ -44,6 +45,28 @@ export class KeyCounter implements KeyCounts {
   forget(lo: number, hi: number): void {
     const row = this.#index.find(lo, hi);
     if (row >= 0) this.#index.entries[row * this.#index.entryWords + COUNT] = 0;
+  }
+
+  get snapshotMax(): number {
+    return this.#keysMax * this.#index.entryWords;
+  }
+
+  snapshot(): Uint32Array<ArrayBuffer> {
+    return this.#index.entries.slice(0, this.#index.count * this.#index.entryWords);
+  }
+
+  restore(words: Uint32Array): void {
+    const index = new KeyIndex({ ownWords: 1 });
+    const { entryWords } = index;
+    if (words.length % entryWords !== 0 || words.length > this.snapshotMax)
+      throw new ProtocolError(`${words.length} words of a counter of ${this.#keysMax} keys of ${entryWords} words`);
+    for (let at = 0; at < words.length; at += entryWords) {
+      const [lo, hi] = [words[at]!, words[at + 1]!];
+      if (index.find(lo, hi) >= 0) throw new ProtocolError("a key is twice among the counts");
+      const row = index.insert(lo, hi);
+      index.entries[row * entryWords + COUNT] = words[at + COUNT]!;
+    }
+    this.#index = index;
   }
 
   bytes(): number {

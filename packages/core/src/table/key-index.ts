@@ -18,7 +18,7 @@ export class KeyIndex {
   /** Words per row in `entries`: 2 of the key and the owner's own. */
   readonly entryWords: number;
   /** Low word, high word and the owner's words of row r from `r * entryWords` on. Replaced when it grows. */
-  entries: Uint32Array = NO_ENTRIES;
+  entries: Uint32Array<ArrayBuffer> = NO_ENTRIES;
   /** Rows in the index. */
   count = 0;
   #slots: Uint32Array = NO_SLOTS;

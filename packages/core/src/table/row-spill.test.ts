@@ -11,7 +11,7 @@ import { TableMemory, type MemoryShare } from "./table-memory.ts";
 import type { TableSpec } from "./table-spec.ts";
 
 const memory = new TableMemory({ arenaBytes: 64 * 2 ** 20 });
-const { arena } = memory.shareOf(0, { place: 0, places: 1 });
+const { arena } = memory.shareOf(0, { partitions: 1, places: 1 });
 const INPUT = arena.allocate(65_536);
 const OUTPUT = arena.allocate(65_536);
 

@@ -104,6 +104,18 @@ export class RowSpill {
   }
 
   /**
+   * Copies the records of those of some absent keys that are on disk.
+   *
+   * @param keys address of the keys of a chunk
+   * @param numbers address of `n` numbers of keys that have no row in memory; those on disk come first afterwards
+   * @param records address of the copies, in the new order
+   * @returns how many are on disk
+   */
+  peek(keys: number, numbers: number, n: number, records: number): number {
+    return this.#cold?.read(keys, numbers, n, records) ?? 0;
+  }
+
+  /**
    * Leaves those of some absent keys that are not on disk either.
    *
    * @param keys address of the keys of a chunk
@@ -145,6 +157,7 @@ export class RowSpill {
       for (let i = 0; i < found; i++) {
         const row = wordOfRow(words[rows / 4 + words[at / 4 + i]!]!);
         const record = records / 4 + i * strideWords;
+        this.#table.moved.note(words[record]!, words[record + 1]!);
         for (let w = 0; w < strideWords; w++) words[row + w] = words[record + w]!;
       }
       for (let i = found; i < part; i++) words[numbers / 4 + absent++] = words[at / 4 + i]!;
@@ -171,6 +184,7 @@ export class RowSpill {
       for (let i = 0; i < found; i++) {
         const record = (records + i * stride) / 4;
         words.copyWithin(recordKeys / 4 + 2 * i, record, record + 2);
+        this.#table.moved.note(words[record]!, words[record + 1]!);
       }
       this.#table.insert(recordKeys, found, chunkRows);
       for (let i = 0; i < found; i++) {

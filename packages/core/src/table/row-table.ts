@@ -8,6 +8,7 @@
 import { assert } from "../errors.ts";
 import { CHUNK_ROWS, type Arena } from "./arena.ts";
 import { extentBytes } from "./extents.ts";
+import { MovedRows } from "./moved-rows.ts";
 import { FREE, LAST_STEP_AT, wordOfRow, type RowLayout } from "./row-layout.ts";
 import type { MemoryShare } from "./table-memory.ts";
 
@@ -45,6 +46,8 @@ interface Block {
 export class RowTable {
   readonly arena: Arena;
   readonly layout: RowLayout;
+  /** For those who list the rows in parts. */
+  readonly moved = new MovedRows();
   /** Memory taken, in the extents that it was taken in. */
   bytes = 0;
   readonly #share: MemoryShare;
@@ -316,6 +319,7 @@ export class RowTable {
     const keys = this.arena.rowScratch(n * (8 + stride));
     const copies = (keys + 8 * n) / 4;
     for (const [i, row] of moved.entries()) {
+      this.moved.note(words[row / 4]!, words[row / 4 + 1]!);
       words.copyWithin(keys / 4 + 2 * i, row / 4, row / 4 + 2);
       words.copyWithin(copies + (i * stride) / 4, row / 4, (row + stride) / 4);
     }

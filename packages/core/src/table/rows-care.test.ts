@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { keysOf, pairsOf } from "../partition/test-segment.ts";
 import { sgd } from "../optimizer/index.ts";
-import { CountedAdmission } from "./admission.ts";
+import { Admission } from "./admission.ts";
 import { MemoryColdStore } from "./cold-store.ts";
 import { Eviction } from "./eviction.ts";
 import type { MemoryShare } from "./table-memory.ts";
@@ -40,7 +40,7 @@ describe("rows that may go to disk", () => {
   test("are admitted once: a key whose row is on disk is no stranger", () => {
     const share = spillingShare();
     const rows = new CaredRows({ ...TABLE, admission }, 1, share, {
-      admission: new CountedAdmission(admission, alone),
+      admission: new Admission(admission, alone),
     });
     rows.push(1, 1, 2, 3);
     rows.push(2, 2, 3);

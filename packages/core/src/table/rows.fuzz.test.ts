@@ -195,7 +195,7 @@ describe("rows in an arena are bit for bit those of a Map", () => {
   });
 
   test("at addresses above 2 GiB", () => {
-    const share = new TableMemory({ arenaBytes: 2 ** 32, bytesMax: 2 ** 31 }).shareOf(0, { place: 0, places: 1 });
+    const share = new TableMemory({ arenaBytes: 2 ** 32, bytesMax: 2 ** 31 }).shareOf(0, { partitions: 1, places: 1 });
     share.arena.allocate(3 * 2 ** 30);
     agree(THOUSANDS.spec, THOUSANDS.list, share);
     agree({ ...THOUSANDS.spec, dtype: "bfloat16" }, THOUSANDS.list.slice(0, 2), share);

@@ -14,6 +14,7 @@ import { sortKeys } from "./key-order.ts";
 import { DTYPE_CODES, LAST_STEP_AT, rowLayout, UPDATES_AT, valueBytes, weightsBytes, wordOfRow } from "./row-layout.ts";
 import type { RowDtype, RowLayout } from "./row-layout.ts";
 import { RowSpill } from "./row-spill.ts";
+import type { RowsSource } from "./rows-copy.ts";
 import { RowTable } from "./row-table.ts";
 import { rowUpdateOf, type RowUpdate } from "./row-update.ts";
 import type { MemoryCounts, MemoryShare } from "./table-memory.ts";
@@ -70,6 +71,11 @@ export class Rows {
   /** In memory and on disk. */
   get count(): number {
     return this.#table.count + (this.#spill?.count ?? 0);
+  }
+
+  /** What they are copied from, and to. */
+  get source(): RowsSource {
+    return { table: this.#table, spill: this.#spill };
   }
 
   /** Memory that they take. */

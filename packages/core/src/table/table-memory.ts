@@ -1,6 +1,6 @@
 /**
  * The memory of one PS node's rows: as many WebAssembly memories as its limit needs. A partition lives in one of
- * them, and has an equal share of the limit, whichever jobs use it.
+ * them, and has an equal share of the limit, whichever jobs use it. Shares change as partitions come and go.
  */
 import { Arena } from "./arena.ts";
 import type { OpenColdStore } from "./cold-store.ts";
@@ -12,8 +12,8 @@ const ROWS_SHARE = 7 / 8;
 
 /** One partition's part of the memory. */
 export interface MemoryShare {
-  /** Where those live who come now. */
-  arena: Arena;
+  /** Where its rows live. */
+  readonly arena: Arena;
   /** Rows and their bookkeeping may take this much. */
   bytesMax: number;
   /** What they take now, over all jobs; kept by who allocates. */
@@ -79,26 +79,40 @@ export class TableMemory {
   }
 
   /**
-   * The share of a partition: the same one each time, as large as it should be now. It stays in its memory while it has
-   * rows there.
+   * The share of a partition: the same one each time, as large as it should be now. Neighbours are in one memory, the
+   * same one whatever else the node holds.
    *
-   * @param place of the partition among those of the node, so that neighbours share a memory
-   * @param places how many partitions the node has
+   * @param o.partitions of the map
+   * @param o.places how many partitions the node has
    */
-  shareOf(partition: number, { place, places }: { place: number; places: number }): MemoryShare {
-    const bytesMax = Math.floor(Math.min(this.bytesMax / places, this.#arenaBytes * ROWS_SHARE));
-    // As many shares in each memory as fit, spread over the memories that this takes.
-    const arenas = Math.ceil(places / Math.max(1, Math.floor((this.#arenaBytes * ROWS_SHARE) / bytesMax)));
-    const arena = Math.floor((place * arenas) / places);
+  shareOf(partition: number, { partitions, places }: { partitions: number; places: number }): MemoryShare {
+    const bytesMax = this.#shareBytes(places);
     let share = this.#shares.get(partition);
     if (!share) {
+      // As many shares in each memory as fit if the node had all partitions, spread over the memories that this takes.
+      const fit = Math.max(1, Math.floor((this.#arenaBytes * ROWS_SHARE) / this.#shareBytes(partitions)));
+      const arena = this.#arena(Math.floor((partition * Math.ceil(partitions / fit)) / partitions));
       const { cold, counts } = this;
-      share = { arena: this.#arena(arena), bytesMax, bytes: 0, pledged: 0, cold, counts };
+      share = { arena, bytesMax, bytes: 0, pledged: 0, cold, counts };
       this.#shares.set(partition, share);
     }
-    if (share.bytes === 0) share.arena = this.#arena(arena);
     share.bytesMax = bytesMax;
     return share;
+  }
+
+  /**
+   * Divides the limit anew, because partitions came or went. A share that has more than its part keeps its rows, and
+   * takes no new ones.
+   *
+   * @param places how many partitions the node has, 1 at least
+   */
+  divide(places: number): void {
+    const bytesMax = this.#shareBytes(places);
+    for (const share of this.#shares.values()) share.bytesMax = bytesMax;
+  }
+
+  #shareBytes(places: number): number {
+    return Math.floor(Math.min(this.bytesMax / places, this.#arenaBytes * ROWS_SHARE));
   }
 
   #arena(number: number): Arena {

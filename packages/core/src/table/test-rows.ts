@@ -5,13 +5,12 @@ import type { TableSpec } from "./table-spec.ts";
 
 /** One memory for all tests of a file. */
 let memory: TableMemory | undefined;
-let shares = 0;
 
 /** A new share of the memory that the tests of a file have in common. */
 export function testShare({ bytesMax = 2 ** 30 }: { bytesMax?: number } = {}): MemoryShare {
   memory ??= new TableMemory({ arenaBytes: 2 ** 28, bytesMax: 2 ** 27 });
-  const share = memory.shareOf(shares++, { place: 0, places: 1 });
-  return { arena: share.arena, bytesMax, bytes: 0, pledged: 0 };
+  const { arena } = memory.shareOf(0, { partitions: 1, places: 1 });
+  return { arena, bytesMax, bytes: 0, pledged: 0 };
 }
 
 /** Rows whose keys and values are arrays outside of the arena. */

@@ -2,6 +2,7 @@
  * What became of a table's vocabulary in one step: which keys got a row, and which lost theirs. The head of a chain
  * decides, these records say what, and its replicas follow them, so that all have the same rows, bit for bit.
  */
+import { ProtocolError } from "../errors.ts";
 import { KeyIndex } from "./key-index.ts";
 import { sortKeys } from "./key-order.ts";
 
@@ -80,6 +81,32 @@ export class Tombstones {
   forget(step: number): void {
     this.#drop(this.#countUpTo(step));
     this.#completeSince = Math.max(this.#completeSince, step);
+  }
+
+  /** A copy of all there is, as words. */
+  snapshot(): Uint32Array<ArrayBuffer> {
+    const words = new Uint32Array(1 + WORDS * this.#count);
+    words[0] = this.#completeSince;
+    for (let i = 0; i < this.#count; i++)
+      words.set(this.#words.subarray(this.#at(i), this.#at(i) + WORDS), 1 + WORDS * i);
+    return words;
+  }
+
+  /**
+   * Becomes as what a snapshot was taken of.
+   *
+   * @throws {ProtocolError} no snapshot of tombstones
+   */
+  restore(words: Uint32Array): void {
+    const count = (words.length - 1) / WORDS;
+    if (!(Number.isInteger(count) && count >= 0 && count <= this.#max))
+      throw new ProtocolError(
+        `${words.length} words of tombstones: one, and ${WORDS} for each of at most ${this.#max}`,
+      );
+    this.#completeSince = words[0]!;
+    this.#words = words.slice(1);
+    this.#first = 0;
+    this.#count = count;
   }
 
   bytes(): number {

@@ -1,5 +1,5 @@
 /** The simulated network: it is a transport like the others, its faults are what they say, one seed is one history. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { frame, type Control, type Link } from "../wire/index.ts";
 import { SimulatedClock } from "./simulated-clock.ts";
 import { SimulatedNetwork, type SimulatedHost } from "./simulated-network.ts";
@@ -120,6 +120,18 @@ describe("a simulated connection", () => {
     expect(heard.closed).toBeUndefined();
   });
 
+  it("that is held one way still delivers the other way", async () => {
+    const { clock, network, atA, atB } = await connected(2);
+    const [toA, toB] = [listen(atA, clock), listen(atB, clock)];
+    network.hold({ between: ["a", "b"], forMs: 1000, way: "there" });
+    sendJobs(atA, 0, 3);
+    sendJobs(atB, 0, 3);
+    await clock.advance(999);
+    expect([toA.jobs.length, toB.jobs.length]).toEqual([3, 0]);
+    await clock.advance(10);
+    expect(toB.jobs).toEqual([0, 1, 2]);
+  });
+
   it("that is held keeps a new dial waiting", async () => {
     const { clock, network, a, b } = await connected(2);
     const { address } = b.listen({ name: "b", onLink: () => {} });
@@ -162,6 +174,63 @@ describe("a simulated connection", () => {
   });
 });
 
+describe("a simulated host that is paused", () => {
+  it("does nothing for a time, then hears all in order, and its timers run", async () => {
+    const { clock, a, b, atA, atB } = await connected(4);
+    const [toA, toB] = [listen(atA, clock), listen(atB, clock)];
+    const ran: number[] = [];
+    b.clock.after(500, () => {
+      ran.push(clock.now());
+      sendJobs(atB, 5, 6);
+    });
+    sendJobs(atB, 0, 5); // went out before
+    b.pause(1000);
+    const resumesAt = clock.now() + 1000;
+    sendJobs(atA, 0, 20);
+    const dialing = a.dialer.dial(b.listen({ name: "b", onLink: () => {} }).address, { role: "worker", name: "a" });
+    await clock.advance(999);
+    expect([toA.jobs, toB.jobs, ran]).toEqual([[0, 1, 2, 3, 4], [], []]);
+    await clock.until(dialing);
+    await clock.advance(10);
+    expect(toB.jobs).toEqual(Array.from({ length: 20 }, (_, i) => i));
+    expect(ran).toEqual([resumesAt]);
+    expect(toA.jobs).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  it("notices only afterwards that its peer is gone", async () => {
+    const { clock, a, b, atB } = await connected(4);
+    const toB = listen(atB, clock);
+    b.pause(2000);
+    a.crash();
+    await clock.advance(1999);
+    expect(toB.closed).toBeUndefined();
+    await clock.advance(10);
+    expect(toB.closed).toBe("the connection broke");
+  });
+
+  it("is paused until the last of its pauses ends, and may crash in it", async () => {
+    const { clock, b, atA, atB } = await connected(4);
+    const [toA, toB] = [listen(atA, clock), listen(atB, clock)];
+    b.pause(1000);
+    b.pause(100);
+    sendJobs(atA, 0, 2);
+    await clock.advance(900);
+    b.crash();
+    await clock.advance(2000);
+    expect([toA.closed, toB.jobs]).toEqual(["the connection broke", []]);
+  });
+});
+
+test("a simulated host's clock may begin later and run faster than the network's", async () => {
+  const clock = new SimulatedClock();
+  const host = new SimulatedNetwork({ clock, seed: 1 }).host("a", { rate: 1.25, startMs: 40 });
+  let ranAt = 0;
+  host.clock.after(100, () => (ranAt = clock.now()));
+  host.clock.after(100, () => (ranAt = -1))();
+  await clock.advance(100);
+  expect([host.clock.now(), ranAt]).toEqual([165, 80]);
+});
+
 describe("a simulated host that crashes", () => {
   it("runs no timer, hears nothing, and its peers notice", async () => {
     const { clock, b, atA, atB } = await connected(4);
@@ -175,6 +244,16 @@ describe("a simulated host that crashes", () => {
     expect(ran).toBe(false);
     expect(atDead).toEqual({ jobs: [], times: [], closed: undefined });
     expect(atPeer.closed).toBe("the connection broke");
+  });
+
+  it("hears nothing of connections that were cut before", async () => {
+    const { clock, network, b, atA, atB } = await connected(4);
+    const atDead = listen(atB, clock);
+    sendJobs(atA, 0, 5);
+    network.cut({ between: ["a", "b"] });
+    b.crash();
+    await clock.advance(1000);
+    expect(atDead).toEqual({ jobs: [], times: [], closed: undefined });
   });
 
   it("frees its name and its address for the next life", async () => {

@@ -3,8 +3,9 @@
  * of `wire/socket-link.ts`, over simulated sockets and encoded bytes. One seed gives one history.
  *
  * A connection is as reliable as a WebSocket: in order, nothing twice, until it closes. The faults: `hold` is a
- * network partition that heals, `cut` one that outlasts the connections, `crash` ends a process, and `drop` loses
- * messages without closing the link, which no WebSocket does, to show that what is repeated is repeated rightly.
+ * network partition that heals, of both ways or one, `cut` one that outlasts the connections, `pause` stops a process
+ * for a time as SIGSTOP does, `crash` ends it, and `drop` loses messages without closing the link, which no WebSocket
+ * does, to show that what is repeated is repeated rightly.
  */
 import {
   acceptLink,
@@ -16,6 +17,7 @@ import {
   type Link,
   type Socket,
 } from "../wire/index.ts";
+import { HostClock, type HostClockOptions } from "./host-clock.ts";
 import { seededRandom, type SeededRandom } from "./seeded-random.ts";
 import type { SimulatedClock } from "./simulated-clock.ts";
 import { Pipe, SimulatedSocket } from "./simulated-socket.ts";
@@ -26,6 +28,8 @@ export interface SimulatedNetworkOptions {
   seed: number;
   /** How long a message takes. */
   delayMs?: Range;
+  /** Some connections are slower: which share of them, and how long a message takes there. */
+  slow?: { share: number; delayMs: Range };
   /** How long an end takes to notice that its connection was cut. */
   noticeMs?: Range;
 }
@@ -40,6 +44,13 @@ export interface Between {
   between: readonly [string, string];
 }
 
+export interface Hold extends Between {
+  forMs: number;
+  /** "there": only what the first host sends the second is held. */
+  way?: "both" | "there";
+}
+
+/** Each end's host, its socket, and the pipe that what it sends goes through. */
 interface Connection {
   hosts: readonly [SimulatedHost, SimulatedHost];
   sockets: readonly [SimulatedSocket, SimulatedSocket];
@@ -63,11 +74,12 @@ export class SimulatedNetwork {
   readonly counters = { delivered: 0, dropped: 0 };
   readonly #random: SeededRandom;
   readonly #delayMs: Range;
+  readonly #slow: { share: number; delayMs: Range } | undefined;
   readonly #noticeMs: Range;
   readonly #hosts = new Map<string, SimulatedHost>();
   readonly #listeners = new Map<string, (socket: SimulatedSocket) => void>();
   #connections: Connection[] = [];
-  /** Pairs of hosts that do not hear each other, and until when. */
+  /** Who does not hear whom, as "from to", and until when. */
   readonly #held = new Map<string, number>();
   #nextPort = 1;
 
@@ -75,23 +87,36 @@ export class SimulatedNetwork {
     this.clock = o.clock;
     this.#random = seededRandom(o.seed);
     this.#delayMs = o.delayMs ?? { min: 0.1, max: 2 };
+    this.#slow = o.slow;
     this.#noticeMs = o.noticeMs ?? { min: 1, max: 500 };
   }
 
-  /** A process on this network; the name of one that crashed may be used again. */
-  host(name: string): SimulatedHost {
+  /**
+   * A process on this network; the name of one that crashed may be used again.
+   *
+   * @param clock how its clock differs from the network's; not at all by default
+   */
+  host(name: string, clock: HostClockOptions = {}): SimulatedHost {
     if (this.#hosts.get(name)?.alive) throw new RangeError(`host ${name} is up already`);
-    const host = new SimulatedHost(name, this);
+    const host = new SimulatedHost(name, this, clock);
     this.#hosts.set(name, host);
     return host;
   }
 
+  /** The newest process of this name. */
+  hostOf(name: string): SimulatedHost | undefined {
+    return this.#hosts.get(name);
+  }
+
   /** Nothing passes between two hosts for a time; then all of it arrives, in order. */
-  hold({ between, forMs }: Between & { forMs: number }): void {
+  hold({ between: [a, b], forMs, way = "both" }: Hold): void {
     const until = this.clock.now() + forMs;
-    const pair = pairOf(between);
-    this.#held.set(pair, Math.max(until, this.#held.get(pair) ?? 0));
-    for (const { pipes } of this.#between(between)) for (const pipe of pipes) pipe.hold(until);
+    const ways = way === "both" ? [wayOf(a, b), wayOf(b, a)] : [wayOf(a, b)];
+    for (const each of ways) this.#held.set(each, Math.max(until, this.#held.get(each) ?? 0));
+    for (const { hosts, pipes } of this.#between([a, b])) {
+      for (const [end, pipe] of pipes.entries())
+        if (ways.includes(wayOf(hosts[end]!.name, hosts[1 - end]!.name))) pipe.hold(until);
+    }
   }
 
   /** What two hosts send each other for a time is lost; their connections do not notice. */
@@ -104,9 +129,7 @@ export class SimulatedNetwork {
   cut({ between }: Between): void {
     for (const connection of this.#between(between)) {
       for (const pipe of connection.pipes) pipe.cut(this.#random.below(pipe.waiting + 1));
-      for (const socket of connection.sockets) {
-        this.clock.after(this.#random.between(this.#noticeMs), () => socket.break());
-      }
+      for (const end of [0, 1] as const) this.#breakLater(connection, end);
       this.#forget(connection);
     }
   }
@@ -116,14 +139,17 @@ export class SimulatedNetwork {
   /** Connects to an address; the socket opens, or fails, after a delay. */
   connect(from: SimulatedHost, address: string): SimulatedSocket {
     const near = new SimulatedSocket();
-    const to = this.#hosts.get(hostOf(address));
-    const heldForMs = Math.max(0, (this.#held.get(pairOf([from.name, hostOf(address)])) ?? 0) - this.clock.now());
-    this.clock.after(heldForMs + this.#random.between(this.#delayMs), () => {
+    const name = hostNameIn(address);
+    const to = this.#hosts.get(name);
+    const heldUntil = Math.max(this.#heldUntil(from.name, name), this.#heldUntil(name, from.name));
+    const delayMs = Math.max(0, heldUntil - this.clock.now()) + this.#random.between(this.#delayMs);
+    const establish = (): void => {
       if (!from.alive || near.readyState !== 0) return;
       const accept = this.#listeners.get(address);
-      if (!to?.alive || !accept) near.fail(`nothing listens at ${address}`);
-      else this.#establish({ from, to, near, accept });
-    });
+      if (to?.alive && accept) this.#establish({ from, to, near, accept });
+      else from.whenRunning(() => near.fail(`nothing listens at ${address}`));
+    };
+    this.clock.after(delayMs, () => (to?.alive ? to.whenRunning(establish) : establish()));
     return near;
   }
 
@@ -141,13 +167,13 @@ export class SimulatedNetwork {
 
   /** The process ended: what it sent may be lost from some point on, and its peers notice. */
   crashed(host: SimulatedHost): void {
-    for (const address of this.#listeners.keys()) if (hostOf(address) === host.name) this.#listeners.delete(address);
+    for (const address of this.#listeners.keys())
+      if (hostNameIn(address) === host.name) this.#listeners.delete(address);
     for (const connection of this.#connections.filter(({ hosts }) => hosts.includes(host))) {
       const dead = connection.hosts[0] === host ? 0 : 1;
       connection.sockets[dead].die();
       connection.pipes[dead].cut(this.#random.below(connection.pipes[dead].waiting + 1));
-      const survivor = connection.sockets[1 - dead]!;
-      this.clock.after(this.#random.between(this.#noticeMs), () => survivor.break());
+      this.#breakLater(connection, dead === 0 ? 1 : 0);
       this.#forget(connection);
     }
   }
@@ -164,30 +190,48 @@ export class SimulatedNetwork {
     accept: (socket: SimulatedSocket) => void;
   }): void {
     const far = new SimulatedSocket();
-    near.out = this.#pipeTo(far);
-    far.out = this.#pipeTo(near);
+    const delayMs = this.#slow && this.#random.next() < this.#slow.share ? this.#slow.delayMs : this.#delayMs;
+    near.out = this.#pipe({ from, to, into: far, delayMs });
+    far.out = this.#pipe({ from: to, to: from, into: near, delayMs });
     far.readyState = 1;
-    const heldUntil = this.#held.get(pairOf([from.name, to.name])) ?? 0;
-    if (heldUntil > this.clock.now()) for (const pipe of [near.out, far.out]) pipe.hold(heldUntil);
     this.#connections = this.#connections.filter(({ sockets }) => sockets.some((socket) => socket.readyState !== 3));
     this.#connections.push({ hosts: [from, to], sockets: [near, far], pipes: [near.out, far.out] });
     far.out.put({ open: true });
     accept(far);
   }
 
-  #pipeTo(socket: SimulatedSocket): Pipe {
-    return new Pipe({
+  #pipe(o: { from: SimulatedHost; to: SimulatedHost; into: SimulatedSocket; delayMs: Range }): Pipe {
+    const { from, to, into, delayMs } = o;
+    const pipe = new Pipe({
       clock: this.clock,
-      delayMs: () => this.#random.between(this.#delayMs),
+      delayMs: () => this.#random.between(delayMs),
       onDelivered: () => this.counters.delivered++,
       onDropped: (messages) => (this.counters.dropped += messages),
-      deliver: (parcel) => socket.receive(parcel),
+      deliver: (parcel) =>
+        to.whenRunning(() => {
+          if (!to.alive) into.die();
+          into.receive(parcel);
+        }),
     });
+    const heldUntil = this.#heldUntil(from.name, to.name);
+    if (heldUntil > this.clock.now()) pipe.hold(heldUntil);
+    return pipe;
+  }
+
+  /** The host of one end notices after a while that its connection is gone. */
+  #breakLater({ hosts, sockets }: Connection, end: 0 | 1): void {
+    const run = (): void => (hosts[end].alive ? sockets[end].break() : undefined);
+    this.clock.after(this.#random.between(this.#noticeMs), () => hosts[end].whenRunning(run));
+  }
+
+  #heldUntil(from: string, to: string): number {
+    return this.#held.get(wayOf(from, to)) ?? 0;
   }
 
   #between([a, b]: readonly [string, string]): Connection[] {
-    const wanted = pairOf([a, b]);
-    return this.#connections.filter(({ hosts }) => pairOf([hosts[0].name, hosts[1].name]) === wanted);
+    return this.#connections.filter(({ hosts: [{ name: x }, { name: y }] }) =>
+      x === a ? y === b : x === b && y === a,
+    );
   }
 
   #forget(connection: Connection): void {
@@ -198,23 +242,32 @@ export class SimulatedNetwork {
 /** One process: its own view of the clock, what it listens on and what it dials. All of it ends with `crash`. */
 export class SimulatedHost {
   readonly name: string;
+  /** Its timers wait while this process is paused, and die with it. */
+  readonly clock: Clock;
   readonly #network: SimulatedNetwork;
   #alive = true;
+  #pausedUntil = 0;
+  /** What happened to this process while it was paused, in order. */
+  readonly #deferred: (() => void)[] = [];
+  #catchingUp = false;
 
-  constructor(name: string, network: SimulatedNetwork) {
+  constructor(name: string, network: SimulatedNetwork, clock: HostClockOptions) {
     this.name = name;
     this.#network = network;
+    this.clock = new HostClock(
+      network.clock,
+      (run) => this.whenRunning(() => (this.#alive ? run() : undefined)),
+      clock,
+    );
   }
 
   get alive(): boolean {
     return this.#alive;
   }
 
-  /** The network's clock, whose timers die with this process. */
-  readonly clock: Clock = {
-    now: () => this.#network.clock.now(),
-    after: (delayMs, run) => this.#network.clock.after(delayMs, () => (this.#alive ? run() : undefined)),
-  };
+  get paused(): boolean {
+    return this.#network.clock.now() < this.#pausedUntil;
+  }
 
   readonly dialer: Dialer = {
     dial: (address, hello) =>
@@ -255,6 +308,35 @@ export class SimulatedHost {
     if (!this.#alive) return;
     this.#alive = false;
     this.#network.crashed(this);
+    for (const run of this.#deferred.splice(0)) run(); // it hears nothing, but who sent may use their bytes again
+  }
+
+  /** SIGSTOP, and SIGCONT after a time: it does nothing meanwhile; what it is sent, and its timers, wait. */
+  pause(forMs: number): void {
+    const { clock } = this.#network;
+    this.#pausedUntil = Math.max(this.#pausedUntil, clock.now() + forMs);
+    clock.after(forMs, () => this.#catchUp());
+  }
+
+  /** Runs something of this process now, or once it goes on. */
+  whenRunning(run: () => void): void {
+    if (this.#alive && (this.paused || this.#deferred.length > 0)) this.#deferred.push(run);
+    else run();
+  }
+
+  /** One thing after the other, and between them everything that awaits gets its turn. */
+  #catchUp(): void {
+    if (this.paused || this.#catchingUp) return;
+    const run = this.#deferred[0];
+    if (!run) return;
+    this.#catchingUp = true;
+    this.#network.clock.after(0, () => {
+      this.#catchingUp = false;
+      if (this.paused || this.#deferred[0] !== run) return;
+      this.#deferred.shift();
+      this.#catchUp();
+      run();
+    });
   }
 
   /** A bug, in a test: time stops with it. */
@@ -269,11 +351,11 @@ export class SimulatedHost {
   }
 }
 
-function pairOf([a, b]: readonly [string, string]): string {
-  return a < b ? `${a} ${b}` : `${b} ${a}`;
+function wayOf(from: string, to: string): string {
+  return `${from} ${to}`;
 }
 
-function hostOf(address: string): string {
+function hostNameIn(address: string): string {
   const host = /^sim:\/\/([^:]+):\d+$/.exec(address)?.[1];
   if (host === undefined) throw new RangeError(`${address} is no address of the simulated network: sim://host:port`);
   return host;

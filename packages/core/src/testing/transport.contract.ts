@@ -114,6 +114,31 @@ export function transportContract(name: string, start: () => Promise<TransportHa
       }
     });
 
+    it("carries what PS nodes tell each other: records with their sequences, and parts of a copy as they are", async () => {
+      const { client, server, hello } = await pair({ hello: { role: "ps", name: "client", id: 2 } });
+      expect(hello).toMatchObject({ role: "ps", id: 2 });
+      const heard = record(server);
+      const of = {
+        partitions: Uint32Array.of(3, 7),
+        generations: Uint32Array.of(4, 5),
+        sequences: Uint32Array.of(9, 1),
+      };
+      const staged = frame({
+        ...of,
+        opcode: "stageRecord",
+        tables: Uint32Array.of(1),
+        counts: Uint32Array.of(1, 1),
+        keys: Uint32Array.of(5, 6, 7, 8),
+        values: Float32Array.of(1.5, -2),
+      });
+      const part = frame({ ...of, opcode: "copyPart", partial: true, dtype: "int8", coded: Uint8Array.of(1, 2, 3) });
+      client.sendFrame(staged);
+      client.sendFrame(part);
+      client.sendFrame(frame({ ...of, opcode: "chainAck" }));
+      await t.until(heard.count(3));
+      expect(heard.messages).toEqual([staged, part, frame({ ...of, opcode: "chainAck" })]);
+    });
+
     it("says once of each frame that its values may be changed, and what arrives is what they were", async () => {
       const { client, server } = await pair();
       const heard = record(server);

@@ -6,7 +6,7 @@ import { RingAllReduce, type RingPiece } from "../collective/index.ts";
 import { ProtocolError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { frame, type Frame } from "../wire/index.ts";
-import type { Attempt } from "./step-transaction.ts";
+import type { Attempt } from "./step-events.ts";
 
 interface Round extends Attempt {
   ring: RingAllReduce;

@@ -6,7 +6,7 @@ import { firstPartitionMap } from "../partition/index.ts";
 import { SimulatedClock } from "../testing/index.ts";
 import { Evaluation } from "./evaluation.ts";
 import type { GradientModel } from "./gradient-model.ts";
-import { StepRowsFactory } from "./step-rows.ts";
+import { RowPlanner } from "./step-rows.ts";
 
 const ROWS = 10_000;
 
@@ -55,12 +55,17 @@ async function evaluate(o: { from: number; to: number; read?: Dataset["read"] })
     close: async () => {},
   };
   const map = firstPartitionMap({ partitions: 2, nodes: [{ node: 1, name: "ps-1", address: "ws://ps-1" }] });
+  const planner = new RowPlanner({ manifest, map });
   return new Promise((resolve, reject) => {
     const evaluation = new Evaluation({
       manifest,
-      rows: new StepRowsFactory({ manifest, map, dataset, nodes: [1] }),
+      dataset,
       model,
-      pull: async (rows) => rows.takeReply(0, new Float32Array(0)),
+      pull: async (batch) => {
+        const rows = planner.rowsOf(batch);
+        rows.takeReply(0, new Float32Array(0));
+        return rows;
+      },
       clock: new SimulatedClock(),
       ask: () => {},
       report: (lease, metrics) => (expect(lease).toBe(4), resolve(metrics)),

@@ -2,21 +2,22 @@
  * Evaluation on one worker: leases shares of the held-out rows, predicts them from committed rows, and reports
  * metric states that the coordinator merges exactly. A share counts once: a lost worker's are leased again.
  */
-import type { Clock, ControlOf } from "../wire/index.ts";
+import { weighingSamples, type Batch, type Dataset } from "../data/index.ts";
 import type { JobManifest } from "../job/index.ts";
-import type { GradientModel } from "./gradient-model.ts";
 import { newMetrics, type MetricsState } from "../metrics/index.ts";
-import type { StepRows, StepRowsFactory } from "./step-rows.ts";
+import type { Clock, ControlOf } from "../wire/index.ts";
+import type { GradientModel } from "./gradient-model.ts";
+import type { StepRows } from "./step-rows.ts";
 
 const SAMPLES_PER_BATCH = 4096;
 const ASK_AGAIN_MS = 100;
 
 export interface EvaluationOptions {
   manifest: JobManifest;
-  rows: StepRowsFactory;
+  dataset: Pick<Dataset, "read">;
   model: GradientModel;
-  /** Fills the batch's rows from the PS nodes. */
-  pull(rows: StepRows): Promise<void>;
+  /** The batch with its rows from the PS nodes. */
+  pull(batch: Batch): Promise<StepRows>;
   clock: Clock;
   ask(): void;
   report(lease: number, metrics: MetricsState): void;
@@ -25,21 +26,41 @@ export interface EvaluationOptions {
 
 export class Evaluation {
   readonly #o: EvaluationOptions;
+  /** The step after which the held-out rows are, or were last, evaluated. */
+  #step = 0;
+  /** The step whose dense weights the model has. */
+  #applied = 0;
+  /** What is to be done once these are the same. */
+  readonly #waiting: (() => void)[] = [];
 
   constructor(o: EvaluationOptions) {
     this.#o = o;
   }
 
-  begin(): void {
-    this.#o.ask();
+  /** The held-out rows are to be evaluated as they are after `step`. */
+  begin(step: number): void {
+    this.#step = step;
+    this.#once(() => this.#o.ask());
   }
 
   onLease(lease: ControlOf<"lease">): void {
-    this.#evaluate(lease).catch((error: unknown) => this.#o.fail(error));
+    this.#once(() => void this.#evaluate(lease).catch((error: unknown) => this.#o.fail(error)));
+  }
+
+  /** The model has the dense weights after `step`. */
+  applied(step: number): void {
+    this.#applied = step;
+    if (this.#waiting.length === 0 || step < this.#step) return;
+    for (const run of this.#waiting.splice(0)) run();
   }
 
   onNoLease(reason: "wait" | "done"): void {
     if (reason === "wait") this.#o.clock.after(ASK_AGAIN_MS, () => this.#o.ask());
+  }
+
+  #once(run: () => void): void {
+    this.#waiting.push(run);
+    this.applied(this.#applied);
   }
 
   async #evaluate({ lease, from, to }: ControlOf<"lease">): Promise<void> {
@@ -47,10 +68,10 @@ export class Evaluation {
     const { outputs } = this.#o.manifest.model;
     for (let at = from; at < to; at += SAMPLES_PER_BATCH) {
       const wanted = Uint32Array.from({ length: Math.min(SAMPLES_PER_BATCH, to - at) }, (_, i) => at + i);
-      const rows = await this.#o.rows.read("test", wanted, 0);
-      const { samples, label, weight, group } = rows.batch;
+      const batch = weighingSamples(await this.#o.dataset.read("test", wanted, 0));
+      const { samples, label, weight, group } = batch;
       if (samples === 0) continue;
-      await this.#o.pull(rows);
+      const rows = await this.#o.pull(batch);
       const scores = await this.#o.model.predict({
         rows: rows.gather(),
         numbers: rows.numbers,

@@ -4,112 +4,112 @@
  *
  * Runs in Node, in a browser and in the simulation: data, model, links and clock are arguments.
  */
-import { Requests, retry, TableClient } from "../client/index.ts";
+import { Requests, TableClient, type NodeLinks } from "../client/index.ts";
 import type { Dataset } from "../data/index.ts";
-import { ClusterError, ProtocolError } from "../errors.ts";
+import { ClusterError, ProtocolError, type ClusterErrorCode } from "../errors.ts";
 import { checkLabels, type JobManifest } from "../job/index.ts";
 import { LIMITS } from "../limits.ts";
-import type { PartitionMap } from "../partition/index.ts";
-import {
-  frame,
-  type Clock,
-  type Control,
-  type ControlOf,
-  type Dialer,
-  type Frame,
-  type Link,
-  type Member,
-} from "../wire/index.ts";
-import { pullCommitted } from "./committed-rows.ts";
+import type { Sabotages } from "../sabotage.ts";
+import { frame, type Clock, type Control, type ControlOf, type Dialer, type Frame, type Link } from "../wire/index.ts";
+import { CommittedRows } from "./committed-rows.ts";
 import { DenseRounds } from "./dense-round.ts";
-import { DenseState } from "./dense-state.ts";
 import { readDense, writeDense } from "./dense-table.ts";
 import { Evaluation } from "./evaluation.ts";
 import type { GradientModel } from "./gradient-model.ts";
-import type { NodeLinks } from "./node-links.ts";
+import { JobNews } from "./job-news.ts";
 import { PeerLinks } from "./peer-links.ts";
 import { stepPlan, type StepPlan } from "./plan.ts";
 import { PreparedSteps } from "./prepared-steps.ts";
-import { refuseNonFinite } from "./step-fault.ts";
+import { SlotCompute } from "./slot-compute.ts";
+import type { Attempt, StepEffect, StepEvent } from "./step-events.ts";
+import { controlOf, eventOf, heldOf, startOf, type TermOfJob } from "./step-messages.ts";
+import { StepRefusals } from "./step-refusals.ts";
 import { StepRowsFactory } from "./step-rows.ts";
-import { StepTransaction, type Attempt, type StepEffect, type StepEvent } from "./step-transaction.ts";
+import { StepTransaction } from "./step-transaction.ts";
 
 /** Ids of a step's pulls and pushes stay below this, those of {@link Requests} above. */
 const FIRST_REQUEST_ID = 0x4000_0000;
-/** Commits a new leader repeats to the coordinator, in case the old one's reports were lost. */
-const COMMITS_REPEATED = 64;
 
 export interface JobSessionOptions {
   job: number;
   manifest: JobManifest;
-  map: PartitionMap;
   worker: number;
   name: string;
   dataset: Dataset;
   model: GradientModel;
-  /** Open links to the PS nodes of the job; the session listens on them and closes them. */
+  /** Links to the PS nodes of the newest partition map; the session listens on them and closes them. */
   nodes: NodeLinks;
   coordinator: { send(control: Control): void };
   dialer: Dialer;
   clock: Clock;
+  sabotages?: Sabotages | undefined;
 }
 
 export class JobSession {
   readonly job: number;
   readonly #o: JobSessionOptions;
   readonly #plan: StepPlan;
-  readonly #nodeIds: readonly number[];
-  readonly #rows: StepRowsFactory;
   readonly #machine: StepTransaction;
   readonly #peers: PeerLinks;
   readonly #requests = new Requests({ firstId: FIRST_REQUEST_ID });
   readonly #tables: TableClient;
   readonly #evaluation: Evaluation;
-  #dense: DenseState | undefined;
   readonly #prepared: PreparedSteps;
   readonly #rounds: DenseRounds;
+  readonly #refusals: StepRefusals;
+  readonly #news: JobNews;
+  /** From `open` on. */
+  #compute: SlotCompute | undefined;
+  /** A term that the coordinator has named, until there is the partition map that it goes by. */
+  #announced: ControlOf<"term"> | undefined;
+  /** Of the partition map that the term under way goes by. */
+  #heads = 0;
+  /** The term that a new one was asked for. */
+  #askedIn = -1;
   /** This slot's dense gradients with the loss as one more element, until their round begins. */
   #computed: Float32Array = new Float32Array(0);
   /** The reduced gradients and loss that wait for their commit. */
   #held: Float32Array | undefined;
-  #commits: (Attempt & { samples: number; lossSum: number })[] = [];
-  /** The step after which the held-out rows are, or were last, evaluated. */
-  #evaluatedStep = 0;
-  /** What is to be done once the dense result of that step is applied. */
-  #onceApplied: (() => void)[] = [];
-  #badRowsTold = 0;
+  /** Dense state that a leader sent, until it is used or the next step begins. */
+  #received: Float32Array | undefined;
   #computing: Promise<void> = Promise.resolve();
   #heardAt: number;
   #cancelTick: () => void = () => {};
+  #forgetMaps: () => void;
   #closed = false;
 
   constructor(o: JobSessionOptions) {
+    const { job, manifest, worker, dataset, nodes, clock, dialer } = o;
     this.#o = o;
-    this.job = o.job;
-    this.#plan = stepPlan({ manifest: o.manifest, trainRows: o.dataset.trainRows });
-    this.#nodeIds = o.nodes.ids;
-    this.#rows = new StepRowsFactory({ manifest: o.manifest, map: o.map, dataset: o.dataset, nodes: this.#nodeIds });
+    this.job = job;
+    this.#plan = stepPlan({ manifest, trainRows: dataset.trainRows });
     this.#prepared = new PreparedSteps({
-      job: o.job,
-      manifest: o.manifest,
+      job,
+      manifest,
       plan: this.#plan,
-      dataset: o.dataset,
-      rows: this.#rows,
-      nodes: o.nodes,
+      dataset,
+      rows: new StepRowsFactory({ manifest, map: nodes.map, dataset }),
+      nodes,
       fail: (error) => this.#fail(error),
     });
     this.#machine = new StepTransaction({
-      worker: o.worker,
-      nodes: this.#nodeIds,
+      worker,
       stepsMax: this.#plan.steps,
       applied: 0,
+      sabotages: o.sabotages,
+    });
+    this.#news = new JobNews({ job, dataset, tell: (control) => this.#tellCoordinator(control) });
+    this.#refusals = new StepRefusals({
+      clock,
+      askForNewTerm: (reason) => this.#askForNewTerm(reason),
+      fail: (error) => this.#fail(error),
     });
     this.#peers = new PeerLinks({
-      worker: o.worker,
-      job: o.job,
+      worker,
+      job,
       name: o.name,
-      dialer: o.dialer,
-      clock: o.clock,
+      dialer,
+      clock,
       events: {
         onControl: (worker, control) => this.#onPeerControl(worker, control),
         onFrame: (_, f) => this.#onPeerFrame(f),
@@ -117,42 +117,33 @@ export class JobSession {
       },
     });
     this.#rounds = new DenseRounds({
-      job: o.job,
-      send: (worker, f) => this.#peers.sendFrame(worker, f),
+      job,
+      send: (to, f) => this.#peers.sendFrame(to, f),
       awaits: ({ step, attempt }) => attempt >= this.#machine.term && step > this.#machine.applied,
       reduced: (at, sum) => {
         this.#held = sum;
         this.#feed({ kind: "reduced", ...at });
       },
     });
-    this.#tables = new TableClient({
-      job: o.job,
-      map: o.map,
-      requests: this.#requests,
-      link: (node) => o.nodes.get(node),
-    });
-    const committed = {
-      job: o.job,
-      nodes: this.#nodeIds,
-      requests: this.#requests,
-      link: (node: number) => o.nodes.get(node),
-    };
+    const reads = { job, links: nodes, requests: this.#requests, clock };
+    this.#tables = new TableClient(reads);
+    const committed = new CommittedRows({ manifest, ...reads });
     this.#evaluation = new Evaluation({
-      manifest: o.manifest,
-      rows: this.#rows,
+      manifest,
+      dataset,
       model: o.model,
-      pull: (rows) => this.#retry(() => pullCommitted(rows, committed)),
-      clock: o.clock,
-      ask: () =>
-        this.#tellCoordinator({ type: "lease-request", job: this.job, purpose: "evaluate", term: this.#machine.term }),
+      pull: (batch) => committed.pull(batch),
+      clock,
+      ask: () => this.#tellCoordinator({ type: "lease-request", job, purpose: "evaluate", term: this.#machine.term }),
       report: (lease, metrics) => {
-        this.#tellBadRows();
-        this.#tellCoordinator({ type: "evaluated", job: this.job, lease, metrics });
+        this.#news.tellBadRows();
+        this.#tellCoordinator({ type: "evaluated", job, lease, metrics });
       },
       fail: (error) => this.#fail(error),
     });
-    this.#heardAt = o.clock.now();
-    o.nodes.listen({
+    this.#heardAt = clock.now();
+    this.#forgetMaps = nodes.onMap(() => this.#beginTerm());
+    nodes.listen({
       onControl: (node, control) => this.#onNodeControl(node, control),
       onFrame: (node, f) => this.#onNodeFrame(node, f),
       onDown: (_, link, reason) => this.#requests.failLink(link, reason),
@@ -164,10 +155,10 @@ export class JobSession {
   async open(): Promise<void> {
     const { manifest, dataset, model } = this.#o;
     checkLabels(manifest, dataset.labelWidth);
-    const weights = await this.#retry(() => readDense(this.#tables, manifest.model.variables));
-    this.#dense = new DenseState({ weights, manifest });
-    model.setDense(weights);
-    this.#tellBadRows();
+    const weights = await readDense(this.#tables, manifest.model.variables);
+    if (this.#closed) return;
+    this.#compute = new SlotCompute({ manifest, plan: this.#plan, model, weights });
+    this.#news.tellBadRows();
     const { trainRows, testRows, fingerprint } = dataset;
     this.#tellCoordinator({ type: "ready", job: this.job, trainRows, testRows, fingerprint });
     this.#tick();
@@ -182,15 +173,14 @@ export class JobSession {
         break;
       case "lease":
         if (control.purpose === "train") this.#feed({ kind: "lease", term: control.term, to: control.to });
-        else this.#whenApplied(() => this.#evaluation.onLease(control));
+        else this.#evaluation.onLease(control);
         break;
       case "no-lease":
         if (control.purpose === "train") this.#feed({ kind: "no-lease", term: control.term });
         else this.#evaluation.onNoLease(control.reason);
         break;
       case "evaluate":
-        this.#evaluatedStep = control.step;
-        this.#whenApplied(() => this.#evaluation.begin());
+        this.#evaluation.begin(control.step);
         break;
       case "error":
         this.#fail(new ClusterError("JOB_FAILED", `the coordinator refused: ${control.message}`));
@@ -209,6 +199,7 @@ export class JobSession {
     if (this.#closed) return;
     this.#closed = true;
     this.#cancelTick();
+    this.#forgetMaps();
     this.#prepared.drop();
     this.#peers.close();
     this.#o.nodes.close(reason);
@@ -218,41 +209,69 @@ export class JobSession {
 
   // -- events in -------------------------------------------------------------------------------------------
 
-  #onTerm({ term, members }: { term: number; members: readonly Member[] }): void {
+  /** A term goes by a partition map that the coordinator sent before; if it did not get here, it is asked for. */
+  #onTerm(term: ControlOf<"term">): void {
+    this.#announced = term;
+    if (this.#o.nodes.map.heads < term.heads) this.#tellCoordinator({ type: "map-request" });
+    this.#beginTerm();
+  }
+
+  /** Begins the term that was announced, unless its map is missing; after a term of an older map another one follows. */
+  #beginTerm(): void {
+    const { map } = this.#o.nodes;
+    const announced = this.#announced;
+    if (announced?.heads !== map.heads) return;
+    this.#announced = undefined;
+    const { term, members, heads } = announced;
+    if (term <= this.#machine.term) return;
+    this.#heads = heads;
     this.#peers.meet(members);
-    this.#feed({ kind: "term", term, members: members.map((m) => m.worker) });
+    this.#prepared.adopt(map);
+    this.#feed({ kind: "term", term, members: members.map((m) => m.worker), nodes: this.#prepared.route.nodes });
+  }
+
+  get #termOfJob(): TermOfJob {
+    return { job: this.job, heads: this.#heads };
   }
 
   #onNodeControl(node: number, control: Control): void {
     switch (control.type) {
       case "promise":
-        this.#feed({ kind: "promise", node, term: control.term, committed: control.committed });
-        break;
       case "staged":
-        this.#feed({ kind: "staged", node, step: control.step, attempt: control.attempt });
+      case "committed": {
+        const event = eventOf(node, control, this.#termOfJob);
+        if (event) this.#feed(event);
         break;
-      case "committed":
-        this.#feed({ kind: "committed", node, step: control.step, attempt: control.attempt });
+      }
+      case "stale-heads":
+        if (control.heads > this.#heads) this.#refusals.askLater(`PS node ${node} knows of newer heads of partitions`);
         break;
       case "stale-term":
         break; // a newer term exists; its announcement is on the way
       case "error":
-        if (!this.#requests.takeError(control))
-          this.#fail(new ClusterError("BAD_UPDATE", `PS node ${node} refused: ${control.message}`));
+        if (!this.#requests.takeError(control)) this.#onRefused(node, control);
         break;
       default:
         throw new ProtocolError(`a worker takes no "${control.type}" message from a PS node`);
     }
   }
 
+  /** A PS node refused a part of a step. */
+  #onRefused(node: number, { code, message }: ControlOf<"error">): void {
+    const error = new ClusterError(code as ClusterErrorCode, `PS node ${node} refused: ${message}`);
+    this.#refusals.take(error, { applied: this.#machine.applied, heads: this.#heads });
+  }
+
   #onNodeFrame(node: number, f: Frame): void {
     if (this.#requests.takeFrame(f)) return;
+    const isCurrent = f.term === this.#machine.running?.attempt;
     if (f.opcode === "unknownKeys") {
-      this.#prepared.sendWhole(node, f);
+      if (isCurrent) this.#prepared.sendWhole(node, f);
       return;
     }
     if (f.partitions.length > 0) {
-      this.#askForNewTerm(`partitions ${[...f.partitions].slice(0, 5).join(", ")} have moved from PS node ${node}`);
+      const moved = [...f.partitions].slice(0, 5).join(", ");
+      if (isCurrent) this.#refusals.askLater(`partitions ${moved} have moved from PS node ${node}`);
       return;
     }
     if (f.opcode !== "pullReply") throw new ProtocolError(`a worker takes no "${f.opcode}" frame from a PS node`);
@@ -262,7 +281,8 @@ export class JobSession {
 
   #onPeerControl(worker: number, control: Control): void {
     if (control.type === "start") {
-      this.#feed({ kind: "start", step: control.step, attempt: control.attempt, members: control.members });
+      const { step, attempt, members } = control;
+      this.#feed({ kind: "start", step, attempt, members });
     } else if (control.type === "held") {
       this.#feed({ kind: "held", rank: control.rank, step: control.step, attempt: control.attempt });
     } else throw new ProtocolError(`a worker takes no "${control.type}" message from worker ${worker}`);
@@ -271,10 +291,10 @@ export class JobSession {
   #onPeerFrame(f: Frame): void {
     if (f.opcode === "reduce") this.#rounds.take(f);
     else if (f.opcode === "denseState") {
-      if (f.step <= this.#machine.applied) return; // it was sent to be safe, and is not needed
-      this.#dense!.restore(f.values);
-      this.#o.model.setDense(this.#dense!.weights);
-      this.#feed({ kind: "dense-state", step: f.step });
+      const { step, attempt } = f;
+      if (step <= this.#machine.applied) return; // it was sent to be safe, and is not needed
+      this.#received = f.values.slice();
+      this.#feed({ kind: "dense-state", step, attempt });
     } else throw new ProtocolError(`a worker takes no "${f.opcode}" frame from a worker`);
   }
 
@@ -284,52 +304,34 @@ export class JobSession {
     if (this.#closed) return;
     if (event.kind !== "resend") this.#heardAt = this.#o.clock.now();
     for (const effect of this.#machine.handle(event)) this.#carryOut(effect);
-    this.#afterApply();
+    this.#evaluation.applied(this.#machine.applied);
   }
 
   #carryOut(effect: StepEffect): void {
     const { job } = this;
     switch (effect.kind) {
       case "send-fence":
-        this.#o.nodes.get(effect.node).sendControl({ type: "fence", job, term: effect.term });
-        break;
       case "send-start-to-node":
-      case "send-start-to-worker": {
-        const { step, attempt, members } = effect;
-        const start: ControlOf<"start"> = {
-          type: "start",
-          job,
-          step,
-          attempt,
-          term: attempt,
-          slots: members.length,
-          members: [...members],
-        };
-        if (effect.kind === "send-start-to-node") this.#o.nodes.get(effect.node).sendControl(start);
-        else this.#peers.sendControl(effect.worker, start);
+      case "send-commit":
+        this.#o.nodes.sendControl(effect.node, controlOf(effect, this.#termOfJob));
+        break;
+      case "send-start-to-worker":
+        this.#peers.sendControl(effect.worker, startOf(effect, this.#termOfJob));
+        break;
+      case "send-held":
+        this.#peers.sendControl(effect.worker, heldOf(effect, job));
+        break;
+      case "send-dense-state": {
+        const { worker, step, attempt } = effect;
+        const values = this.#compute!.snapshot();
+        this.#peers.sendFrame(worker, frame({ opcode: "denseState", job, step, attempt, values }));
         break;
       }
-      case "send-held":
-        this.#peers.sendControl(effect.worker, {
-          type: "held",
-          job,
-          step: effect.step,
-          attempt: effect.attempt,
-          rank: effect.rank,
-        });
-        break;
-      case "send-commit":
-        this.#o.nodes
-          .get(effect.node)
-          .sendControl({ type: "commit", job, step: effect.step, attempt: effect.attempt, term: effect.term });
-        break;
-      case "send-dense-state":
-        this.#peers.sendFrame(
-          effect.worker,
-          frame({ opcode: "denseState", job, step: effect.step, values: this.#dense!.snapshot() }),
-        );
+      case "restore":
+        this.#compute!.restore(this.#received!);
         break;
       case "prepare":
+        this.#received = undefined;
         this.#prepared.prepare(effect);
         break;
       case "repeat-pull":
@@ -339,9 +341,7 @@ export class JobSession {
         this.#prepared.push({ ...effect, slot: this.#machine.rank }, effect.node);
         break;
       case "compute":
-        this.#computing = this.#computing
-          .then(() => this.#compute(effect))
-          .catch((error: unknown) => this.#fail(error));
+        this.#computing = this.#computing.then(() => this.#run(effect)).catch((error: unknown) => this.#fail(error));
         break;
       case "push":
         this.#prepared.pushAll({ ...effect, slot: this.#machine.rank });
@@ -364,7 +364,7 @@ export class JobSession {
         this.#tellCoordinator({ type: "lease-request", job, purpose: "train", term: effect.term });
         break;
       case "report-commit":
-        this.#report();
+        this.#news.reportCommits(this.#machine.term);
         break;
       case "finished":
         if (this.#machine.isLeader) void this.#finish(effect.step).catch((error: unknown) => this.#fail(error));
@@ -377,91 +377,34 @@ export class JobSession {
     }
   }
 
-  async #compute({ step, attempt }: Attempt): Promise<void> {
+  async #run({ step, attempt }: Attempt): Promise<void> {
     const prepared = this.#prepared.get(step);
     if (this.#closed || !prepared?.rows || prepared.attempt !== attempt) return;
-    const { rows } = prepared;
-    const { batch } = rows;
-    const { from, to } = this.#plan.samplesOf(step);
-    const result = await this.#o.model.step({
-      rows: rows.gather(),
-      numbers: rows.numbers,
-      masks: rows.masks,
-      label: batch.label,
-      weight: batch.weight,
-      samples: batch.samples,
-      globalSamples: to - from,
-    });
+    const result = await this.#compute!.backward(step, prepared.rows);
     if (this.#closed || this.#prepared.get(step) !== prepared) return;
-    refuseNonFinite(result, { manifest: this.#o.manifest, step, plan: this.#plan, batch });
-    rows.scatter(result.rowGrads);
-    // The loss travels as one more element of the all-reduce.
-    const data = new Float32Array(result.denseGrads.length + 1);
-    data.set(result.denseGrads);
-    data[data.length - 1] = result.lossSum;
-    this.#computed = data;
+    this.#computed = this.#compute!.take(step, prepared.rows, result);
     this.#feed({ kind: "computed", step, attempt });
   }
 
-  #apply({ step, attempt }: Attempt): void {
-    const held = this.#held!;
-    this.#dense!.update({ grads: held, step });
-    this.#o.model.setDense(this.#dense!.weights);
-    const { from, to } = this.#plan.samplesOf(step);
-    this.#commits.push({ step, attempt, samples: to - from, lossSum: held.at(-1)! });
-    if (this.#commits.length > COMMITS_REPEATED) this.#commits.shift();
+  #apply(at: Attempt): void {
+    this.#news.add(this.#compute!.apply(at, this.#held!));
     this.#held = undefined;
-    this.#tellBadRows();
-  }
-
-  /** Runs once the dense result of the step to be evaluated is applied. */
-  #whenApplied(run: () => void): void {
-    this.#onceApplied.push(run);
-    this.#afterApply();
-  }
-
-  #afterApply(): void {
-    if (this.#onceApplied.length === 0 || this.#machine.applied < this.#evaluatedStep) return;
-    const waiting = this.#onceApplied;
-    this.#onceApplied = [];
-    for (const run of waiting) run();
-  }
-
-  // -- news ------------------------------------------------------------------------------------------------
-
-  #reportedTerm = 0;
-
-  /** The newest commit; a new leader's first report repeats what the old one's may have missed. */
-  #report(): void {
-    const commits = this.#reportedTerm === this.#machine.term ? this.#commits.slice(-1) : this.#commits;
-    this.#reportedTerm = this.#machine.term;
-    this.#tellCoordinator({ type: "progress", job: this.job, term: this.#machine.term, commits });
-  }
-
-  #tellBadRows(): void {
-    const { count, first } = this.#o.dataset.badRows();
-    if (count === this.#badRowsTold) return;
-    this.#badRowsTold = count;
-    this.#tellCoordinator({
-      type: "bad-rows",
-      job: this.job,
-      scope: this.#o.dataset.blocks === undefined ? "data" : "read",
-      count,
-      first: first.slice(0, LIMITS.badRowsKept).map(({ place, fault }) => `${place}: ${fault}`),
-    });
+    this.#news.tellBadRows();
   }
 
   async #finish(step: number): Promise<void> {
-    await this.#retry(() => writeDense(this.#tables, this.#o.manifest.model.variables, this.#dense!.weights));
-    this.#tellCoordinator({ type: "trained", job: this.job, term: this.#machine.term, step });
+    const { term } = this.#machine;
+    await writeDense(this.#tables, this.#o.manifest.model.variables, this.#compute!.weights);
+    // The leader of a newer term ends training, too, and tells it.
+    if (term === this.#machine.term) this.#tellCoordinator({ type: "trained", job: this.job, term, step });
   }
 
-  #retry<T>(attempt: () => Promise<T>): Promise<T> {
-    return retry({ clock: this.#o.clock, attempt });
-  }
-
+  /** Once in a term: the next one begins, or what is asked for is out of date. */
   #askForNewTerm(reason: string): void {
-    this.#tellCoordinator({ type: "term-request", job: this.job, term: this.#machine.term, reason });
+    const { term } = this.#machine;
+    if (this.#askedIn === term) return;
+    this.#askedIn = term;
+    this.#tellCoordinator({ type: "term-request", job: this.job, term, reason });
   }
 
   #fail(error: unknown): void {

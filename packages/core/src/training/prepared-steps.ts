@@ -2,20 +2,24 @@
  * The bulk of the step under way and of the next one: their samples are read, their rows pulled, and their gradients
  * pushed. Which of that happens when is decided by {@link StepTransaction}.
  *
- * A step's pull and push have the step as their request id, and the pull names its attempt in `term`.
+ * A step's pull and push have the step as their request id, name their attempt in `term`, and in `generation` the heads
+ * of the partition map that they were made by. An attempt belongs to one map: what is prepared for the one before is kept
+ * as it is until another attempt starts.
  */
+import type { NodeLinks } from "../client/index.ts";
 import type { Dataset } from "../data/index.ts";
 import type { JobManifest } from "../job/index.ts";
+import type { PartitionMap } from "../partition/index.ts";
 import { frame, OPCODES, type Frame } from "../wire/index.ts";
-import type { NodeLinks } from "./node-links.ts";
 import type { StepPlan } from "./plan.ts";
-import type { StepRows, StepRowsFactory } from "./step-rows.ts";
+import type { Attempt } from "./step-events.ts";
+import type { Route, StepRows, StepRowsFactory } from "./step-rows.ts";
 import { StepsAhead } from "./steps-ahead.ts";
-import type { Attempt } from "./step-transaction.ts";
 
 export interface Prepared extends Attempt {
   /** Undefined for the step after the last: its pulls only ask for the commit. */
   readonly rows: StepRows | undefined;
+  readonly route: Route;
   readonly answered: Set<number>;
 }
 
@@ -32,7 +36,6 @@ export interface PreparedStepsOptions {
 
 export class PreparedSteps {
   readonly #o: PreparedStepsOptions;
-  readonly #nodeIds: readonly number[];
   readonly #prepared = new Map<number, Prepared>();
   /** Steps whose samples are being read. */
   readonly #reading = new Map<number, Attempt>();
@@ -40,12 +43,22 @@ export class PreparedSteps {
 
   constructor(o: PreparedStepsOptions) {
     this.#o = o;
-    this.#nodeIds = o.nodes.ids;
     this.#ahead = new StepsAhead(o);
   }
 
   get(step: number): Prepared | undefined {
     return this.#prepared.get(step);
+  }
+
+  /** Where the frames of the next attempt go. */
+  get route(): Route {
+    return this.#o.rows.route;
+  }
+
+  /** A new term goes by this map. What is still being read for an older one has nobody to pull its rows for. */
+  adopt(map: PartitionMap): void {
+    this.#reading.clear();
+    this.#o.rows.adopt(map);
   }
 
   /** Reads this slot's samples of a step and pulls their rows from every node. */
@@ -57,12 +70,12 @@ export class PreparedSteps {
       this.#prepared.delete(old);
     }
     if (step > plan.steps) {
-      this.#pullAll({ step, attempt, rows: undefined, answered: new Set() });
+      this.#pullAll({ step, attempt }, undefined);
       return;
     }
     const rows = this.#ahead.take({ step, rank, slots });
     if (rows instanceof Promise) this.#pullOnceRead({ step, attempt, rows });
-    else this.#pullAll({ step, attempt, rows, answered: new Set() });
+    else this.#pullAll({ step, attempt }, this.#o.rows.upToDate(rows));
     this.#ahead.readOn({ step, rank, slots });
   }
 
@@ -76,7 +89,9 @@ export class PreparedSteps {
     const { requestId: step, term: attempt } = part;
     const prepared = this.#prepared.get(step);
     if (prepared?.attempt !== attempt || prepared.answered.has(node)) return false;
-    const isWhole = prepared.rows?.pulled(this.#nodeIds.indexOf(node)).take(part) ?? true;
+    const n = prepared.route.nodes.indexOf(node);
+    if (n < 0) return false;
+    const isWhole = prepared.rows?.pulled(n).take(part) ?? true;
     if (isWhole) prepared.answered.add(node);
     return isWhole;
   }
@@ -94,16 +109,17 @@ export class PreparedSteps {
   }
 
   pushAll(at: Attempt & { slot: number }): void {
-    for (const node of this.#nodeIds) this.push(at, node);
+    for (const node of this.#prepared.get(at.step)?.route.nodes ?? []) this.push(at, node);
   }
 
   /** Pushes the row gradients of a computed step to one node. */
   push({ step, attempt, slot }: Attempt & { slot: number }, node: number): void {
     const prepared = this.#prepared.get(step);
     if (!prepared?.rows || prepared.attempt !== attempt) return;
-    const { rows } = prepared;
-    const n = this.#nodeIds.indexOf(node);
-    const at = { job: this.#o.job, requestId: step, step, attempt, term: attempt, slot };
+    const { rows, route } = prepared;
+    const n = route.nodes.indexOf(node);
+    if (n < 0) return;
+    const at = { job: this.#o.job, requestId: step, generation: route.heads, step, attempt, term: attempt, slot };
     const sections = { ...rows.sections(n), ...rows.pushValues(n) };
     this.#o.nodes.sendKeyed(node, frame({ opcode: "push", ...at, ...sections }));
   }
@@ -124,20 +140,24 @@ export class PreparedSteps {
       (read) => {
         if (this.#reading.get(step) !== reading) return;
         this.#reading.delete(step);
-        this.#pullAll({ step, attempt, rows: read, answered: new Set() });
+        this.#pullAll({ step, attempt }, this.#o.rows.upToDate(read));
       },
       (error: unknown) => this.#o.fail(error),
     );
   }
 
-  #pullAll(prepared: Prepared): void {
-    this.#prepared.set(prepared.step, prepared);
-    for (const node of this.#nodeIds) this.#pull(prepared, node);
+  #pullAll({ step, attempt }: Attempt, rows: StepRows | undefined): void {
+    const { route } = rows ?? this.#o.rows;
+    const prepared = { step, attempt, rows, route, answered: new Set<number>() };
+    this.#prepared.set(step, prepared);
+    for (const node of route.nodes) this.#pull(prepared, node);
   }
 
-  #pull({ step, attempt, rows }: Prepared, node: number): void {
-    const sections = rows ? { dtype: rows.wire.rows, ...rows.sections(this.#nodeIds.indexOf(node)) } : {};
-    const pull = frame({ opcode: "pull", job: this.#o.job, requestId: step, step, term: attempt, ...sections });
-    this.#o.nodes.sendKeyed(node, pull);
+  #pull({ step, attempt, rows, route }: Prepared, node: number): void {
+    const n = route.nodes.indexOf(node);
+    if (n < 0) return;
+    const at = { job: this.#o.job, requestId: step, generation: route.heads, step, term: attempt };
+    const sections = rows ? { dtype: rows.wire.rows, ...rows.sections(n) } : {};
+    this.#o.nodes.sendKeyed(node, frame({ opcode: "pull", ...at, ...sections }));
   }
 }

@@ -1,10 +1,11 @@
 /**
  * The bulk of one step on one worker: its samples, their keys, the pull and push frames to every PS node, the rows
- * that came back and the gradients that go out. Made by {@link StepRowsFactory} for (step, attempt, slice).
+ * that came back and the gradients that go out. Made by {@link StepRowsFactory} for (step, attempt, slice), and for
+ * one partition map: its frames go to the heads of that map.
  *
  * Shapes: B samples, E floats of a sample's rows, N floats of its numbers, M places of its masked sequences.
  */
-import { PulledRows } from "../client/index.ts";
+import { headsOf, PulledRows } from "../client/index.ts";
 import { encodeRows, type ValueDtype } from "../compression/index.ts";
 import { weighingSamples, type Batch, type Dataset, type Split } from "../data/index.ts";
 import {
@@ -29,12 +30,22 @@ export interface WireDtypes {
   readonly gradients: ValueDtype;
 }
 
+/** The PS nodes that a step's frames go to. */
+export interface Route {
+  /** Of the partition map: the version in which a head changed last. */
+  readonly heads: number;
+  /** Ids of the heads, ascending; a node's number is its place here. */
+  readonly nodes: readonly number[];
+}
+
 /** Holds nothing between two calls. */
 const KERNELS = new KernelMemory();
 
 export class StepRows {
   readonly batch: Batch;
   readonly wire: WireDtypes;
+  /** Where its frames go. */
+  readonly route: Route;
   readonly #plan: KeyPlan;
   readonly #generations: readonly Uint32Array[];
   /** Width of each table's rows, shape [T]. */
@@ -55,10 +66,12 @@ export class StepRows {
     dims: Uint32Array;
     numbers: Float32Array;
     wire: WireDtypes;
+    route: Route;
     buffers: RowBuffers;
   }) {
     this.batch = o.batch;
     this.wire = o.wire;
+    this.route = o.route;
     this.#plan = o.plan;
     this.#generations = o.generations;
     this.#dims = o.dims;
@@ -156,8 +169,6 @@ const NO_FLOATS = new Float32Array(0);
 export interface RowPlannerOptions {
   manifest: Pick<JobManifest, "model" | "tables"> & { readonly fit?: Pick<JobManifest["fit"], "wire"> };
   map: PartitionMap;
-  /** Ids of the PS nodes; a node's number is its place here. */
-  nodes: readonly number[];
 }
 
 /** Makes step rows of batches, whoever read them. */
@@ -165,13 +176,14 @@ export class RowPlanner {
   readonly #embeddings: readonly EmbeddingUse[];
   readonly #numbers: readonly NumberUse[];
   readonly #unique: UniqueKeys;
-  readonly #placement: KeyPlacement;
-  readonly #map: PartitionMap;
+  #placement: KeyPlacement;
+  #map: PartitionMap;
+  #route: Route;
   readonly #dimOf: ReadonlyMap<number, number>;
   readonly #wire: WireDtypes;
   readonly #buffers = new RowBuffers();
 
-  constructor({ manifest, map, nodes }: RowPlannerOptions) {
+  constructor({ manifest, map }: RowPlannerOptions) {
     const { embeddings, numbers } = manifest.model;
     const { rows = "float32", gradients = "float32" } = manifest.fit?.wire ?? {};
     this.#wire = { rows, gradients };
@@ -182,13 +194,26 @@ export class RowPlanner {
     this.#unique = new UniqueKeys(
       embeddings.map(({ table, dim, usage }) => ({ table: tableIds.get(table)!, dim, usage })),
     );
-    const numberOf = new Map(nodes.map((node, n) => [node, n]));
-    this.#placement = {
-      partitionOf: partitionFunction(map.function, map.entries.length),
-      nodeOf: Uint16Array.from(map.entries, (entry) => numberOf.get(entry.chain[0]!)!),
-      nodes: nodes.length,
-    };
     this.#map = map;
+    this.#route = routeOf(map);
+    this.#placement = placementOf(map, this.#route);
+  }
+
+  /** The partition map that rows are planned by. */
+  get map(): PartitionMap {
+    return this.#map;
+  }
+
+  /** Where the frames of rows that are planned now go. */
+  get route(): Route {
+    return this.#route;
+  }
+
+  /** Plans by another map from now on. */
+  adopt(map: PartitionMap): void {
+    this.#map = map;
+    this.#route = routeOf(map);
+    this.#placement = placementOf(map, this.#route);
   }
 
   /** @throws {ClusterError} BAD_DATA: a list of weights that is not as long as its list of keys */
@@ -203,26 +228,44 @@ export class RowPlanner {
       dims: plan.tables.map((id) => this.#dimOf.get(id)!),
       numbers: packNumbers(this.#numbers, batch),
       wire: this.#wire,
+      route: this.#route,
       buffers: this.#buffers,
     });
   }
 }
 
-export class StepRowsFactory {
+export class StepRowsFactory extends RowPlanner {
   readonly #dataset: Dataset;
-  readonly #planner: RowPlanner;
 
   constructor({ dataset, ...options }: RowPlannerOptions & { dataset: Dataset }) {
+    super(options);
     this.#dataset = dataset;
-    this.#planner = new RowPlanner(options);
   }
 
   /** The given samples, those aside that weigh nothing. */
   read(split: Split, samples: Uint32Array, epoch: number): StepRows | Promise<StepRows> {
     const batch = this.#dataset.read(split, samples, epoch);
-    if (batch instanceof Promise) return batch.then((read) => this.#planner.rowsOf(weighingSamples(read)));
-    return this.#planner.rowsOf(weighingSamples(batch));
+    if (batch instanceof Promise) return batch.then((read) => this.rowsOf(weighingSamples(read)));
+    return this.rowsOf(weighingSamples(batch));
   }
+
+  /** The same samples, planned anew if other heads have their rows now. */
+  upToDate(rows: StepRows): StepRows {
+    return rows.route.heads === this.route.heads ? rows : this.rowsOf(rows.batch);
+  }
+}
+
+function routeOf(map: PartitionMap): Route {
+  return { heads: map.heads, nodes: headsOf(map) };
+}
+
+function placementOf(map: PartitionMap, { nodes }: Route): KeyPlacement {
+  const numberOf = new Map(nodes.map((node, n) => [node, n]));
+  return {
+    partitionOf: partitionFunction(map.function, map.entries.length),
+    nodeOf: Uint16Array.from(map.entries, (entry) => numberOf.get(entry.chain[0]!)!),
+    nodes: nodes.length,
+  };
 }
 
 function keysOf({ field, usage }: EmbeddingUse, batch: Batch): UseKeys {

@@ -1,11 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { StepTransaction, type StepEffect, type StepEvent } from "./step-transaction.ts";
+import { NO_SABOTAGE } from "../sabotage.ts";
+import type { StepEffect, StepEvent } from "./step-events.ts";
+import { StepTransaction } from "./step-transaction.ts";
 
 const NODES = [1, 2];
 const MEMBERS = [10, 11];
 
-function machine({ worker = 10, stepsMax = 5, applied = 0 } = {}) {
-  const transaction = new StepTransaction({ worker, nodes: NODES, stepsMax, applied });
+function machine({ worker = 10, stepsMax = 5, applied = 0, sabotages = NO_SABOTAGE } = {}) {
+  const transaction = new StepTransaction({ worker, stepsMax, applied, sabotages });
   const feed = (...events: StepEvent[]): StepEffect[] => events.flatMap((event) => transaction.handle(event));
   return { transaction, feed };
 }
@@ -17,18 +19,25 @@ const pulled = (node: number, step: number, attempt = 1): StepEvent => ({
   step,
   committed: { step: step - 1, attempt: step === 1 ? 0 : attempt },
 });
-const promise = (node: number, term: number, step: number, attempt: number): StepEvent => ({
+const begin = (term: number, members: readonly number[] = MEMBERS, nodes: readonly number[] = NODES): StepEvent => ({
+  kind: "term",
+  term,
+  members,
+  nodes,
+});
+const promise = (node: number, term: number, step: number, attempt: number, whole = true): StepEvent => ({
   kind: "promise",
   node,
   term,
   committed: { step, attempt },
+  whole,
 });
 const lease = (term: number): StepEvent => ({ kind: "lease", term, to: 100 });
 
 /** A leader that has computed, pushed and reduced `step` in term 1. */
 function leaderAt(step: number) {
   const m = machine();
-  m.feed({ kind: "term", term: 1, members: MEMBERS }, lease(1), promise(1, 1, 0, 0), promise(2, 1, 0, 0));
+  m.feed(begin(1), lease(1), promise(1, 1, 0, 0), promise(2, 1, 0, 0));
   for (let s = 1; s <= step; s++) {
     m.feed(
       pulled(1, s),
@@ -50,7 +59,7 @@ const whole = (step: number, attempt = 1): StepEvent[] => [
 describe("StepTransaction", () => {
   test("a new leader fences every node before anything else", () => {
     const { feed } = machine();
-    expect(kinds(feed({ kind: "term", term: 1, members: MEMBERS }))).toEqual(["suspend", "send-fence", "send-fence"]);
+    expect(kinds(feed(begin(1)))).toEqual(["suspend", "send-fence", "send-fence"]);
     expect(feed(promise(1, 1, 0, 0))).toEqual([]);
     expect(kinds(feed(promise(2, 1, 0, 0)))).toEqual([
       "send-start-to-node",
@@ -62,7 +71,7 @@ describe("StepTransaction", () => {
 
   test("a follower waits for the leader's start", () => {
     const { feed } = machine({ worker: 11 });
-    expect(kinds(feed({ kind: "term", term: 1, members: MEMBERS }))).toEqual(["suspend"]);
+    expect(kinds(feed(begin(1)))).toEqual(["suspend"]);
     expect(kinds(feed({ kind: "start", step: 1, attempt: 1, members: MEMBERS }))).toEqual(["prepare"]);
   });
 
@@ -91,20 +100,14 @@ describe("StepTransaction", () => {
 
   test("nothing is pushed without a lease", () => {
     const { feed } = machine();
-    feed(
-      { kind: "term", term: 1, members: [10] },
-      promise(1, 1, 0, 0),
-      promise(2, 1, 0, 0),
-      pulled(1, 1),
-      pulled(2, 1),
-    );
+    feed(begin(1, [10]), promise(1, 1, 0, 0), promise(2, 1, 0, 0), pulled(1, 1), pulled(2, 1));
     expect(kinds(feed({ kind: "computed", step: 1, attempt: 1 }))).toEqual(["request-lease"]);
     expect(kinds(feed(lease(1)))).toEqual(["push", "reduce", "prepare"]);
   });
 
   test("a step that one node has committed is finished on the others under the new term", () => {
     const { transaction, feed } = leaderAt(2);
-    feed({ kind: "term", term: 4, members: [10] });
+    feed(begin(4, [10]));
     feed(promise(1, 4, 2, 1));
     const finishing = feed(promise(2, 4, 1, 1));
     expect(finishing).toEqual(NODES.map((node) => ({ kind: "send-commit", node, step: 2, attempt: 1, term: 4 })));
@@ -114,9 +117,44 @@ describe("StepTransaction", () => {
     expect(transaction.running).toMatchObject({ step: 3, attempt: 4 });
   });
 
+  test("a step that a part of a node's partitions have committed is finished on all", () => {
+    for (const [one, other] of [
+      [promise(1, 4, 2, 1, false), promise(2, 4, 2, 1)],
+      [promise(1, 4, 2, 1, false), promise(2, 4, 1, 1)],
+      [promise(1, 4, 2, 1, false), promise(2, 4, 2, 1, false)],
+    ] as const) {
+      const { transaction, feed } = leaderAt(2);
+      feed(begin(4, [10]), other);
+      const finishing = feed(one);
+      expect(finishing).toEqual(NODES.map((node) => ({ kind: "send-commit", node, step: 2, attempt: 1, term: 4 })));
+      expect(kinds(feed({ kind: "resend", node: 1 }))).toEqual(["send-commit"]);
+      feed({ kind: "committed", node: 2, step: 2, attempt: 1 });
+      expect(transaction.running).toBeUndefined();
+      expect(kinds(feed({ kind: "committed", node: 1, step: 2, attempt: 1 }))).toContain("prepare");
+      expect(transaction.running).toMatchObject({ step: 3, attempt: 4 });
+    }
+  });
+
+  test("a node that is whole already need not answer the commit again, and one that is not must", () => {
+    const { feed } = leaderAt(2);
+    feed(begin(4, [10]), promise(1, 4, 2, 1), promise(2, 4, 2, 1, false));
+    expect(feed({ kind: "committed", node: 1, step: 2, attempt: 1 })).toEqual([]);
+    expect(feed({ kind: "resend", node: 1 })).toEqual([]);
+    expect(kinds(feed({ kind: "committed", node: 2, step: 2, attempt: 1 }))).toContain("send-start-to-node");
+  });
+
+  test("partitions that are two steps apart are a broken invariant", () => {
+    const { feed } = leaderAt(2);
+    feed(begin(4, [10]), promise(1, 4, 2, 1));
+    expect(() => feed(promise(2, 4, 1, 1, false))).toThrow("more than one committed step");
+    const other = leaderAt(2);
+    other.feed(begin(4, [10]), promise(1, 4, 2, 1));
+    expect(() => other.feed(promise(2, 4, 0, 0))).toThrow("more than one committed step");
+  });
+
   test("a step that no node has committed is dropped and started anew with the same step number", () => {
     const { feed, transaction } = leaderAt(2);
-    feed({ kind: "term", term: 2, members: [10] }, promise(1, 2, 1, 1));
+    feed(begin(2, [10]), promise(1, 2, 1, 1));
     const effects = feed(promise(2, 2, 1, 1));
     expect(kinds(effects)).toEqual(["send-start-to-node", "send-start-to-node", "report-commit", "drop", "prepare"]);
     expect(transaction.running).toMatchObject({ step: 2, attempt: 2 });
@@ -124,66 +162,83 @@ describe("StepTransaction", () => {
 
   test("promises of older terms do not count", () => {
     const { feed } = leaderAt(1);
-    feed({ kind: "term", term: 3, members: [10] });
+    feed(begin(3, [10]));
     expect(feed(promise(1, 2, 0, 0), promise(2, 2, 0, 0), promise(1, 3, 0, 0))).toEqual([]);
   });
 
   test("while suspended nothing is committed, even when the last word arrives late", () => {
     const { feed } = leaderAt(1);
-    feed({ kind: "term", term: 2, members: MEMBERS });
+    feed(begin(2));
     expect(feed(...whole(1))).toEqual([]);
     expect(feed({ kind: "computed", step: 1, attempt: 1 }, { kind: "reduced", step: 1, attempt: 1 })).toEqual([]);
   });
 
   test("starts of older attempts and repeated starts change nothing", () => {
     const { feed } = machine({ worker: 11 });
-    feed({ kind: "term", term: 5, members: MEMBERS });
+    feed(begin(5));
     expect(feed({ kind: "start", step: 1, attempt: 4, members: MEMBERS })).toEqual([]);
     expect(feed({ kind: "start", step: 1, attempt: 5, members: MEMBERS })).toHaveLength(1);
     expect(feed({ kind: "start", step: 1, attempt: 5, members: MEMBERS })).toEqual([]);
   });
 
-  test("a start that overtakes the coordinator's word counts, and the word then changes nothing", () => {
+  test("a start that overtakes the coordinator's word waits for it", () => {
     const { feed, transaction } = machine({ worker: 11 });
-    expect(kinds(feed({ kind: "start", step: 1, attempt: 3, members: MEMBERS }))).toEqual(["suspend", "prepare"]);
-    expect(feed({ kind: "term", term: 3, members: MEMBERS })).toEqual([]);
-    expect(transaction.rank).toBe(1);
+    expect(feed({ kind: "start", step: 1, attempt: 3, members: MEMBERS })).toEqual([]);
+    expect(feed({ kind: "start", step: 1, attempt: 2, members: [11] })).toEqual([]);
+    expect(kinds(feed(begin(3)))).toEqual(["suspend", "prepare"]);
+    expect(transaction.running).toMatchObject({ step: 1, attempt: 3, members: MEMBERS });
+  });
+
+  test("what the leader of a term says that was passed over counts for nothing", () => {
+    const { feed, transaction } = machine({ worker: 11 });
+    expect(feed({ kind: "start", step: 1, attempt: 3, members: MEMBERS })).toEqual([]);
+    expect(kinds(feed(begin(4)))).toEqual(["suspend"]);
+    expect(feed(begin(3))).toEqual([]);
+    expect(transaction.running).toBeUndefined();
   });
 
   test("a joiner waits for the dense state of the step before", () => {
     const { feed } = machine({ worker: 12 });
-    feed({ kind: "term", term: 2, members: [10, 12] });
+    feed(begin(2, [10, 12]));
     expect(feed({ kind: "start", step: 4, attempt: 2, members: [10, 12] })).toEqual([]);
-    expect(feed({ kind: "dense-state", step: 2 })).toEqual([]);
-    expect(kinds(feed({ kind: "dense-state", step: 3 }))).toEqual(["prepare"]);
+    expect(feed({ kind: "dense-state", step: 2, attempt: 2 })).toEqual([]);
+    expect(feed({ kind: "dense-state", step: 3, attempt: 1 })).toEqual([]);
+    expect(kinds(feed({ kind: "dense-state", step: 3, attempt: 2 }))).toEqual(["restore", "prepare"]);
+    expect(feed({ kind: "dense-state", step: 3, attempt: 2 })).toEqual([]);
   });
 
   test("the leader gives a joiner the dense state, but not a member it has started before", () => {
     const { feed } = leaderAt(2);
-    feed({ kind: "term", term: 2, members: [10, 11, 12] }, promise(1, 2, 1, 1));
+    feed(begin(2, [10, 11, 12]), promise(1, 2, 1, 1));
     const effects = feed(promise(2, 2, 1, 1));
     expect(effects.filter((e) => e.kind === "send-dense-state")).toEqual([
-      { kind: "send-dense-state", worker: 12, step: 1 },
+      { kind: "send-dense-state", worker: 12, step: 1, attempt: 2 },
     ]);
   });
 
-  test("a joiner whose start overtook the coordinator's word still takes the dense state after it", () => {
-    const { feed } = machine({ worker: 12 });
-    expect(kinds(feed({ kind: "start", step: 4, attempt: 2, members: [10, 12] }))).toEqual(["suspend"]);
-    expect(feed({ kind: "term", term: 2, members: [10, 12] })).toEqual([]);
-    expect(kinds(feed({ kind: "dense-state", step: 3 }))).toEqual(["prepare"]);
+  test("a joiner whose start overtook the coordinator's word takes the dense state before or after it", () => {
+    const start: StepEvent = { kind: "start", step: 4, attempt: 2, members: [10, 12] };
+    const dense: StepEvent = { kind: "dense-state", step: 3, attempt: 2 };
+    const term = begin(2, [10, 12]);
+    for (const order of [
+      [start, dense, term],
+      [start, term, dense],
+    ]) {
+      const { feed } = machine({ worker: 12 });
+      expect(kinds(feed(...order))).toEqual(["suspend", "restore", "prepare"]);
+    }
   });
 
   test("a joiner that was started but never held a result is given the dense state again", () => {
     const { feed } = leaderAt(2);
-    feed({ kind: "term", term: 2, members: [10, 12] }, promise(1, 2, 1, 1), promise(2, 2, 1, 1));
-    feed({ kind: "term", term: 3, members: [10, 12] }, promise(1, 3, 1, 1));
+    feed(begin(2, [10, 12]), promise(1, 2, 1, 1), promise(2, 2, 1, 1));
+    feed(begin(3, [10, 12]), promise(1, 3, 1, 1));
     expect(kinds(feed(promise(2, 3, 1, 1)))).toContain("send-dense-state");
   });
 
   test("a leader without the dense state fails the job instead of guessing", () => {
     const { feed } = machine();
-    feed({ kind: "term", term: 9, members: [10] }, promise(1, 9, 7, 3));
+    feed(begin(9, [10]), promise(1, 9, 7, 3));
     expect(feed(promise(2, 9, 7, 3))).toEqual([
       expect.objectContaining({ kind: "fail", message: expect.stringContaining("step 7") }),
     ]);
@@ -191,14 +246,7 @@ describe("StepTransaction", () => {
 
   test("after the last step an empty pull asks for its commit, and ends the job", () => {
     const m = machine({ stepsMax: 1 });
-    m.feed(
-      { kind: "term", term: 1, members: [10] },
-      lease(1),
-      promise(1, 1, 0, 0),
-      promise(2, 1, 0, 0),
-      pulled(1, 1),
-      pulled(2, 1),
-    );
+    m.feed(begin(1, [10]), lease(1), promise(1, 1, 0, 0), promise(2, 1, 0, 0), pulled(1, 1), pulled(2, 1));
     const effects = m.feed({ kind: "computed", step: 1, attempt: 1 });
     expect(effects.at(-1)).toMatchObject({ kind: "prepare", step: 2 });
     m.feed({ kind: "reduced", step: 1, attempt: 1 }, ...whole(1));
@@ -213,12 +261,95 @@ describe("StepTransaction", () => {
     expect(again(2)).toEqual(["send-fence", "send-start-to-node", "send-commit", "repeat-push", "repeat-pull"]);
   });
 
+  describe("when other nodes are the heads of partitions", () => {
+    test("only those of the new term are asked and waited for, the ones that are new among them", () => {
+      const { feed, transaction } = leaderAt(2);
+      const fences = feed(begin(2, MEMBERS, [2, 3]));
+      expect(fences.flatMap((e) => (e.kind === "send-fence" ? e.node : []))).toEqual([2, 3]);
+      expect(feed(promise(2, 2, 1, 1))).toEqual([]);
+      const effects = feed(promise(3, 2, 1, 1));
+      expect(effects.flatMap((e) => (e.kind === "send-start-to-node" ? e.node : []))).toEqual([2, 3]);
+      expect(transaction.running).toMatchObject({ step: 2, attempt: 2 });
+      feed(lease(2), pulledAfter(2, 2, 1));
+      expect(kinds(feed(pulledAfter(3, 2, 1)))).toEqual(["compute"]);
+      feed({ kind: "computed", step: 2, attempt: 2 }, { kind: "reduced", step: 2, attempt: 2 });
+      feed({ kind: "held", rank: 1, step: 2, attempt: 2 }, { kind: "staged", node: 2, step: 2, attempt: 2 });
+      expect(feed({ kind: "staged", node: 3, step: 2, attempt: 2 })).toEqual(
+        [2, 3].map((node) => ({ kind: "send-commit", node, step: 2, attempt: 2, term: 2 })),
+      );
+    });
+
+    test("a new head may tell of a commit that its predecessor alone was asked for", () => {
+      const { feed, transaction } = leaderAt(2);
+      feed(...whole(2), begin(2, MEMBERS, [2, 3]), promise(2, 2, 1, 1));
+      expect(feed(promise(3, 2, 2, 1))).toEqual(
+        [2, 3].map((node) => ({ kind: "send-commit", node, step: 2, attempt: 1, term: 2 })),
+      );
+      feed({ kind: "committed", node: 2, step: 2, attempt: 1 });
+      expect(transaction.applied).toBe(2);
+      expect(transaction.running).toMatchObject({ step: 3, attempt: 2 });
+    });
+
+    test("one that fell away while a step was being finished is not waited for by the next term", () => {
+      const { feed, transaction } = leaderAt(2);
+      feed(begin(2, [10]), promise(1, 2, 2, 1), promise(2, 2, 1, 1));
+      expect(kinds(feed(begin(3, [10], [1])))).toEqual(["suspend", "send-fence"]);
+      expect(feed({ kind: "committed", node: 2, step: 2, attempt: 1 })).toEqual([]);
+      expect(kinds(feed(promise(1, 3, 2, 1)))).toContain("apply");
+      expect(transaction.running).toMatchObject({ step: 3, attempt: 3 });
+    });
+
+    test("terms may follow one another before anybody has promised", () => {
+      const { feed, transaction } = leaderAt(2);
+      feed(begin(2, MEMBERS, [2, 3]), promise(2, 2, 1, 1), begin(3, MEMBERS, [3, 4]), begin(4, MEMBERS, [2, 4]));
+      expect(feed(promise(3, 3, 1, 1), promise(4, 3, 1, 1), promise(2, 2, 1, 1), promise(2, 4, 1, 1))).toEqual([]);
+      feed(promise(4, 4, 1, 1));
+      expect(transaction.running).toMatchObject({ step: 2, attempt: 4 });
+    });
+
+    test("nothing is repeated to a node that is none of the term's", () => {
+      const { feed } = leaderAt(1);
+      feed(begin(2, MEMBERS, [2, 3]));
+      expect(feed({ kind: "resend", node: 1 })).toEqual([]);
+      expect(kinds(feed({ kind: "resend", node: 3 }))).toEqual(["send-fence"]);
+      feed(promise(2, 2, 0, 0), promise(3, 2, 0, 0));
+      expect(feed({ kind: "resend", node: 1 })).toEqual([]);
+    });
+
+    test("a follower keeps what it holds until the start says what became of it", () => {
+      for (const [step, effect] of [
+        [2, "apply"],
+        [1, "drop"],
+      ] as const) {
+        const { feed, transaction } = machine({ worker: 11 });
+        feed(begin(1), { kind: "start", step: 1, attempt: 1, members: MEMBERS }, pulled(1, 1), pulled(2, 1));
+        feed({ kind: "computed", step: 1, attempt: 1 }, { kind: "reduced", step: 1, attempt: 1 });
+        expect(kinds(feed(begin(2, MEMBERS, [2, 3])))).toEqual(["suspend"]);
+        expect(kinds(feed({ kind: "resend" }))).toEqual([]);
+        expect(kinds(feed({ kind: "start", step, attempt: 2, members: MEMBERS }))).toEqual([effect, "prepare"]);
+        expect(transaction.applied).toBe(step - 1);
+      }
+    });
+  });
+
+  test("sabotage: a leader that does not fence starts the step after its own", () => {
+    const { feed, transaction } = machine({ applied: 3, sabotages: new Set(["start-without-fence"]) });
+    expect(kinds(feed(begin(1, [10])))).toEqual([
+      "suspend",
+      "send-start-to-node",
+      "send-start-to-node",
+      "report-commit",
+      "prepare",
+    ]);
+    expect(transaction.running).toMatchObject({ step: 4, attempt: 1 });
+  });
+
   describe("when no more steps are leased", () => {
     const noLease = (term: number): StepEvent => ({ kind: "no-lease", term });
 
     test("training ends after the step before the one that waits for a lease", () => {
       const { feed, transaction } = machine({ applied: 4, stepsMax: 9 });
-      feed({ kind: "term", term: 1, members: [10] }, promise(1, 1, 4, 0), promise(2, 1, 4, 0));
+      feed(begin(1, [10]), promise(1, 1, 4, 0), promise(2, 1, 4, 0));
       feed(pulledAfter(1, 5, 0), pulledAfter(2, 5, 0));
       expect(kinds(feed({ kind: "computed", step: 5, attempt: 1 }))).toEqual(["request-lease"]);
       expect(feed(noLease(1))).toEqual([{ kind: "finished", step: 4 }]);
@@ -237,10 +368,7 @@ describe("StepTransaction", () => {
 
     test("a follower, or another term, is not concerned", () => {
       const follower = machine({ worker: 11 });
-      follower.feed(
-        { kind: "term", term: 1, members: MEMBERS },
-        { kind: "start", step: 1, attempt: 1, members: MEMBERS },
-      );
+      follower.feed(begin(1), { kind: "start", step: 1, attempt: 1, members: MEMBERS });
       follower.feed(noLease(1), pulled(1, 1), pulled(2, 1));
       expect(kinds(follower.feed({ kind: "computed", step: 1, attempt: 1 }))).toEqual(["push", "reduce", "prepare"]);
       const leader = leaderAt(1);
@@ -251,7 +379,7 @@ describe("StepTransaction", () => {
     test("the leader of a new term asks anew, and ends after the same step", () => {
       const { feed } = leaderAt(2);
       feed(noLease(1));
-      feed({ kind: "term", term: 2, members: [10] }, promise(1, 2, 1, 1), promise(2, 2, 1, 1));
+      feed(begin(2, [10]), promise(1, 2, 1, 1), promise(2, 2, 1, 1));
       feed(pulledAfter(1, 2, 1), pulledAfter(2, 2, 1));
       expect(kinds(feed({ kind: "computed", step: 2, attempt: 2 }))).toEqual(["request-lease"]);
       expect(feed(noLease(2))).toEqual([{ kind: "finished", step: 1 }]);

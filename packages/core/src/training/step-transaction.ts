@@ -4,75 +4,26 @@
  *
  * The wording of the rules is the model-checked one in ARCHITECTURE.md ("A step is a transaction"). In short: the
  * leader (rank 0) commits a step when every PS node has staged it and every rank holds its dense result; a new
- * leader first fences, then finishes the step if any node has committed it, else starts it anew under its term.
+ * leader first fences, then finishes the step if any partition has committed it, else starts it anew under its term.
+ *
+ * The PS nodes of a term are the heads of the partition map that it goes by, and each speaks for all partitions that it
+ * is the head of there. Other heads mean another term: what the heads of the old one have not told is asked of the new.
  *
  * What happens when a peer dies here: nothing, until the coordinator announces a new term. Every message is
  * idempotent, so `resend` may repeat whatever is unanswered.
  */
 import { assert } from "../errors.ts";
-
-export interface Attempt {
-  step: number;
-  attempt: number;
-}
-
-export type StepEvent =
-  /** The coordinator named the members of a new term, in rank order. */
-  | { kind: "term"; term: number; members: readonly number[] }
-  | { kind: "promise"; node: number; term: number; committed: Attempt }
-  /** From the leader: run `step` as `attempt` over `members`. */
-  | { kind: "start"; step: number; attempt: number; members: readonly number[] }
-  /** A node answered the pull for `step`, naming the step it last committed. */
-  | { kind: "pulled"; node: number; step: number; committed: Attempt }
-  | ({ kind: "computed" } & Attempt)
-  | ({ kind: "reduced" } & Attempt)
-  | ({ kind: "staged"; node: number } & Attempt)
-  | ({ kind: "held"; rank: number } & Attempt)
-  | ({ kind: "committed"; node: number } & Attempt)
-  /** The coordinator leases all steps below `to` to this term. */
-  | { kind: "lease"; term: number; to: number }
-  /** The coordinator leases no more steps to this term: training ends after those that are pushed. */
-  | { kind: "no-lease"; term: number }
-  /** The dense state after `step` arrived from the leader. */
-  | { kind: "dense-state"; step: number }
-  /** Nothing was heard for a while, or the link to a node came back: repeat what it has not answered. */
-  | { kind: "resend"; node?: number };
-
-export type StepEffect =
-  | { kind: "send-fence"; node: number; term: number }
-  | {
-      kind: "send-start-to-node";
-      node: number;
-      step: number;
-      attempt: number;
-      slots: number;
-      members: readonly number[];
-    }
-  | { kind: "send-start-to-worker"; worker: number; step: number; attempt: number; members: readonly number[] }
-  | { kind: "send-held"; worker: number; step: number; attempt: number; rank: number }
-  | ({ kind: "send-commit"; node: number; term: number } & Attempt)
-  /** Give `worker`, which has no dense state, the state after `step`. */
-  | { kind: "send-dense-state"; worker: number; step: number }
-  /** Load this slot's samples of `step` and send its pulls; the answers come as `pulled`. */
-  | { kind: "prepare"; step: number; attempt: number; rank: number; slots: number }
-  | ({ kind: "repeat-pull"; node: number } & Attempt)
-  | ({ kind: "repeat-push"; node: number } & Attempt)
-  | ({ kind: "compute" } & Attempt)
-  /** Push the row gradients to every node. */
-  | ({ kind: "push" } & Attempt)
-  | { kind: "reduce"; step: number; attempt: number; rank: number; members: readonly number[] }
-  /** Apply the dense result held for `step`: it is committed. */
-  | ({ kind: "apply" } & Attempt)
-  /** Forget gradients and dense result of an attempt that will never be committed. */
-  | ({ kind: "drop" } & Attempt)
-  /** Stop sending for the old attempt, but keep what is held. */
-  | { kind: "suspend" }
-  | { kind: "request-lease"; term: number }
-  /** `step` is known committed; the leader tells the coordinator. */
-  | ({ kind: "report-commit" } & Attempt)
-  | { kind: "finished"; step: number }
-  /** The job cannot go on: nobody left has the dense state. */
-  | { kind: "fail"; message: string };
+import { NO_SABOTAGE, type Sabotages } from "../sabotage.ts";
+import { Recovery } from "./recovery.ts";
+import type {
+  Attempt,
+  DenseStateEvent,
+  PromiseEvent,
+  StartEvent,
+  StepEffect,
+  StepEvent,
+  TermEvent,
+} from "./step-events.ts";
 
 interface Run extends Attempt {
   members: readonly number[];
@@ -85,29 +36,25 @@ interface Run extends Attempt {
   commitSent: boolean;
 }
 
-interface Election {
-  term: number;
-  promises: Map<number, Attempt>;
-  /** Set while a step that some nodes committed is being finished on the others. */
-  finishing: Attempt | undefined;
-  finishedBy: Set<number>;
-}
-
 export class StepTransaction {
-  readonly #nodes: readonly number[];
   readonly #stepsMax: number;
   readonly #worker: number;
+  readonly #sabotages: Sabotages;
   #term = 0;
   #members: readonly number[] = [];
+  #nodes: readonly number[] = [];
   /** Members that held the dense result of the newest committed step; who was only started may have missed it. */
   #synced: ReadonlySet<number> = new Set();
-  #election: Election | undefined;
+  /** Of a new leader, until it starts a step. */
+  #recovery: Recovery | undefined;
   #run: Run | undefined;
   #suspended = true;
   #held: Attempt | undefined;
   #applied: number;
   /** The start that waits until the dense state has arrived. */
-  #waitingStart: { step: number; attempt: number; members: readonly number[] } | undefined;
+  #waitingStart: StartEvent | undefined;
+  /** What the leader of a newer term has said before the coordinator's word of that term came. */
+  #early: (StartEvent | DenseStateEvent)[] = [];
   #leasedTo = 1;
   #leaseAsked = false;
   /** Does training end before the job's last step, after what is pushed? */
@@ -118,15 +65,14 @@ export class StepTransaction {
 
   /**
    * @param worker this worker's id
-   * @param nodes the PS nodes of the job
    * @param stepsMax the job's last step; steps count from 1
    * @param applied the step whose dense state this worker has, -1 for none
    */
-  constructor(o: { worker: number; nodes: readonly number[]; stepsMax: number; applied: number }) {
+  constructor(o: { worker: number; stepsMax: number; applied: number; sabotages?: Sabotages | undefined }) {
     this.#worker = o.worker;
-    this.#nodes = o.nodes;
     this.#stepsMax = o.stepsMax;
     this.#applied = o.applied;
+    this.#sabotages = o.sabotages ?? NO_SABOTAGE;
   }
 
   get term(): number {
@@ -161,7 +107,8 @@ export class StepTransaction {
         this.#onPromise(event, out);
         break;
       case "start":
-        if (event.attempt >= this.#term) this.#onStart(event, out);
+      case "dense-state":
+        this.#onLeader(event, out);
         break;
       case "pulled":
         this.#onPulled(event, out);
@@ -200,11 +147,8 @@ export class StepTransaction {
       case "no-lease":
         if (event.term === this.#term && this.isLeader) this.#onNoLease(out);
         break;
-      case "dense-state":
-        this.#onDenseState(event.step, out);
-        break;
       case "resend":
-        for (const node of event.node === undefined ? this.#nodes : [event.node]) this.#resend(node, out);
+        for (const node of this.#nodes) if (event.node === undefined || event.node === node) this.#resend(node, out);
         if (this.#held && this.#isCurrent(this.#held) && !this.isLeader) this.#sendHeld(this.#held, out);
         if (this.#leaseAsked) out.push({ kind: "request-lease", term: this.#term });
         break;
@@ -218,20 +162,29 @@ export class StepTransaction {
     return !this.#suspended && this.#run?.step === step && this.#run.attempt === attempt;
   }
 
-  #onTerm(event: { term: number; members: readonly number[] }, out: StepEffect[]): void {
-    if (event.term <= this.#term) return;
+  #onTerm(event: TermEvent, out: StepEffect[]): void {
+    const { term } = event;
+    if (term <= this.#term) return;
     this.#enterTerm(event, out);
+    const early = this.#early;
+    this.#early = early.filter(({ attempt }) => attempt > term);
+    for (const said of early) if (said.attempt === term) this.#onLeader(said, out);
     if (!this.isLeader) return;
-    this.#election = { term: event.term, promises: new Map(), finishing: undefined, finishedBy: new Set() };
-    for (const node of this.#nodes) out.push({ kind: "send-fence", node, term: event.term });
+    if (this.#sabotages.has("start-without-fence")) {
+      this.#startAfter({ step: this.#applied, attempt: 0 }, out);
+      return;
+    }
+    this.#recovery = new Recovery({ term, nodes: this.#nodes });
+    for (const node of this.#nodes) out.push({ kind: "send-fence", node, term });
   }
 
   /** What was under way stops, but is kept until the leader's start says what becomes of it. */
-  #enterTerm({ term, members }: { term: number; members: readonly number[] }, out: StepEffect[]): void {
+  #enterTerm({ term, members, nodes }: TermEvent, out: StepEffect[]): void {
     this.#term = term;
     this.#members = members;
+    this.#nodes = nodes;
     this.#suspended = true;
-    this.#election = undefined;
+    this.#recovery = undefined;
     this.#commit = undefined;
     this.#waitingStart = undefined;
     this.#leaseAsked = false;
@@ -241,37 +194,22 @@ export class StepTransaction {
     out.push({ kind: "suspend" });
   }
 
-  #onPromise({ node, term, committed }: { node: number; term: number; committed: Attempt }, out: StepEffect[]): void {
-    const election = this.#election;
-    if (!election || election.term !== term || election.finishing) return;
-    election.promises.set(node, committed);
-    if (election.promises.size < this.#nodes.length) return;
-    const newest = [...election.promises.values()].reduce((a, b) => (b.step > a.step ? b : a));
-    const behind = [...election.promises].filter(([, at]) => at.step < newest.step);
-    assert(
-      behind.every(([, at]) => at.step === newest.step - 1),
-      `nodes differ by more than one committed step: ${JSON.stringify([...election.promises])}`,
-    );
-    if (behind.length === 0) {
-      this.#startAfter(newest, out);
-      return;
-    }
-    election.finishing = newest;
-    for (const [n, at] of election.promises) if (at.step === newest.step) election.finishedBy.add(n);
-    for (const n of this.#nodes) out.push({ kind: "send-commit", node: n, term, ...newest });
+  #onPromise(event: PromiseEvent, out: StepEffect[]): void {
+    const { send = [], recovered } = this.#recovery?.promised(event) ?? {};
+    out.push(...send);
+    if (recovered) this.#startAfter(recovered, out);
   }
 
-  #onCommitted({ node, step, attempt }: { node: number } & Attempt, out: StepEffect[]): void {
+  #onCommitted(event: { node: number } & Attempt, out: StepEffect[]): void {
+    const { node, step, attempt } = event;
     if (this.#commit?.step === step && this.#commit.attempt === attempt) this.#commit.acks.add(node);
-    const election = this.#election;
-    if (election?.finishing?.step !== step || election.finishing.attempt !== attempt) return;
-    election.finishedBy.add(node);
-    if (election.finishedBy.size === this.#nodes.length) this.#startAfter({ step, attempt }, out);
+    const recovered = this.#recovery?.committed(event);
+    if (recovered) this.#startAfter(recovered, out);
   }
 
-  /** As the leader, with every node at `committed`: start the next step under this term. */
+  /** As the leader, with every partition at `committed`: start the next step under this term. */
   #startAfter(committed: Attempt, out: StepEffect[]): void {
-    this.#election = undefined;
+    this.#recovery = undefined;
     const step = committed.step + 1;
     const attempt = this.#term;
     if (this.#held?.step === committed.step) this.#apply(committed, out);
@@ -283,30 +221,34 @@ export class StepTransaction {
       });
       return;
     }
-    for (const node of this.#nodes)
-      out.push({
-        kind: "send-start-to-node",
-        node,
-        step,
-        attempt,
-        slots: this.#members.length,
-        members: this.#members,
-      });
-    for (const worker of this.#members) {
+    const members = this.#members;
+    for (const node of this.#nodes) out.push({ kind: "send-start-to-node", node, step, attempt, members });
+    for (const worker of members) {
       if (worker === this.#worker) continue;
-      out.push({ kind: "send-start-to-worker", worker, step, attempt, members: this.#members });
+      out.push({ kind: "send-start-to-worker", worker, step, attempt, members });
       if (committed.step > 0 && !this.#synced.has(worker))
-        out.push({ kind: "send-dense-state", worker, step: committed.step });
+        out.push({ kind: "send-dense-state", worker, step: committed.step, attempt });
     }
     if (committed.step > 0) out.push({ kind: "report-commit", ...committed });
-    this.#onStart({ step, attempt, members: this.#members }, out);
+    this.#onStart({ kind: "start", step, attempt, members }, out);
   }
 
-  #onStart(event: { step: number; attempt: number; members: readonly number[] }, out: StepEffect[]): void {
+  /** The leader's word may come before the coordinator's, which says who the members and the nodes are: then it waits. */
+  #onLeader(event: StartEvent | DenseStateEvent, out: StepEffect[]): void {
+    const { kind, attempt } = event;
+    if (attempt > this.#term) {
+      if (this.#early.some((said) => said.attempt > attempt)) return;
+      this.#early = this.#early.filter((said) => said.attempt === attempt && said.kind !== kind);
+      this.#early.push(event);
+    } else if (attempt === this.#term) {
+      if (event.kind === "start") this.#onStart(event, out);
+      else this.#onDenseState(event, out);
+    }
+  }
+
+  #onStart(event: StartEvent, out: StepEffect[]): void {
     const { step, attempt, members } = event;
     if (this.#run && !this.#suspended && this.#run.attempt === attempt) return; // a repeated start
-    // The leader's word may arrive before the coordinator's.
-    if (attempt > this.#term) this.#enterTerm({ term: attempt, members }, out);
     if (this.#held?.step === step - 1) this.#apply(this.#held, out);
     if (this.#applied !== step - 1) {
       this.#waitingStart = event;
@@ -320,11 +262,12 @@ export class StepTransaction {
     this.#prepare(step, out);
   }
 
-  #onDenseState(step: number, out: StepEffect[]): void {
+  #onDenseState({ step }: DenseStateEvent, out: StepEffect[]): void {
     const start = this.#waitingStart;
     if (!start || start.step - 1 !== step) return;
     this.#waitingStart = undefined;
     this.#applied = step;
+    out.push({ kind: "restore", step });
     this.#onStart(start, out);
   }
 
@@ -413,11 +356,16 @@ export class StepTransaction {
   #commitWhenWhole(out: StepEffect[]): void {
     const run = this.#run!;
     if (!this.isLeader || run.commitSent) return;
-    if (run.staged.size < this.#nodes.length || run.heldBy.size < run.members.length) return;
+    if (run.staged.size < this.#nodesToStage || run.heldBy.size < run.members.length) return;
     run.commitSent = true;
     const { step, attempt } = run;
     this.#commit = { step, attempt, acks: new Set() };
     for (const node of this.#nodes) out.push({ kind: "send-commit", node, step, attempt, term: this.#term });
+  }
+
+  get #nodesToStage(): number {
+    const all = this.#nodes.length;
+    return this.#sabotages.has("commit-with-one-partition-unstaged") ? Math.max(1, all - 1) : all;
   }
 
   #apply(committed: Attempt, out: StepEffect[]): void {
@@ -429,12 +377,9 @@ export class StepTransaction {
 
   /** Repeats to `node` everything it has not answered. */
   #resend(node: number, out: StepEffect[]): void {
-    const election = this.#election;
-    if (election) {
-      if (election.finishing) {
-        if (!election.finishedBy.has(node))
-          out.push({ kind: "send-commit", node, term: election.term, ...election.finishing });
-      } else if (!election.promises.has(node)) out.push({ kind: "send-fence", node, term: election.term });
+    if (this.#recovery) {
+      const unanswered = this.#recovery.unanswered(node);
+      if (unanswered) out.push(unanswered);
       return;
     }
     const run = this.running as Run | undefined;
@@ -442,7 +387,7 @@ export class StepTransaction {
     const { step, attempt } = run;
     if (this.isLeader) {
       out.push({ kind: "send-fence", node, term: this.#term }); // rebinds the leader's link after a reconnect
-      out.push({ kind: "send-start-to-node", node, step, attempt, slots: run.members.length, members: run.members });
+      out.push({ kind: "send-start-to-node", node, step, attempt, members: run.members });
       const commit = this.#commit;
       if (commit && !commit.acks.has(node)) {
         out.push({ kind: "send-commit", node, step: commit.step, attempt: commit.attempt, term: this.#term });

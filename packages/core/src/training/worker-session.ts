@@ -5,14 +5,15 @@
  * What happens when a peer dies here: a lost coordinator ends the session (its owner dials again); everything else
  * is the job session's.
  */
+import { NodeLinks } from "../client/index.ts";
 import type { Dataset } from "../data/index.ts";
 import { ClusterError, ProtocolError } from "../errors.ts";
 import type { JobManifest } from "../job/index.ts";
 import { LIMITS } from "../limits.ts";
+import type { Sabotages } from "../sabotage.ts";
 import type { Clock, Control, ControlOf, Dialer, Link } from "../wire/index.ts";
 import type { GradientModel } from "./gradient-model.ts";
 import { JobSession } from "./job-session.ts";
-import { NodeLinks } from "./node-links.ts";
 
 export interface WorkerSessionOptions {
   name: string;
@@ -26,6 +27,15 @@ export interface WorkerSessionOptions {
   openDataset(manifest: JobManifest): Promise<Dataset>;
   openModel(manifest: JobManifest): Promise<GradientModel>;
   log: (message: string) => void;
+  sabotages?: Sabotages | undefined;
+}
+
+/** A job that is being opened. */
+interface Opening {
+  job: number;
+  /** Messages of the job, and links of other workers, that came meanwhile. */
+  waiting: Control[];
+  peers: { worker: number; link: Link }[];
 }
 
 export class WorkerSession {
@@ -37,12 +47,10 @@ export class WorkerSession {
   #worker = 0;
   #onJoined: () => void = () => {};
   #job: JobSession | undefined;
-  /** The job that is being opened; messages of it wait. */
-  #opening:
-    | { job: number; waiting: Control[]; peers: { worker: number; link: Link }[]; cancelled: boolean }
-    | undefined;
+  #opening: Opening | undefined;
+  /** To the PS nodes of the job, which has been left once these are others. */
+  #nodes: NodeLinks | undefined;
   #cancelHeartbeat: () => void = () => {};
-  #stopped = false;
 
   constructor(o: WorkerSessionOptions) {
     this.#o = o;
@@ -85,7 +93,6 @@ export class WorkerSession {
 
   /** Leaves: the coordinator sees the link close and raises the term. */
   stop(): void {
-    this.#stopped = true;
     this.#leaveJob("the worker stops");
     this.#cancelHeartbeat();
     this.#o.coordinator.close("the worker stops");
@@ -105,6 +112,9 @@ export class WorkerSession {
         if (this.#job?.job === control.job || this.#opening?.job === control.job)
           this.#leaveJob(`the job is ${control.phase}`);
         break;
+      case "map":
+        this.#nodes?.adopt(control.map);
+        break;
       case "heartbeat":
         break;
       default:
@@ -117,38 +127,31 @@ export class WorkerSession {
   }
 
   async #open({ job, manifest, map }: ControlOf<"assign">): Promise<void> {
-    const opening = { job, waiting: [] as Control[], peers: [] as { worker: number; link: Link }[], cancelled: false };
     this.#leaveJob("another job begins");
+    const { coordinator, name, dialer, clock, log, sabotages } = this.#o;
+    const nodes = new NodeLinks({ map, hello: { role: "worker", name, id: this.#worker, job }, dialer, clock });
+    const opening: Opening = { job, waiting: [], peers: [] };
     this.#opening = opening;
-    const { coordinator, name, dialer, clock, log } = this.#o;
-    const tell = (control: Control) => coordinator.sendControl(control);
-    const owners = new Set(map.entries.map((entry) => entry.chain[0]!));
-    const addresses = new Map(
-      map.nodes.filter(({ node }) => owners.has(node)).map(({ node, address }) => [node, address]),
-    );
-    const nodes = new NodeLinks({ addresses, hello: { role: "worker", name, id: this.#worker, job }, dialer, clock });
+    this.#nodes = nodes;
+    let dataset: Dataset | undefined;
+    let model: GradientModel | undefined;
+    let session: JobSession | undefined;
     try {
-      const dataset = await this.#o.openDataset(manifest);
-      const model = await this.#o.openModel(manifest);
-      await nodes.open();
-      if (opening.cancelled || this.#stopped) {
-        nodes.close("the job has ended");
-        model.dispose();
-        await dataset.close();
-        return;
-      }
-      const session = new JobSession({
+      dataset = await this.#o.openDataset(manifest);
+      model = await this.#o.openModel(manifest);
+      await this.#reach(nodes);
+      session = new JobSession({
         job,
         manifest,
-        map,
         worker: this.#worker,
         name,
         dataset,
         model,
         nodes,
-        coordinator: { send: tell },
+        coordinator: { send: (control) => coordinator.sendControl(control) },
         dialer,
         clock,
+        sabotages,
       });
       this.#job = session;
       this.#opening = undefined;
@@ -156,20 +159,45 @@ export class WorkerSession {
       for (const control of opening.waiting) session.onCoordinator(control);
       await session.open();
     } catch (error) {
-      nodes.close("the job could not be opened");
-      if (opening.cancelled) return;
+      if (!session) {
+        model?.dispose();
+        dataset?.close().catch(() => {});
+      }
+      if (this.#nodes !== nodes) return;
       const message = error instanceof Error ? error.message : String(error);
       log(`cannot open job ${job} (${manifest.name}): ${message}`);
-      tell({ type: "fail", job, code: error instanceof ClusterError ? error.code : "BAD_JOB", message });
+      const code = error instanceof ClusterError ? error.code : "BAD_JOB";
+      coordinator.sendControl({ type: "fail", job, code, message });
       this.#leaveJob("the job could not be opened");
     }
   }
 
+  /**
+   * Waits for links to the heads of partitions, as long as another may yet take the place of one that is lost.
+   *
+   * @throws {ClusterError} one cannot be reached, or the job has been left meanwhile
+   */
+  async #reach(nodes: NodeLinks): Promise<void> {
+    const { clock } = this.#o;
+    const giveUpAt = clock.now() + LIMITS.tableRetryMs;
+    for (;;) {
+      try {
+        await nodes.open();
+        if (this.#nodes === nodes) return;
+        throw new ClusterError("JOB_STOPPED", "the job was left while it was opened");
+      } catch (error) {
+        const passes = error instanceof ClusterError && error.retryable;
+        if (!passes || this.#nodes !== nodes || clock.now() >= giveUpAt) throw error;
+      }
+    }
+  }
+
   #leaveJob(reason: string): void {
-    if (this.#opening) this.#opening.cancelled = true;
     this.#opening = undefined;
     this.#job?.close(reason);
     this.#job = undefined;
+    this.#nodes?.close(reason);
+    this.#nodes = undefined;
   }
 
   #heartbeat(): void {

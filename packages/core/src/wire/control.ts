@@ -13,8 +13,8 @@ import { partitionMapSchema, psNodeSchema } from "../partition/index.ts";
 import { tableSpecSchema } from "../table/index.ts";
 import { metricsStateSchema } from "../metrics/index.ts";
 
-export const PROTOCOL_MIN = 2;
-export const PROTOCOL_MAX = 2;
+export const PROTOCOL_MIN = 3;
+export const PROTOCOL_MAX = 3;
 
 const u32 = z.number().int().min(0).max(0xffff_ffff);
 const name = z.string().min(1).max(500);
@@ -104,7 +104,13 @@ export const clusterStatusSchema = z.strictObject({
       name,
       address: psNodeSchema.shape.address,
       alive: z.boolean(),
+      /** Is it being emptied, so that it can be stopped? */
+      draining: z.boolean().optional(),
+      /** Partitions it is the head of, and those it is another replica of. */
       partitions: u32,
+      replicas: u32,
+      /** Rows that it reads and changes for clients, per second. */
+      load: z.number().optional(),
       rows: u32,
       bytes: z.number(),
       /** Memory that rows may take, where the node said so, and how many of the rows lie on disk. */
@@ -115,6 +121,12 @@ export const clusterStatusSchema = z.strictObject({
   workers: z.array(z.strictObject({ worker: u32, name, job: u32.nullable(), backend: z.string() })),
   jobs: z.array(jobStatusSchema),
   mapVersion: u32,
+  /** How many partitions have all their replicas, how many lack one, and how many are being copied or moved. */
+  chains: z.strictObject({ whole: u32, short: u32, moving: u32 }),
+  /** Since the coordinator began: heads taken over from lost nodes, and partitions moved for joins, drains and load. */
+  failovers: u32,
+  moves: u32,
+  overrides: u32,
 });
 /** Members of a cluster and its jobs. */
 export interface ClusterStatus extends z.infer<typeof clusterStatusSchema> {}
@@ -137,12 +149,23 @@ export const controlSchema = z.discriminatedUnion("type", [
     bytes: z.number().optional(),
     bytesMax: z.number().optional(),
     diskRows: u32.optional(),
+    /** Of a PS node: rows read and changed for clients since the last one, by partition. */
+    load: z
+      .strictObject({
+        partitions: z.array(u32).max(LIMITS.partitionsMax),
+        rows: z.array(u32).max(LIMITS.partitionsMax),
+      })
+      .refine(({ partitions, rows }) => partitions.length === rows.length, "must have one number of rows a partition")
+      .optional(),
   }),
 
   // -- PS node ↔ coordinator -------------------------------------------------------------------------------
-  of("ps-join", psNodeSchema.pick({ name: true, address: true }).shape),
+  /** `node`: the number that it had, and has rows by, when its coordinator was lost. */
+  of("ps-join", { ...psNodeSchema.pick({ name: true, address: true }).shape, node: u32.optional() }),
   of("ps-joined", { node: u32 }),
+  /** To PS nodes at every change; to workers and clients when a head changed, or when they ask. */
   of("map", { map: partitionMapSchema }),
+  of("map-request", {}),
   of("open-job", {
     job: u32,
     seed: u32,
@@ -152,15 +175,32 @@ export const controlSchema = z.discriminatedUnion("type", [
   }),
   of("job-opened", { job: u32 }),
   of("close-job", { job: u32 }),
+  /** Every node of `next` has all records, and from now on none is acknowledged without them. */
+  of("chain-ready", { partition: u32, generation: u32, next: z.array(u32).min(1).max(LIMITS.psNodesMax) }),
+  /** From the head of a chain that is held: all its nodes have the same records. */
+  of("chain-quiet", { partition: u32, generation: u32 }),
+  /** `node` cannot hold its copy of a partition: no memory for it, most likely. */
+  of("chain-broken", { partition: u32, generation: u32, node: u32, message: text }),
 
   // -- step transaction: leader and workers ↔ PS node, leader ↔ ranks --------------------------------------
-  of("fence", { job: u32, term: u32 }),
-  of("promise", { job: u32, term: u32, committed }),
-  of("start", { job: u32, ...attemptOf, term: u32, slots: u32, members: z.array(u32).max(LIMITS.workersPerJobMax) }),
-  of("staged", { job: u32, ...attemptOf }),
+  // `heads` of the sender's partition map: a PS node speaks for all partitions that it is the head of in that map.
+  of("fence", { job: u32, term: u32, heads: u32 }),
+  /** `committed`: the newest step of any of its partitions; `whole`: all have committed it. */
+  of("promise", { job: u32, term: u32, heads: u32, committed, whole: z.boolean() }),
+  of("start", {
+    job: u32,
+    ...attemptOf,
+    term: u32,
+    heads: u32,
+    slots: u32,
+    members: z.array(u32).max(LIMITS.workersPerJobMax),
+  }),
+  of("staged", { job: u32, ...attemptOf, heads: u32 }),
   of("held", { job: u32, ...attemptOf, rank: u32 }),
-  of("commit", { job: u32, ...attemptOf, term: u32 }),
-  of("committed", { job: u32, ...attemptOf }),
+  of("commit", { job: u32, ...attemptOf, term: u32, heads: u32 }),
+  of("committed", { job: u32, ...attemptOf, heads: u32 }),
+  /** The node's map is newer than the sender's: a new term is to begin. */
+  of("stale-heads", { job: u32, heads: u32 }),
   of("stale-term", { job: u32, promised: u32 }),
 
   // -- worker ↔ coordinator --------------------------------------------------------------------------------
@@ -168,7 +208,8 @@ export const controlSchema = z.discriminatedUnion("type", [
   of("worker-joined", { worker: u32 }),
   of("assign", { job: u32, manifest: jobManifestSchema, map: partitionMapSchema }),
   of("ready", { job: u32, trainRows: u32, testRows: u32, fingerprint: name }),
-  of("term", { job: u32, term: u32, members: z.array(memberSchema).max(LIMITS.workersPerJobMax) }),
+  /** By the partition map with these `heads`, which came before. */
+  of("term", { job: u32, term: u32, heads: u32, members: z.array(memberSchema).max(LIMITS.workersPerJobMax) }),
   of("term-request", { job: u32, term: u32, reason: text }),
   of("lease-request", { job: u32, purpose: leasePurpose, term: u32 }),
   of("lease", { job: u32, purpose: leasePurpose, term: u32, lease: u32, from: u32, to: u32 }),
@@ -196,6 +237,9 @@ export const controlSchema = z.discriminatedUnion("type", [
   of("stop-job", { job: u32 }),
   of("watch", { job: u32 }),
   of("job-status", { status: jobStatusSchema }),
+  /** Moves all partitions away from a PS node, by name; it may be stopped once it holds none. */
+  of("drain", { node: name }),
+  of("draining", { node: name }),
   of("status-request", {}),
   of("status", { status: clusterStatusSchema }),
   of("commits-request", { job: u32 }),

@@ -2,7 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { ProtocolError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import { decodeFrame, DTYPES, encodeFrame, frame, HEADER_BYTES, headRoomOf, OPCODES, type Frame } from "./frame.ts";
+import { decodeFrame, DTYPES, encodeFrame, frame, HEADER_BYTES, headRoomOf, type Frame } from "./frame.ts";
+import { OPCODES } from "./opcodes.ts";
 
 const PUSH = frame({
   opcode: "push",
@@ -24,11 +25,14 @@ const PUSH = frame({
   values: Float32Array.of(0.5, -1, 2),
 });
 
+/** What a head sends the next replica of two partitions. */
+const RECORD = frame({ ...PUSH, opcode: "stageRecord", sequences: Uint32Array.of(16, 17) });
+
 describe("encodeFrame()", () => {
   it("writes the documented bytes, which no later version may change", () => {
     const bytes = encodeFrame(PUSH);
     const words = Array.from(new Uint32Array(bytes.buffer));
-    expect(Array.from(bytes.subarray(0, 8))).toEqual([0x56, 0x4c, 2, OPCODES.push, 1, 0, 0, 0]);
+    expect(Array.from(bytes.subarray(0, 8))).toEqual([0x56, 0x4c, 3, OPCODES.push, 1, 0, 0, 0]);
     expect(words.slice(2, 16)).toEqual([1, 2, 3, 4, 5, 6, 7, 8 | (9 << 16), 10, 1, 2, 3, 3, 0]);
     const [half, minusOne, two] = new Uint32Array(Float32Array.of(0.5, -1, 2).buffer);
     const sections = [
@@ -40,6 +44,16 @@ describe("encodeFrame()", () => {
       [half, minusOne, two, 0],
     ];
     expect(words.slice(16)).toEqual(sections.flat());
+  });
+
+  it("writes the sequence numbers of a record behind its generations, and says by a flag that they are there", () => {
+    const [push, record] = [encodeFrame(PUSH), encodeFrame(RECORD)];
+    expect(Array.from(record.subarray(2, 6))).toEqual([3, OPCODES.stageRecord, 1, 4]);
+    const at = HEADER_BYTES + 24;
+    expect(Array.from(new Uint32Array(record.buffer, at, 2))).toEqual([16, 17]);
+    expect(Array.from(record.subarray(HEADER_BYTES, at))).toEqual(Array.from(push.subarray(HEADER_BYTES, at)));
+    expect(Array.from(record.subarray(at + 8))).toEqual(Array.from(push.subarray(at)));
+    expect(decodeFrame(record)).toEqual(RECORD);
   });
 
   it("takes a copy, so that the sender may go on", () => {
@@ -65,14 +79,14 @@ describe("encodeFrame()", () => {
     expect(decodeFrame(bytes)).toEqual(frame({ opcode: "push", dtype, coded }));
   });
 
-  it("writes around values that have head room, without a copy", () => {
+  it.each([PUSH, RECORD])("writes around the values of a $opcode that have head room, without a copy", (f) => {
     const buffer = new ArrayBuffer(1024);
     const values = new Float32Array(buffer, 256, 3).fill(1.5);
-    const room = { ...PUSH, values, headRoom: headRoomOf(PUSH) };
+    const room = { ...f, values, headRoom: headRoomOf(f) };
     const bytes = encodeFrame(room);
-    expect([bytes.buffer, bytes.byteOffset]).toEqual([buffer, 256 - headRoomOf(PUSH)]);
-    expect(Array.from(bytes)).toEqual(Array.from(encodeFrame({ ...PUSH, values })));
-    expect(decodeFrame(bytes)).toEqual({ ...PUSH, values });
+    expect([bytes.buffer, bytes.byteOffset]).toEqual([buffer, 256 - headRoomOf(f)]);
+    expect(Array.from(bytes)).toEqual(Array.from(encodeFrame({ ...f, values })));
+    expect(decodeFrame(bytes)).toEqual({ ...f, values });
   });
 
   it.each([
@@ -91,6 +105,9 @@ describe("encodeFrame()", () => {
   const refused: [string, Partial<Frame>][] = [
     ["generations is missing", { generations: new Uint32Array(0) }],
     ["counts are too few", { counts: Uint32Array.of(3) }],
+    ["sequences are too few", { sequences: Uint32Array.of(1) }],
+    ["a record has no sequences", { opcode: "checkRecord" }],
+    ["the keys of a record are named", { ...RECORD, keyList: new Uint8Array(16) }],
     ["a key has one word", { keys: new Uint32Array(5) }],
     ["the name of its keys is too short", { keyList: new Uint8Array(15) }],
     ["values are coded that should not be", { coded: new Uint8Array(4) }],
@@ -127,13 +144,31 @@ describe("decodeFrame()", () => {
 
   const broken: [string, number, number, string][] = [
     ["another magic", 0, 0x12, "not a Volary frame"],
-    ["another version", 2, 9, "frame version 9; this side speaks 2"],
+    ["another version", 2, 9, "frame version 9; this side speaks 3"],
     ["an unknown opcode", 3, 200, "unknown opcode 200"],
     ["an unknown dtype", 4, 7, "unknown dtype 7 in push frame"],
-    ["an unknown flag", 5, 4, "unknown flags 0x4 in push frame"],
+    ["the version before this one", 2, 2, "frame version 2; this side speaks 3"],
+    ["an unknown flag", 5, 8, "unknown flags 0x8 in push frame"],
+    ["sequences that are not there", 5, 4, "push frame of 136 bytes declares 144"],
+    ["a record without sequences", 3, OPCODES.chainAck, "chainAck frame: 2 partitions without sequences"],
     ["a name that is not there", 5, 1, "push frame of 136 bytes declares 152"],
     ["counts that do not add up", HEADER_BYTES + 24, 9, "push frame has 3 keys but its counts add up to 11"],
   ];
+  it("refuses a record whose keys are named, for it is taken as it is", () => {
+    const named = encodeFrame({ ...PUSH, keyList: new Uint8Array(16), sequences: Uint32Array.of(1, 2) });
+    named[3] = OPCODES.commitRecord;
+    expect(() => decodeFrame(named)).toThrow("commitRecord frame: its keys are named; they must be in it");
+  });
+
+  it.each(["stageRecord", "commitRecord", "setRecord", "pushRecord"] as const)(
+    "refuses a %s whose counts do not add up",
+    (opcode) => {
+      const bytes = encodeFrame({ ...RECORD, opcode });
+      bytes[HEADER_BYTES + 32] = 9;
+      expect(() => decodeFrame(bytes)).toThrow(`${opcode} frame has 3 keys but its counts add up to 11`);
+    },
+  );
+
   it.each(broken)("refuses %s and says so", (_, at, byte, message) => {
     const bytes = encodeFrame(PUSH);
     bytes[at] = byte;
@@ -157,5 +192,14 @@ it("opcodes keep their numbers for ever", () => {
     pushDirect: 11,
     pushDirectReply: 12,
     unknownKeys: 13,
+    stageRecord: 14,
+    commitRecord: 15,
+    promiseRecord: 16,
+    setRecord: 17,
+    pushRecord: 18,
+    checkRecord: 19,
+    chainAck: 20,
+    copyPart: 21,
+    copyPartReply: 22,
   });
 });

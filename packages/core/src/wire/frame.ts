@@ -2,11 +2,12 @@
  * The binary frame: one grammar for every message that carries keys or numbers.
  *
  * A fixed little-endian header of 64 bytes, then, where a flag says so, the 16-byte name of a key list, then six
- * sections, each padded to 8 bytes:
+ * sections, or seven where another flag says so, each padded to 8 bytes:
  *
  *     tables       u32[T]      table ids
  *     partitions   u32[S]      one per segment
  *     generations  u32[S]
+ *     sequences    u32[S]      in what travels along a chain of replicas
  *     counts       u32[S × T]  keys of segment s in table t (row-major)
  *     keys         u64[K]      segment by segment, table by table, ascending within
  *     values       f32[V], bf16[V], or V bytes of int8 rows, in key order
@@ -19,31 +20,12 @@
 import { ProtocolError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import type { ValueDtype } from "../compression/index.ts";
+import { isKeyed, isSequenced, OPCODES, opcodeOf, type Opcode } from "./opcodes.ts";
 
 export const FRAME_MAGIC = 0x4c56; // "VL"
-export const FRAME_VERSION = 2;
+export const FRAME_VERSION = 3;
 export const HEADER_BYTES = 64;
 export const KEY_LIST_NAME_BYTES = 16;
-
-/** Written numbers, never reused. */
-export const OPCODES = {
-  pull: 1,
-  pullReply: 2,
-  push: 3,
-  pushReply: 4,
-  set: 5,
-  setReply: 6,
-  export: 7,
-  exportReply: 8,
-  reduce: 9,
-  denseState: 10,
-  pushDirect: 11,
-  pushDirectReply: 12,
-  unknownKeys: 13,
-} as const;
-export type Opcode = keyof typeof OPCODES;
-
-const OPCODE_NAMES = new Map<number, Opcode>(Object.entries(OPCODES).map(([name, id]) => [id, name as Opcode]));
 
 /** Cursor of the last reply of an export. */
 export const END_OF_EXPORT = 0xffff_ffff;
@@ -60,6 +42,8 @@ const VALUE_BYTES = { float32: 4, bfloat16: 2, int8: 1 } as const satisfies Reco
 const FLAG_KEY_LIST = 1;
 /** More parts of this reply follow. */
 const FLAG_PARTIAL = 2;
+/** There is a section of sequence numbers. */
+const FLAG_SEQUENCES = 4;
 
 /** What each header field means depends little on the opcode; see docs/protocol.md. */
 export interface FrameHeader {
@@ -69,7 +53,7 @@ export interface FrameHeader {
   job: number;
   /** The one table of an export; the chunk of a reduce frame. */
   table: number;
-  /** Generation of the whole frame where it has no segments. */
+  /** Of a step's pull or push: `heads` of the partition map it was made by. */
   generation: number;
   step: number;
   attempt: number;
@@ -92,6 +76,8 @@ export interface Frame extends FrameHeader {
   tables: Uint32Array;
   partitions: Uint32Array;
   generations: Uint32Array;
+  /** Place of each segment in the log of its partition; empty in what does not travel along a chain. */
+  sequences: Uint32Array;
   counts: Uint32Array;
   /** 64-bit keys as little-endian pairs: low word at 2i, high word at 2i + 1. Length 2K. */
   keys: Uint32Array;
@@ -129,11 +115,28 @@ export function frame(fields: Partial<Frame> & { opcode: Opcode }): Frame {
     tables: EMPTY_U32,
     partitions: EMPTY_U32,
     generations: EMPTY_U32,
+    sequences: EMPTY_U32,
     counts: EMPTY_U32,
     keys: EMPTY_U32,
     values: EMPTY_F32,
     coded: EMPTY_U8,
     ...fields,
+  };
+}
+
+/** What a frame holds, in arrays of its own: those of one that arrives may be views of memory that is used again. */
+export function copyOfFrame(f: Frame): Frame {
+  return {
+    ...f,
+    keyList: new Uint8Array(f.keyList),
+    tables: new Uint32Array(f.tables),
+    partitions: new Uint32Array(f.partitions),
+    generations: new Uint32Array(f.generations),
+    sequences: new Uint32Array(f.sequences),
+    counts: new Uint32Array(f.counts),
+    keys: new Uint32Array(f.keys),
+    values: new Float32Array(f.values),
+    coded: new Uint8Array(f.coded),
   };
 }
 
@@ -143,6 +146,8 @@ const pad8 = (bytes: number): number => Math.ceil(bytes / 8) * 8;
 interface Lengths {
   /** Bytes of the key list's name. */
   name: number;
+  /** Are there sequence numbers? */
+  sequenced: boolean;
   T: number;
   S: number;
   K: number;
@@ -151,8 +156,8 @@ interface Lengths {
 }
 
 /** Bytes of a frame before its values. */
-function headBytes({ name, T, S, K }: Lengths): number {
-  return HEADER_BYTES + name + pad8(4 * T) + 2 * pad8(4 * S) + pad8(4 * S * T) + 8 * K;
+function headBytes({ name, sequenced, T, S, K }: Lengths): number {
+  return HEADER_BYTES + name + pad8(4 * T) + (sequenced ? 3 : 2) * pad8(4 * S) + pad8(4 * S * T) + 8 * K;
 }
 
 function frameBytes(lengths: Lengths): number {
@@ -160,9 +165,10 @@ function frameBytes(lengths: Lengths): number {
 }
 
 /** Bytes before the values of a frame with these sections: the head room with which it need not be copied. */
-export function headRoomOf(f: Pick<Frame, "keyList" | "tables" | "partitions" | "keys">): number {
+export function headRoomOf(f: Pick<Frame, "keyList" | "tables" | "partitions" | "sequences" | "keys">): number {
   return headBytes({
     name: f.keyList.length,
+    sequenced: f.sequences.length > 0,
     T: f.tables.length,
     S: f.partitions.length,
     K: f.keys.length / 2,
@@ -182,15 +188,8 @@ export function encodeFrame(
   allocate: (bytes: number) => Uint8Array<ArrayBuffer> = (bytes) => new Uint8Array(bytes),
 ): Uint8Array<ArrayBuffer> {
   const body = bodyOf(f);
-  const lengths: Lengths = {
-    name: f.keyList.length,
-    T: f.tables.length,
-    S: f.partitions.length,
-    K: f.keys.length / 2,
-    V: body.byteLength / VALUE_BYTES[f.dtype],
-    dtype: f.dtype,
-  };
-  const fault = countsFault(lengths) ?? shapeFault(f) ?? headerFault(f);
+  const lengths = lengthsOf(f, body);
+  const fault = countsFault(lengths) ?? logFault(f.opcode, lengths) ?? shapeFault(f) ?? headerFault(f);
   if (fault) throw new RangeError(`cannot encode ${f.opcode} frame: ${fault}`);
   const head = headBytes(lengths);
   const total = frameBytes(lengths);
@@ -199,7 +198,7 @@ export function encodeFrame(
   writeHeader(new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES), f, lengths);
   bytes.set(f.keyList, HEADER_BYTES);
   let at = HEADER_BYTES + f.keyList.length;
-  for (const section of [f.tables, f.partitions, f.generations, f.counts, f.keys]) {
+  for (const section of [f.tables, f.partitions, f.generations, f.sequences, f.counts, f.keys]) {
     if (section.length > 0) bytes.set(bytesOf(section), at);
     bytes.fill(0, at + section.byteLength, at + pad8(section.byteLength));
     at += pad8(section.byteLength);
@@ -220,6 +219,23 @@ function roomAround(
   return fits && buffer instanceof ArrayBuffer ? new Uint8Array(buffer, byteOffset - head, total) : undefined;
 }
 
+/** Bytes that a frame takes as it travels. */
+export function bytesOfFrame(f: Frame): number {
+  return frameBytes(lengthsOf(f, bodyOf(f)));
+}
+
+function lengthsOf(f: Frame, body: Uint8Array): Lengths {
+  return {
+    name: f.keyList.length,
+    sequenced: f.sequences.length > 0,
+    T: f.tables.length,
+    S: f.partitions.length,
+    K: f.keys.length / 2,
+    V: body.byteLength / VALUE_BYTES[f.dtype],
+    dtype: f.dtype,
+  };
+}
+
 function bodyOf({ dtype, values, coded }: Frame): Uint8Array {
   return dtype === "float32" ? bytesOf(values) : coded;
 }
@@ -228,12 +244,20 @@ function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array | Float32Array)
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
+function flagsOf({ keyList, partial, sequences }: Frame): number {
+  return (
+    (keyList.length > 0 ? FLAG_KEY_LIST : 0) |
+    (partial ? FLAG_PARTIAL : 0) |
+    (sequences.length > 0 ? FLAG_SEQUENCES : 0)
+  );
+}
+
 function writeHeader(view: DataView, f: Frame, { T, S, K, V }: Lengths): void {
   view.setUint16(0, FRAME_MAGIC, true);
   view.setUint8(2, FRAME_VERSION);
   view.setUint8(3, OPCODES[f.opcode]);
   view.setUint8(4, DTYPES[f.dtype]);
-  view.setUint8(5, (f.keyList.length > 0 ? FLAG_KEY_LIST : 0) | (f.partial ? FLAG_PARTIAL : 0));
+  view.setUint8(5, flagsOf(f));
   view.setUint16(6, 0);
   view.setUint32(8, f.requestId, true);
   view.setUint32(12, f.job, true);
@@ -270,21 +294,22 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   const version = view.getUint8(2);
   if (version !== FRAME_VERSION) throw new ProtocolError(`frame version ${version}; this side speaks ${FRAME_VERSION}`);
   const opcodeId = view.getUint8(3);
-  const opcode = OPCODE_NAMES.get(opcodeId);
+  const opcode = opcodeOf(opcodeId);
   if (!opcode) throw new ProtocolError(`unknown opcode ${opcodeId}`);
   const dtypeId = view.getUint8(4);
   const dtype = DTYPE_NAMES.get(dtypeId);
   if (!dtype) throw new ProtocolError(`unknown dtype ${dtypeId} in ${opcode} frame`);
   const flags = view.getUint8(5);
-  if ((flags & ~(FLAG_KEY_LIST | FLAG_PARTIAL)) !== 0)
+  if ((flags & ~(FLAG_KEY_LIST | FLAG_PARTIAL | FLAG_SEQUENCES)) !== 0)
     throw new ProtocolError(`unknown flags 0x${flags.toString(16)} in ${opcode} frame`);
   const name = (flags & FLAG_KEY_LIST) === 0 ? 0 : KEY_LIST_NAME_BYTES;
+  const sequenced = (flags & FLAG_SEQUENCES) !== 0;
   const T = view.getUint32(44, true);
   const S = view.getUint32(48, true);
   const K = view.getUint32(52, true);
   const V = view.getUint32(56, true);
-  const lengths: Lengths = { name, T, S, K, V, dtype };
-  const fault = countsFault(lengths);
+  const lengths: Lengths = { name, sequenced, T, S, K, V, dtype };
+  const fault = countsFault(lengths) ?? logFault(opcode, lengths);
   if (fault) throw new ProtocolError(`${opcode} frame: ${fault}`);
   const expected = frameBytes(lengths);
   if (expected !== length) throw new ProtocolError(`${opcode} frame of ${length} bytes declares ${expected}`);
@@ -302,6 +327,7 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   const tables = u32(T);
   const partitions = u32(S);
   const generations = u32(S);
+  const sequences = sequenced ? u32(S) : EMPTY_U32;
   const counts = u32(S * T);
   const keys = u32(2 * K);
   const values = dtype === "float32" ? new Float32Array(buffer, at, V) : EMPTY_F32;
@@ -327,16 +353,12 @@ export function decodeFrame(bytes: Uint8Array): Frame {
     tables,
     partitions,
     generations,
+    sequences,
     counts,
     keys,
     values,
     coded,
   };
-}
-
-/** In these frames `counts` says how the keys fall into segments and tables. */
-function isKeyed(opcode: Opcode): boolean {
-  return opcode === "pull" || opcode === "push" || opcode === "set" || opcode === "pushDirect";
 }
 
 function countsFault(lengths: Lengths): string | undefined {
@@ -349,9 +371,17 @@ function countsFault(lengths: Lengths): string | undefined {
   return undefined;
 }
 
+/** What has a place in the logs of partitions says it of each, and has its keys in it. */
+function logFault(opcode: Opcode, { name, sequenced, S }: Lengths): string | undefined {
+  if (!isSequenced(opcode)) return undefined;
+  if (S > 0 && !sequenced) return `${S} partitions without sequences`;
+  if (name > 0) return "its keys are named; they must be in it";
+  return undefined;
+}
+
 /** Sections follow one another by the lengths in the header, so each must have the length the others imply. */
 function shapeFault(f: Frame): string | undefined {
-  const { keyList, tables, partitions, generations, counts, keys, dtype, values, coded } = f;
+  const { keyList, tables, partitions, generations, sequences, counts, keys, dtype, values, coded } = f;
   const S = partitions.length;
   if (keyList.length !== 0 && keyList.length !== KEY_LIST_NAME_BYTES)
     return `the name of its key list has ${keyList.length} bytes and must have ${KEY_LIST_NAME_BYTES}`;
@@ -359,6 +389,7 @@ function shapeFault(f: Frame): string | undefined {
   if (otherwise.length > 0) return `${otherwise.length} values that are not ${dtype}, which the frame says they are`;
   if (coded.length % VALUE_BYTES[dtype] !== 0) return `${coded.length} bytes of ${dtype} values`;
   if (generations.length !== S) return `${S} partitions with ${generations.length} generations`;
+  if (sequences.length !== 0 && sequences.length !== S) return `${S} partitions with ${sequences.length} sequences`;
   if (counts.length !== S * tables.length) {
     return `${counts.length} counts for ${S} segments of ${tables.length} tables`;
   }

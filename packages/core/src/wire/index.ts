@@ -28,15 +28,16 @@ export {
   FRAME_MAGIC,
   FRAME_VERSION,
   HEADER_BYTES,
+  bytesOfFrame,
+  copyOfFrame,
   KEY_LIST_NAME_BYTES,
-  OPCODES,
   decodeFrame,
   encodeFrame,
   frame,
   headRoomOf,
   type Frame,
-  type Opcode,
 } from "./frame.ts";
+export { isRecord, OPCODES, type Opcode, type RecordOpcode } from "./opcodes.ts";
 export type { Clock } from "./clock.ts";
 export { KeyLists, KeyNames, type KeySections } from "./key-lists.ts";
 export { connectWithBackoff, type ConnectOptions } from "./connect.ts";

@@ -41,6 +41,13 @@ describe("KeyNames", () => {
     expect(new KeyNames().shorten(long)).toBe(long);
   });
 
+  it("gives no name to a record, whose sequences no list has", () => {
+    const names = new KeyNames();
+    names.shorten(pullOf({ n: N }));
+    const record = frame({ ...pullOf({ n: N }), opcode: "stageRecord", sequences: Uint32Array.of(5) });
+    expect(names.shorten(record)).toBe(record);
+  });
+
   it("tells lists apart by every section", () => {
     const names = new KeyNames();
     const lists = [

@@ -59,6 +59,7 @@ export class KeyNames {
    * shall remember them, as it is where a name gains nothing. It must be sent, in this order, or `forget` be called.
    */
   shorten(f: Frame): Frame {
+    if (f.sequences.length > 0) return f; // a record has all of its sections
     const bytes = bytesOf(f);
     if (f.keys.length < 2 * LIMITS.keyListKeysMin || bytes > LIMITS.keyListBytesMax) return f;
     const keyList = nameOf(f);

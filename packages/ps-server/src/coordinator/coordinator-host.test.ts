@@ -159,7 +159,7 @@ describe("CoordinatorHost", () => {
     const c = new Cluster();
     const bad = await c.dial("worker");
     const good = await c.dial();
-    bad.link.sendControl({ type: "fence", job: 1, term: 1 });
+    bad.link.sendControl({ type: "fence", job: 1, term: 1, heads: 1 });
     await c.clock.advance(10);
     expect(bad.closed).toEqual(['the coordinator takes no "fence" message']);
     good.link.sendControl({ type: "status-request" });

@@ -169,7 +169,7 @@ export class CoordinatorHost {
     const { clock, coordinator } = this.#o;
     this.#cancelTick = clock.after(LIMITS.tickEveryMs, () => {
       const now = clock.now();
-      if (now - before < LIMITS.heartbeatLostMs / 2) this.#add(coordinator.tick(now));
+      if (now - before < LIMITS.psLostMs / 2) this.#add(coordinator.tick(now));
       this.#tickAfter(now);
     });
   }

@@ -3,55 +3,77 @@
  * Sockets, the clock and the store are adapters in `node/`.
  *
  * What happens when a peer dies here: a lost worker raises the term of its job, so that the survivors fence and go
- * on; a lost PS node fails the jobs whose rows it held, as long as partitions have no replicas; a lost client
- * leaves its job running.
+ * on; a lost PS node leaves its partitions to their other replicas, and fails the jobs whose rows nobody else has; a
+ * lost client leaves its job running. A coordinator that starts again waits for the PS nodes of its map, and keeps
+ * the jobs that are open; those that were being trained have failed.
  */
 import { ClusterError, ProtocolError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
-import type { PartitionFunction, PartitionMap } from "@volary/core/partition";
-import { DENSE_TABLE } from "@volary/core/table";
+import { partitionMapSchema, type PartitionFunction, type PartitionMap, type PsNode } from "@volary/core/partition";
+import type { Sabotages } from "@volary/core/sabotage";
 import type { ClusterStatus, Control, ControlOf } from "@volary/core/wire";
+import { Chains } from "./chains.ts";
 import { Effects, type CoordinatorEffect, type LinkId } from "./effects.ts";
-import { Job } from "./job.ts";
+import type { Job } from "./job.ts";
+import { Jobs } from "./jobs.ts";
 import { PsMembers, type PsMember } from "./ps-members.ts";
+import { Training } from "./training.ts";
+import { savedPlanSchema, type SavedPlan } from "./wanted-chains.ts";
 import { Watchers } from "./watchers.ts";
 import { Workers, type Worker } from "./workers.ts";
+
+export interface CoordinatorOptions {
+  /** Of a cluster that has no partition map yet. */
+  partitionsLog2?: number;
+  partitionFunction?: PartitionFunction;
+  /** On how many PS nodes each partition is; on all of them where there are fewer. */
+  replicas?: number;
+  /** What an earlier coordinator saved, by key. */
+  records?: ReadonlyMap<string, unknown>;
+  sabotages?: Sabotages;
+}
 
 export class Coordinator {
   readonly #effects: Effects;
   readonly #nodes: PsMembers;
   readonly #workers: Workers;
-  readonly #jobs = new Map<number, Job>();
-  /** Jobs whose tables the PS nodes are still opening: who asked, and which nodes have yet to answer. */
-  readonly #opening = new Map<number, { client: LinkId; nodes: Set<number> }>();
+  readonly #chains: Chains;
+  readonly #jobs: Jobs;
+  readonly #training: Training;
   readonly #watchers = new Watchers();
-  /** Jobs whose rows are on the PS nodes. */
-  readonly #openJobs = new Set<number>();
 
-  /**
-   * @param records what an earlier coordinator saved, by key
-   */
+  /** @throws {Error} records that cannot be read */
   constructor({
     partitionsLog2 = 8,
     partitionFunction = { kind: "hash" },
+    replicas = 1,
     records = new Map(),
-  }: {
-    partitionsLog2?: number;
-    partitionFunction?: PartitionFunction;
-    records?: ReadonlyMap<string, unknown>;
-  }) {
-    this.#effects = new Effects(records);
-    this.#workers = new Workers(this.#effects);
-    this.#nodes = new PsMembers({
-      effects: this.#effects,
+    sabotages,
+  }: CoordinatorOptions) {
+    const effects = new Effects(records);
+    const { map, plan } = savedMap(records);
+    const openJobs = [...records.keys()].some((key) => key.startsWith("open/"));
+    const awaited = openJobs ? (map?.nodes ?? []) : [];
+    this.#effects = effects;
+    this.#workers = new Workers(effects);
+    this.#nodes = new PsMembers({ effects, awaited });
+    this.#chains = new Chains({
+      replicas,
       partitionsLog2,
       partitionFunction,
-      saved: records.get("map"),
+      map,
+      plan,
+      nodes: awaited,
+      log: (message) => effects.log(message),
+      ...(sabotages ? { sabotages } : {}),
     });
+    const [workers, nodes] = [this.#workers, this.#nodes];
+    this.#jobs = new Jobs({ effects, workers, nodes, map: () => this.map, records });
+    this.#training = new Training({ effects, workers, jobs: this.#jobs, heads: () => this.map?.heads ?? 0 });
   }
 
   get map(): PartitionMap | undefined {
-    return this.#nodes.map;
+    return this.#chains.map;
   }
 
   handleControl(link: LinkId, control: Control, now: number): CoordinatorEffect[] {
@@ -77,97 +99,114 @@ export class Coordinator {
     const node = this.#nodes.get(link);
     if (node) this.#loseNode(node, "its connection closed", now);
     const worker = this.#workers.get(link);
-    if (worker) this.#loseWorker(worker, "its connection closed", now);
-    for (const job of this.#jobs.values()) {
-      if (job.owner === link && job.phase === "preparing")
-        this.#closeJob(job, "its client left before it was run", now);
-    }
+    if (worker) this.#training.loseWorker(worker, "its connection closed", now);
+    this.#jobs.onClientLost(link, now);
     return this.#flush(now);
   }
 
   /** Called a few times a second. */
   tick(now: number): CoordinatorEffect[] {
     for (const node of this.#nodes.all) {
-      if (now - node.heardAt > LIMITS.heartbeatLostMs) this.#loseSilent(node, now);
+      const lostMs = this.#chains.isExpendable(node.node) ? LIMITS.psLostMs : LIMITS.heartbeatLostMs;
+      if (now - node.heardAt > lostMs) this.#loseSilent(node, lostMs, now);
     }
     for (const worker of this.#workers.all) {
-      if (now - worker.heardAt > LIMITS.heartbeatLostMs) this.#loseSilent(worker, now);
+      if (now - worker.heardAt > LIMITS.heartbeatLostMs) this.#loseSilent(worker, LIMITS.heartbeatLostMs, now);
     }
+    for (const node of this.#nodes.overdue(now))
+      this.#loseNode(node, "it did not come back to the new coordinator", now);
+    this.#chains.tick(now);
     return this.#flush(now);
   }
 
   status(now: number): ClusterStatus {
     return {
-      nodes: this.#nodes.status(),
+      nodes: this.#nodes.status().map((node) => ({ ...node, ...this.#chains.nodeStatus(node.node) })),
       workers: this.#workers.status(),
-      jobs: [...this.#jobs.values()].map((job) => job.status(now)),
+      jobs: Array.from(this.#jobs.all, (job) => job.status(now)),
       mapVersion: this.map?.version ?? 0,
+      ...this.#chains.status(),
     };
   }
 
   #onControl(link: LinkId, control: Control, now: number): void {
     switch (control.type) {
       case "heartbeat":
-        this.#nodes.onHeartbeat(link, control);
+        this.#onHeartbeat(link, control, now);
         break;
       case "ps-join":
         this.#onPsJoin(link, control, now);
         break;
       case "job-opened":
-        this.#onJobOpened(link, control);
+        this.#jobs.onOpened(this.#nodes.memberOf(link), control.job);
+        break;
+      case "chain-ready":
+        this.#chains.onReady({ ...control, from: this.#nodes.memberOf(link).node }, now);
+        break;
+      case "chain-quiet":
+        this.#chains.onQuiet({ ...control, from: this.#nodes.memberOf(link).node });
+        break;
+      case "chain-broken":
+        this.#onBroken(this.#nodes.memberOf(link), control, now);
+        break;
+      case "drain":
+        this.#onDrain(link, control.node);
+        break;
+      case "map-request":
+        this.#onMapRequest(link);
         break;
       case "worker-join":
         this.#onWorkerJoin(link, control, now);
         break;
       case "ready":
-        this.#onReady(this.#workers.memberOf(link, control.job), control, now);
+        this.#training.onReady(this.#workers.memberOf(link, control.job), control, now);
         break;
       case "term-request":
-        this.#onTermRequest(this.#workers.memberOf(link, control.job), control, now);
+        this.#training.onTermRequest(this.#workers.memberOf(link, control.job), control);
         break;
       case "lease-request":
-        this.#onLeaseRequest(this.#workers.memberOf(link, control.job), control, now);
+        this.#training.onLeaseRequest(this.#workers.memberOf(link, control.job), control, now);
         break;
       case "progress":
         this.#workers.memberOf(link, control.job);
-        for (const commit of control.commits) this.#jobOf(control.job).commit(commit);
+        for (const commit of control.commits) this.#jobs.of(control.job).commit(commit);
         break;
       case "trained":
-        this.#onTrained(this.#workers.memberOf(link, control.job), control, now);
+        this.#training.onTrained(this.#workers.memberOf(link, control.job), control, now);
         break;
       case "evaluated":
-        this.#onEvaluated(this.#workers.memberOf(link, control.job), control, now);
+        this.#training.onEvaluated(this.#workers.memberOf(link, control.job), control, now);
         break;
       case "bad-rows":
-        this.#onBadRows(this.#workers.memberOf(link, control.job), control, now);
+        this.#training.onBadRows(this.#workers.memberOf(link, control.job), control, now);
         break;
       case "fail":
         this.#workers.memberOf(link, control.job);
-        this.#end(this.#jobOf(control.job), "failed", control.message, now);
+        this.#jobs.end(this.#jobs.of(control.job), "failed", control.message, now);
         break;
       case "submit":
-        this.#onSubmit(link, control);
+        this.#jobs.submit(link, control.manifest);
         break;
       case "run-job":
-        this.#onRunJob(this.#jobOf(control.job), now);
+        this.#jobs.run(this.#jobs.of(control.job));
         break;
       case "finish-job":
-        this.#onFinishJob(this.#jobOf(control.job), control.reason);
+        this.#training.onFinishJob(this.#jobs.of(control.job), control.reason);
         break;
       case "stop-job":
-        this.#end(this.#jobOf(control.job), "stopped", "stopped by its owner", now);
+        this.#jobs.end(this.#jobs.of(control.job), "stopped", "stopped by its owner", now);
         break;
       case "close-job":
-        this.#closeJob(this.#jobOf(control.job), "closed by its owner", now);
+        this.#jobs.close(this.#jobs.of(control.job), "closed by its owner", now);
         break;
       case "watch":
-        this.#watchers.add(link, this.#jobOf(control.job));
+        this.#onWatch(link, this.#jobs.of(control.job));
         break;
       case "status-request":
         this.#send(link, { type: "status", status: this.status(now) });
         break;
       case "commits-request": {
-        const job = this.#jobOf(control.job);
+        const job = this.#jobs.of(control.job);
         const commits = job.commits.map((attempt, i) => ({ step: i + 1, attempt }));
         this.#send(link, { type: "commits", job: job.job, commits, terms: job.terms });
         break;
@@ -182,34 +221,73 @@ export class Coordinator {
 
   // -- PS nodes --------------------------------------------------------------------------------------------
 
-  #onPsJoin(link: LinkId, { name, address }: ControlOf<"ps-join">, now: number): void {
+  #onHeartbeat(link: LinkId, control: ControlOf<"heartbeat">, now: number): void {
+    const node = this.#nodes.get(link);
+    if (!node) return;
+    this.#nodes.onHeartbeat(node, control);
+    this.#chains.onLoad(node.node, control.load, now);
+  }
+
+  #onPsJoin(link: LinkId, { name, address, node: number }: ControlOf<"ps-join">, now: number): void {
     if (this.#nodes.get(link)) return;
-    this.#nodes.checkRoom();
     const namesake = this.#nodes.namesake({ name, address });
+    if (namesake && namesake.node === number) {
+      this.#rejoin(link, namesake, now);
+      return;
+    }
     if (namesake) {
       // One process at a time has an address: this is the same node, or its next life, before its old link is missed.
       this.#loseNode(namesake, "it joins anew", now);
-      this.#effects.close(namesake.link, "this node joined anew");
+      if ("link" in namesake) this.#effects.close(namesake.link, "this node joined anew");
     }
-    this.#nodes.join(link, { name, address }, now);
-    this.#place();
+    this.#nodes.checkRoom();
+    const member = this.#nodes.join(link, { name, address }, now);
+    this.#jobs.onNodeJoined(member);
+    this.#chains.addNode({ node: member.node, name, address }, { before: number });
   }
 
-  /** Rows do not move yet, so a map that open jobs rely on stays as it is. */
-  #place(): void {
-    if (this.#openJobs.size === 0) this.#nodes.place();
+  /** A node that has not missed more than its link, or a coordinator, goes on with its rows. */
+  #rejoin(link: LinkId, before: PsMember | PsNode, now: number): void {
+    this.#nodes.remove(before);
+    if ("link" in before) this.#effects.close(before.link, "this node joined anew");
+    const member = this.#nodes.rejoin(link, before, now);
+    this.#jobs.onNodeBack(member);
+    this.#onMapRequest(link);
+    this.#jobs.openAgain(member);
   }
 
-  #loseNode(node: PsMember, why: string, now: number): void {
-    this.#nodes.remove(node.link);
+  #loseNode(node: PsMember | PsNode, why: string, now: number): void {
+    this.#nodes.remove(node);
     this.#effects.log(`PS node ${node.node} (${node.name}) is lost: ${why}`);
+    const lost = this.#chains.loseNode(node.node);
     const message = `PS node ${node.name} is lost (${why}) and its partitions have no replica; run the job again`;
-    for (const job of this.#openJobs) {
-      this.#end(this.#jobOf(job), "failed", message, now);
-      this.#refuseOpening(job, { code: "PARTITION_UNAVAILABLE", message }, now);
-      this.#forgetRows(job);
-    }
-    this.#place();
+    if (lost > 0) this.#jobs.failOpen(message, now);
+    this.#jobs.onNodeLost(node.node);
+  }
+
+  /** A node lost its replica of one partition, which may have been the last one since another node was lost. */
+  #onBroken({ node, name }: PsMember, control: ControlOf<"chain-broken">, now: number): void {
+    if (this.#chains.onBroken({ ...control, from: node }, now)) return;
+    const message = `PS node ${name} lost partition ${control.partition} (${control.message}), which has no replica; run the job again`;
+    this.#jobs.failOpen(message, now);
+  }
+
+  #onDrain(link: LinkId, name: string): void {
+    this.#chains.drain(this.#nodes.named(name).node);
+    this.#effects.log(`PS node ${name} is drained`);
+    this.#send(link, { type: "draining", node: name });
+  }
+
+  #onMapRequest(link: LinkId): void {
+    if (!this.map) throw new ClusterError("PARTITION_UNAVAILABLE", "no PS node has joined this cluster yet");
+    this.#send(link, { type: "map", map: this.map });
+  }
+
+  /** A node that cannot open a job's tables ends the job: its client made them. One that joined later gets no part. */
+  #onError(link: LinkId, control: ControlOf<"error">, now: number): void {
+    this.#effects.log(`${this.#nameOf(link)} reports ${control.code}: ${control.message}`);
+    const node = this.#nodes.get(link);
+    if (node && this.#jobs.onNotOpened(node, control, now)) this.#chains.setUnfit(node.node);
   }
 
   // -- workers ---------------------------------------------------------------------------------------------
@@ -217,339 +295,72 @@ export class Coordinator {
   #onWorkerJoin(link: LinkId, control: ControlOf<"worker-join">, now: number): void {
     if (this.#workers.get(link)) return;
     this.#workers.join(link, control, now);
-    this.#assignIdle();
+    this.#jobs.assignIdle();
   }
 
-  /** Gives idle workers to the oldest job that is under way. */
-  #assignIdle(): void {
-    const job = [...this.#jobs.values()].find((j) => j.phase === "waiting" || j.phase === "training");
-    if (!job || !this.map) return;
-    for (const worker of this.#workers.all) {
-      if (worker.job !== undefined || worker.unfitFor.has(job.job)) continue;
-      worker.job = job.job;
-      worker.ready = false;
-      this.#send(worker.link, { type: "assign", job: job.job, manifest: job.manifest, map: this.map });
-    }
-  }
-
-  #onReady(worker: Worker, { trainRows, testRows, fingerprint }: ControlOf<"ready">, now: number): void {
-    const job = this.#jobOf(worker.job!);
-    if (job.over) return;
-    const data = { trainRows, testRows, fingerprint };
-    if (!job.data) {
-      if (trainRows === 0) {
-        this.#end(job, "failed", "the data set has no training rows", now);
-        return;
-      }
-      job.measure(data);
-    } else if (job.data.fingerprint !== fingerprint) {
-      const message = `worker ${worker.name} sees other data than the first worker: ${trainRows} training and ${testRows} test rows against ${job.data.trainRows} and ${job.data.testRows}; give every worker the same file`;
-      this.#effects.log(message);
-      worker.unfitFor.add(job.job);
-      this.#dismiss(worker, { job: job.job, phase: "failed", message });
-      return;
-    }
-    worker.ready = true;
-    if (job.phase === "training") this.#newTerm(job, `worker ${worker.name} joined`);
-    else if (job.phase === "evaluating") this.#dismiss(worker, { job: job.job, phase: "evaluating" });
-    else if (this.#workers.readyFor(job.job).length >= job.manifest.workersMin) {
-      job.phase = "training";
-      job.startedAt = now;
-      this.#save(job);
-      this.#newTerm(job, "start");
-    }
-  }
-
-  /** Frees a worker that can do nothing for its job, for another one. */
-  #dismiss(worker: Worker, end: Omit<ControlOf<"end">, "type">): void {
-    worker.job = undefined;
-    worker.ready = false;
-    this.#send(worker.link, { type: "end", ...end });
-    this.#assignIdle();
-  }
-
-  /** Ranks go by seniority, so rank 0 holds the dense state if anyone does. */
-  #newTerm(job: Job, why: string): void {
-    const seniority = new Map(job.members.map((worker, rank) => [worker, rank]));
-    const workers = this.#workers
-      .readyFor(job.job)
-      .sort(
-        (a, b) => (seniority.get(a.worker) ?? Infinity) - (seniority.get(b.worker) ?? Infinity) || a.worker - b.worker,
-      );
-    job.beginTerm(workers.map((w) => w.worker));
-    this.#save(job);
-    this.#effects.log(
-      `job ${job.job} (${job.manifest.name}): term ${job.term} with ${workers.length} workers (${why})`,
-    );
-    const members = workers.map(({ worker, address }) => ({ worker, address }));
-    for (const { link } of workers) this.#send(link, { type: "term", job: job.job, term: job.term, members });
-    if (job.isEvaluating) this.#inviteToEvaluate(job);
-  }
-
-  #loseWorker(worker: Worker, why: string, now: number): void {
-    this.#workers.remove(worker.link);
-    this.#effects.log(`worker ${worker.worker} (${worker.name}) is lost: ${why}`);
-    const job = worker.job === undefined ? undefined : this.#jobs.get(worker.job);
-    if (!job || !job.active || !worker.ready) return;
-    job.badRows.forget(worker.worker);
-    job.evaluation?.release(worker.worker);
-    if (this.#workers.readyFor(job.job).length === 0) {
-      this.#end(
-        job,
-        "failed",
-        `the last worker is lost (${why}), and with it the dense weights; run the job again`,
-        now,
-      );
-    } else if (job.phase === "training") this.#newTerm(job, `worker ${worker.name} lost: ${why}`);
-  }
-
-  #loseSilent(member: PsMember | Worker, now: number): void {
-    const why = `silent for ${LIMITS.heartbeatLostMs / 1000} s`;
+  #loseSilent(member: PsMember | Worker, lostMs: number, now: number): void {
+    const why = `silent for ${lostMs / 1000} s`;
     if ("node" in member) this.#loseNode(member, why, now);
-    else this.#loseWorker(member, why, now);
+    else this.#training.loseWorker(member, why, now);
     this.#effects.close(member.link, why);
   }
 
-  #onTermRequest(worker: Worker, { term, reason }: ControlOf<"term-request">, now: number): void {
-    const job = this.#jobOf(worker.job!);
-    if (job.phase !== "training" || term !== job.term) return;
-    void now;
-    this.#newTerm(job, reason);
-  }
-
-  // -- leases, progress, evaluation --------------------------------------------------------------------------
-
-  #onLeaseRequest(worker: Worker, { purpose, term }: ControlOf<"lease-request">, now: number): void {
-    const job = this.#jobOf(worker.job!);
-    if (purpose === "train") {
-      if (job.phase !== "training" || term !== job.term || job.members[0] !== worker.worker) return;
-      if (job.validationIsDue && !job.isEvaluating) this.#evaluate(job, now);
-      if (job.isEvaluating) job.leaseAwaited = true;
-      else this.#leaseSteps(job, worker);
-      return;
-    }
-    const base = { job: job.job, purpose, term } as const;
-    const lease = job.active ? job.evaluation?.lease(worker.worker) : undefined;
-    if (lease) this.#send(worker.link, { type: "lease", ...base, lease: lease.lease, from: lease.from, to: lease.to });
-    else
-      this.#send(worker.link, {
-        type: "no-lease",
-        ...base,
-        reason: job.active && job.isEvaluating ? "wait" : "done",
-      });
-  }
-
-  /** Steps for the leader; none where training ends. */
-  #leaseSteps(job: Job, leader: Worker): void {
-    const base = { job: job.job, purpose: "train", term: job.term } as const;
-    const lease = job.leaseSteps(job.term);
-    if (lease) this.#send(leader.link, { type: "lease", ...base, lease: lease.lease, from: lease.from, to: lease.to });
-    else this.#send(leader.link, { type: "no-lease", ...base, reason: "done" });
-  }
-
-  /** Has the held-out rows evaluated as they are after the newest step. */
-  #evaluate(job: Job, now: number): void {
-    job.beginEvaluation(now);
-    if (job.evaluation!.done) this.#onEvaluationDone(job, now);
-    else this.#inviteToEvaluate(job);
-  }
-
-  #inviteToEvaluate(job: Job): void {
-    const evaluation = job.evaluation!;
-    for (const { worker, link } of this.#workers.readyFor(job.job)) {
-      if (!evaluation.invite(worker)) continue;
-      this.#send(link, { type: "evaluate", job: job.job, term: job.term, step: evaluation.step });
-    }
-  }
-
-  #onTrained(worker: Worker, { term, step }: ControlOf<"trained">, now: number): void {
-    const job = this.#jobOf(worker.job!);
-    if (job.phase !== "training" || term !== job.term) return;
-    if (job.commits.length !== step)
-      throw new ClusterError(
-        "PROTOCOL_VIOLATION",
-        `job ${job.job} ended at step ${step} but ${job.commits.length} commits were reported`,
-      );
-    job.endTraining(now);
-    this.#save(job);
-    // Where training was ended at a validation, that one is the last.
-    if (job.evaluation?.step !== step) this.#evaluate(job, now);
-    else if (job.evaluation.done) this.#finish(job);
-  }
-
-  #onEvaluated(worker: Worker, { lease, metrics }: ControlOf<"evaluated">, now: number): void {
-    const job = this.#jobOf(worker.job!);
-    if (job.active && job.takeShare({ lease, worker: worker.worker, metrics })) this.#onEvaluationDone(job, now);
-  }
-
-  #onEvaluationDone(job: Job, now: number): void {
-    job.endEvaluation(now);
-    if (job.phase === "evaluating") {
-      this.#finish(job);
-      return;
-    }
-    this.#save(job);
-    const leader = this.#workers.readyFor(job.job).find(({ worker }) => worker === job.members[0]);
-    if (!job.leaseAwaited || !leader) return;
-    job.leaseAwaited = false;
-    this.#leaseSteps(job, leader);
-  }
-
-  #finish(job: Job): void {
-    job.finish();
-    this.#release(job, "done");
-  }
-
-  #onBadRows(worker: Worker, found: ControlOf<"bad-rows">, now: number): void {
-    const job = this.#jobOf(worker.job!);
-    if (job.over) return;
-    const inFirstEpoch = job.plan === undefined || job.commits.length < job.plan.stepsPerEpoch;
-    job.badRows.take({ worker: worker.worker, found, inFirstEpoch });
-    const fault = job.badRows.fault(job.manifest.data.badRowsMax);
-    if (fault !== undefined) this.#end(job, "failed", fault, now);
-  }
-
-  /** Training ends after the step under way. */
-  #onFinishJob(job: Job, reason: string): void {
-    if (job.over || job.phase === "evaluating") return;
-    job.ending ??= reason;
-    this.#effects.log(`job ${job.job} (${job.manifest.name}) ends early: ${reason}`);
-    const leader = this.#workers.readyFor(job.job).find(({ worker }) => worker === job.members[0]);
-    if (leader && job.phase === "training") this.#leaseSteps(job, leader);
-  }
-
-  // -- jobs --------------------------------------------------------------------------------------------------
-
-  #onSubmit(link: LinkId, { manifest }: ControlOf<"submit">): void {
-    if (this.#nodes.size === 0 || !this.map) {
-      throw new ClusterError(
-        "PARTITION_UNAVAILABLE",
-        "no PS node has joined this cluster; start one with `volary ps --coordinator ADDRESS`",
-      );
-    }
-    if (this.#jobs.size >= LIMITS.jobsMax)
-      throw new ClusterError("LIMIT_EXCEEDED", `this coordinator remembers ${LIMITS.jobsMax} jobs already; restart it`);
-    const job = new Job({ job: this.#effects.newId("job"), manifest, owner: link });
-    this.#jobs.set(job.job, job);
-    this.#openJobs.add(job.job);
-    this.#save(job);
-    this.#opening.set(job.job, { client: link, nodes: new Set(Array.from(this.#nodes.all, ({ node }) => node)) });
-    const { seed, tables, fit } = manifest;
-    for (const { link: node } of this.#nodes.all) {
-      this.#send(node, {
-        type: "open-job",
-        job: job.job,
-        seed,
-        consistency: fit.consistency,
-        tables: [DENSE_TABLE, ...tables],
-      });
-    }
-  }
-
-  /** A node that cannot open a job's tables ends the job: its client made them. */
-  #onError(link: LinkId, { code, message, job }: ControlOf<"error">, now: number): void {
-    this.#effects.log(`${this.#nameOf(link)} reports ${code}: ${message}`);
-    const node = this.#nodes.get(link);
-    if (node && job !== undefined) this.#refuseOpening(job, { code, message: `PS node ${node.name}: ${message}` }, now);
-  }
-
-  /** Tells the client that its job cannot be opened, if it is just being opened. */
-  #refuseOpening(job: number, { code, message }: { code: string; message: string }, now: number): void {
-    const opening = this.#opening.get(job);
-    if (!opening) return;
-    this.#send(opening.client, { type: "error", code, message, job });
-    this.#closeJob(this.#jobOf(job), message, now);
-  }
-
-  #onJobOpened(link: LinkId, { job }: ControlOf<"job-opened">): void {
-    const opening = this.#opening.get(job);
-    const node = this.#nodes.get(link);
-    if (!opening || !node) return;
-    opening.nodes.delete(node.node);
-    if (opening.nodes.size > 0) return;
-    this.#opening.delete(job);
-    this.#send(opening.client, { type: "submitted", job, map: this.map! });
-  }
-
-  #onRunJob(job: Job, now: number): void {
-    if (job.phase !== "preparing") return;
-    if (this.#workers.size === 0)
-      this.#effects.log(`job ${job.job} waits for workers; start one with \`volary worker --coordinator ADDRESS\``);
-    job.phase = "waiting";
-    void now;
-    this.#save(job);
-    this.#assignIdle();
-  }
-
-  #end(job: Job, phase: "failed" | "stopped", message: string, now: number): void {
-    if (job.over) return;
-    job.message = message;
-    if (job.startedAt && !job.trainedAt) job.trainedAt = now;
-    this.#release(job, phase);
-  }
-
-  /** The job is over: its workers are free for the next. Its rows stay until the job is closed. */
-  #release(job: Job, phase: "done" | "failed" | "stopped"): void {
-    job.phase = phase;
-    this.#save(job);
-    const message = job.message === undefined ? {} : { message: job.message };
-    this.#effects.log(
-      `job ${job.job} (${job.manifest.name}) is ${phase}${job.message === undefined ? "" : `: ${job.message}`}`,
-    );
-    for (const worker of this.#workers.all) {
-      if (worker.job !== job.job) continue;
-      worker.job = undefined;
-      worker.ready = false;
-      this.#send(worker.link, { type: "end", job: job.job, phase, ...message });
-    }
-    this.#assignIdle();
-  }
-
-  #closeJob(job: Job, why: string, now: number): void {
-    this.#opening.delete(job.job);
-    this.#end(job, "stopped", why, now);
-    this.#forgetRows(job.job);
-    this.#place();
-  }
-
-  #forgetRows(job: number): void {
-    if (!this.#openJobs.delete(job)) return;
-    for (const { link } of this.#nodes.all) this.#send(link, { type: "close-job", job });
+  /** The map that it made its links by may be an older one; newer ones it is told from now on. */
+  #onWatch(link: LinkId, job: Job): void {
+    this.#watchers.add(link, job);
+    if (this.#jobs.isOpen(job)) this.#onMapRequest(link);
   }
 
   // -- small change --------------------------------------------------------------------------------------------
 
-  #jobOf(job: number): Job {
-    const found = this.#jobs.get(job);
-    if (!found)
-      throw new ClusterError("UNKNOWN_JOB", `this coordinator has no job ${job}; \`volary status\` lists its jobs`);
-    return found;
-  }
-
   #nameOf(link: LinkId): string {
     return this.#nodes.get(link)?.name ?? this.#workers.get(link)?.name ?? `link ${link}`;
-  }
-
-  #save(job: Job): void {
-    const { manifest, phase, term, terms, message, metrics } = job;
-    this.#effects.save(`job/${job.job}`, {
-      name: manifest.name,
-      phase,
-      term,
-      terms,
-      message,
-      metrics,
-      step: job.commits.length,
-    });
   }
 
   #send(link: LinkId, control: Control): void {
     this.#effects.send(link, control);
   }
 
-  /** Effects so far, and the news for watchers. */
+  /** Effects so far, a new partition map, and the news for watchers. */
   #flush(now: number): CoordinatorEffect[] {
+    const heads = this.map?.heads;
+    const map = this.#chains.update({ rowsExist: this.#jobs.rowsExist }, now);
+    if (map) this.#publish(map, { headsChanged: map.heads !== heads });
     for (const { link, status } of this.#watchers.news(now)) this.#send(link, { type: "job-status", status });
     return this.#effects.take();
   }
+
+  /** Tells all who go by the map, then begins new terms, which go by it too. */
+  #publish(map: PartitionMap, { headsChanged }: { headsChanged: boolean }): void {
+    this.#effects.save("map", map);
+    this.#effects.save("plan", this.#chains.plan);
+    const links = new Set(Array.from(this.#nodes.all, ({ link }) => link));
+    if (headsChanged) for (const link of this.#headsMatterTo()) links.add(link);
+    for (const link of links) this.#send(link, { type: "map", map });
+    if (headsChanged) this.#training.onHeads();
+  }
+
+  /** Links of workers that have a job, and of clients and watchers of jobs that are open. */
+  *#headsMatterTo(): Iterable<LinkId> {
+    for (const { link, job } of this.#workers.all) if (job !== undefined) yield link;
+    for (const job of this.#jobs.all) {
+      if (!this.#jobs.isOpen(job)) continue;
+      if (job.owner !== undefined) yield job.owner;
+      yield* this.#watchers.of(job);
+    }
+  }
+}
+
+/** What an earlier coordinator knew of the partitions. @throws {Error} it cannot be read */
+function savedMap(records: ReadonlyMap<string, unknown>): {
+  map: PartitionMap | undefined;
+  plan: SavedPlan | undefined;
+} {
+  const map = partitionMapSchema.optional().safeParse(records.get("map"));
+  const plan = savedPlanSchema.optional().safeParse(records.get("plan"));
+  const error = map.error ?? plan.error;
+  if (error)
+    throw new Error(`the saved partition map cannot be read: ${error.issues[0]!.message}; begin with an empty store`);
+  const fits = plan.data?.wanted.length === map.data?.entries.length;
+  return { map: map.data, plan: fits ? plan.data : undefined };
 }

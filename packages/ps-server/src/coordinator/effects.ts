@@ -15,17 +15,16 @@ interface Ids {
   node: number;
   worker: number;
   job: number;
-  map: number;
 }
 
 export class Effects {
-  #ids: Ids = { node: 0, worker: 0, job: 0, map: 0 };
+  #ids: Ids = { node: 0, worker: 0, job: 0 };
   #out: CoordinatorEffect[] = [];
 
   /** @param records what an earlier coordinator saved, by key */
   constructor(records: ReadonlyMap<string, unknown>) {
     const ids = records.get("ids") as Ids | undefined;
-    if (ids) this.#ids = { ...ids };
+    if (ids) this.#ids = { node: ids.node, worker: ids.worker, job: ids.job };
   }
 
   send(link: LinkId, control: Control): void {

@@ -33,7 +33,8 @@ export interface Commit {
 export class Job {
   readonly job: number;
   readonly manifest: JobManifest;
-  readonly owner: number;
+  /** The link of the client that submitted it; unknown after a restart. */
+  readonly owner: number | undefined;
   phase: JobPhase = "preparing";
   message: string | undefined;
   term = 0;
@@ -64,7 +65,7 @@ export class Job {
   #pausedAt: number | undefined;
   #pausedMs = 0;
 
-  constructor({ job, manifest, owner }: { job: number; manifest: JobManifest; owner: number }) {
+  constructor({ job, manifest, owner }: { job: number; manifest: JobManifest; owner: number | undefined }) {
     this.job = job;
     this.manifest = manifest;
     this.owner = owner;

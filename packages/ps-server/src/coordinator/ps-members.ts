@@ -1,20 +1,14 @@
-/** The PS nodes of a cluster and the partition map that places every partition on one of them. */
+/**
+ * The PS nodes of a cluster: their links, what they say of themselves, and those of an earlier coordinator that are
+ * waited for. Which partitions they hold is decided in chains.ts.
+ */
 import { ClusterError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
-import {
-  firstPartitionMap,
-  nextPartitionMap,
-  partitionMapSchema,
-  type PartitionFunction,
-  type PartitionMap,
-} from "@volary/core/partition";
+import type { PsNode } from "@volary/core/partition";
 import type { ClusterStatus, ControlOf } from "@volary/core/wire";
 import type { Effects, LinkId } from "./effects.ts";
 
-export interface PsMember {
-  readonly node: number;
-  readonly name: string;
-  readonly address: string;
+export interface PsMember extends PsNode {
   readonly link: LinkId;
   heardAt: number;
   rows: number;
@@ -23,29 +17,19 @@ export interface PsMember {
   diskRows?: number | undefined;
 }
 
+type Joining = Pick<ControlOf<"ps-join">, "name" | "address">;
+
 export class PsMembers {
   readonly #effects: Effects;
-  readonly #partitionsLog2: number;
-  readonly #partitionFunction: PartitionFunction;
   readonly #nodes = new Map<LinkId, PsMember>();
-  #map: PartitionMap | undefined;
+  /** Nodes that an earlier coordinator had, and which may come back with their rows, by number. */
+  readonly #awaited: Map<number, PsNode>;
+  /** When they are given up; unknown before the clock is. */
+  #awaitedUntil: number | undefined;
 
-  /** @param o.saved the map that an earlier coordinator saved, if any */
-  constructor(o: { effects: Effects; partitionsLog2: number; partitionFunction: PartitionFunction; saved: unknown }) {
-    this.#effects = o.effects;
-    this.#partitionsLog2 = o.partitionsLog2;
-    this.#partitionFunction = o.partitionFunction;
-    if (o.saved === undefined) return;
-    const parsed = partitionMapSchema.safeParse(o.saved);
-    if (!parsed.success)
-      throw new Error(
-        `the saved partition map cannot be read: ${parsed.error.issues[0]!.message}; begin with an empty store`,
-      );
-    this.#map = parsed.data;
-  }
-
-  get map(): PartitionMap | undefined {
-    return this.#map;
+  constructor({ effects, awaited }: { effects: Effects; awaited: readonly PsNode[] }) {
+    this.#effects = effects;
+    this.#awaited = new Map(awaited.map((node) => [node.node, node]));
   }
 
   get all(): Iterable<PsMember> {
@@ -60,9 +44,27 @@ export class PsMembers {
     return this.#nodes.get(link);
   }
 
-  /** A member that has this name already. @throws {ClusterError} NAME_TAKEN: it lives at another address */
-  namesake({ name, address }: Pick<ControlOf<"ps-join">, "name" | "address">): PsMember | undefined {
-    const namesake = [...this.#nodes.values()].find((node) => node.name === name);
+  /** @throws {ClusterError} NOT_A_MEMBER */
+  memberOf(link: LinkId): PsMember {
+    const node = this.#nodes.get(link);
+    if (node) return node;
+    throw new ClusterError("NOT_A_MEMBER", "only a PS node that has joined may say this");
+  }
+
+  /** @throws {ClusterError} NOT_A_MEMBER, with the names there are */
+  named(name: string): PsMember {
+    const node = [...this.#nodes.values()].find((each) => each.name === name);
+    if (node) return node;
+    const names = Array.from(this.#nodes.values(), (each) => each.name);
+    throw new ClusterError(
+      "NOT_A_MEMBER",
+      `this cluster has no PS node "${name}"; ${names.length > 0 ? `its PS nodes are ${names.join(", ")}` : "it has none at all"}`,
+    );
+  }
+
+  /** A node that has this name already. @throws {ClusterError} NAME_TAKEN: it lives at another address */
+  namesake({ name, address }: Joining): PsMember | PsNode | undefined {
+    const namesake = [...this.#nodes.values(), ...this.#awaited.values()].find((node) => node.name === name);
     if (namesake && namesake.address !== address) {
       throw new ClusterError(
         "NAME_TAKEN",
@@ -74,56 +76,61 @@ export class PsMembers {
 
   /** @throws {ClusterError} LIMIT_EXCEEDED */
   checkRoom(): void {
-    if (this.#nodes.size < LIMITS.psNodesMax) return;
+    if (this.#nodes.size + this.#awaited.size < LIMITS.psNodesMax) return;
     throw new ClusterError("LIMIT_EXCEEDED", `this cluster has ${LIMITS.psNodesMax} PS nodes already`);
   }
 
-  join(link: LinkId, { name, address }: Pick<ControlOf<"ps-join">, "name" | "address">, now: number): void {
+  /** A node without rows. */
+  join(link: LinkId, { name, address }: Joining, now: number): PsMember {
     const node = this.#effects.newId("node");
-    this.#nodes.set(link, { node, name, address, link, heardAt: now, rows: 0, bytes: 0 });
     this.#effects.log(`PS node ${node} (${name}) joined at ${address}`);
-    this.#effects.send(link, { type: "ps-joined", node });
+    return this.#add(link, { node, name, address }, now);
   }
 
-  remove(link: LinkId): void {
-    this.#nodes.delete(link);
+  /** A node that kept its rows while its coordinator was away; it keeps its number. */
+  rejoin(link: LinkId, { node, name, address }: PsNode, now: number): PsMember {
+    this.#awaited.delete(node);
+    this.#effects.log(`PS node ${node} (${name}) is back, with its rows`);
+    return this.#add(link, { node, name, address }, now);
   }
 
-  onHeartbeat(link: LinkId, { rows, bytes, bytesMax, diskRows }: ControlOf<"heartbeat">): void {
-    const node = this.#nodes.get(link);
-    if (!node) return;
+  remove({ node, link }: PsNode & { link?: LinkId }): void {
+    this.#awaited.delete(node);
+    if (link !== undefined) this.#nodes.delete(link);
+  }
+
+  /** Nodes that were waited for long enough. */
+  overdue(now: number): PsNode[] {
+    this.#awaitedUntil ??= now + LIMITS.rejoinMs;
+    return now < this.#awaitedUntil ? [] : [...this.#awaited.values()];
+  }
+
+  onHeartbeat(node: PsMember, { rows, bytes, bytesMax, diskRows }: ControlOf<"heartbeat">): void {
     node.rows = rows ?? node.rows;
     node.bytes = bytes ?? node.bytes;
     node.bytesMax = bytesMax ?? node.bytesMax;
     node.diskRows = diskRows ?? node.diskRows;
   }
 
-  /** Places all partitions anew and tells every node. */
-  place(): void {
-    if (this.#nodes.size === 0) return;
-    const nodes = [...this.#nodes.values()].map(({ node, name, address }) => ({ node, name, address }));
-    const version = this.#effects.newId("map");
-    const map = this.#map
-      ? nextPartitionMap(this.#map, { nodes })
-      : firstPartitionMap({ partitions: 2 ** this.#partitionsLog2, function: this.#partitionFunction, nodes });
-    this.#map = { ...map, version };
-    this.#effects.save("map", this.#map);
-    for (const { link } of this.#nodes.values()) this.#effects.send(link, { type: "map", map: this.#map });
-  }
-
-  status(): ClusterStatus["nodes"] {
-    const owned = new Map<number, number>();
-    for (const entry of this.#map?.entries ?? []) owned.set(entry.chain[0]!, (owned.get(entry.chain[0]!) ?? 0) + 1);
-    return [...this.#nodes.values()].map(({ node, name, address, rows, bytes, bytesMax, diskRows }) => ({
+  status(): Omit<ClusterStatus["nodes"][number], "partitions" | "replicas">[] {
+    const awaited = Array.from(this.#awaited.values(), (node) => ({ ...node, alive: false, rows: 0, bytes: 0 }));
+    const here = Array.from(this.#nodes.values(), ({ node, name, address, rows, bytes, bytesMax, diskRows }) => ({
       node,
       name,
       address,
       alive: true,
-      partitions: owned.get(node) ?? 0,
       rows,
       bytes,
       ...(bytesMax === undefined ? {} : { bytesMax }),
       ...(diskRows === undefined ? {} : { diskRows }),
     }));
+    return [...here, ...awaited];
+  }
+
+  #add(link: LinkId, node: PsNode, now: number): PsMember {
+    const member = { ...node, link, heardAt: now, rows: 0, bytes: 0 };
+    this.#nodes.set(link, member);
+    this.#effects.send(link, { type: "ps-joined", node: node.node });
+    return member;
   }
 }

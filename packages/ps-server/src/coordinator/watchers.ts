@@ -29,6 +29,11 @@ export class Watchers {
     this.#watched.delete(link);
   }
 
+  /** Who watches a job. */
+  *of(job: Job): Iterable<LinkId> {
+    for (const [link, jobs] of this.#watched) if (jobs.has(job)) yield link;
+  }
+
   /** What is to be told now. */
   news(now: number): { link: LinkId; status: JobStatus }[] {
     const all: { link: LinkId; status: JobStatus }[] = [];

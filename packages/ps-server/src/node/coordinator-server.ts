@@ -20,6 +20,8 @@ export interface CoordinatorOptions {
   /** Of a cluster that has no partition map yet. */
   partitionsLog2?: number;
   partitionFunction?: PartitionFunction;
+  /** Nodes that hold each partition, as far as there are so many; 1 unless said otherwise. */
+  replicas?: number;
   clock?: Clock;
 }
 
@@ -37,11 +39,12 @@ export interface RunningCoordinator {
  * @throws {ClusterError} ADDRESS_IN_USE
  */
 export async function startCoordinator(o: CoordinatorOptions): Promise<RunningCoordinator> {
-  const { store, log, partitionsLog2, partitionFunction, clock = realClock } = o;
+  const { store, log, partitionsLog2, partitionFunction, replicas, clock = realClock } = o;
   const coordinator = new Coordinator({
     records: await store.load(),
     ...(partitionsLog2 === undefined ? {} : { partitionsLog2 }),
     ...(partitionFunction === undefined ? {} : { partitionFunction }),
+    ...(replicas === undefined ? {} : { replicas }),
   });
   const host = new CoordinatorHost({ coordinator, store, clock, log });
   const port = await listen({

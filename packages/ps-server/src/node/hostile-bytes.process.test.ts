@@ -5,7 +5,7 @@
 import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { Requests, TableClient } from "@volary/core/client";
+import { fixedLinks, Requests, TableClient } from "@volary/core/client";
 import { LIMITS } from "@volary/core/limits";
 import type { TableSpec } from "@volary/core/table";
 import { seededRandom, type SeededRandom } from "@volary/core/testing";
@@ -24,6 +24,7 @@ import {
 import { WebSocket } from "ws";
 import { memoryStore } from "../coordinator/store.ts";
 import { startCoordinator, type RunningCoordinator } from "./coordinator-server.ts";
+import { realClock } from "./clock.ts";
 import { wsDialer } from "./dial.ts";
 import { startPsServer, type RunningPsServer } from "./ps-server.ts";
 
@@ -68,7 +69,8 @@ it("garbage closes the connections it comes over, and nothing else", async () =>
       const messages = garbage(random, job);
       for (const message of messages) sent[typeof message === "string" ? "texts" : "frames"]++;
       sent.connections++;
-      await speak(address, messages, { hello: random.next() < 0.9, reset: random.next() < 0.2 });
+      const role = (["worker", "client", "ps"] as const)[random.below(3)]!;
+      await speak(address, messages, { hello: random.next() < 0.9 ? role : undefined, reset: random.next() < 0.2 });
     }
   };
   await Promise.all(Array.from({ length: CONNECTIONS_AT_ONCE }, attack));
@@ -125,7 +127,8 @@ async function honestClient(): Promise<{ tables: TableClient; job: number }> {
     onFrame: (f) => void requests.takeFrame(f),
     onClose: (reason) => requests.failLink(node, reason),
   });
-  return { job, tables: new TableClient({ job, map, requests, link: () => node }) };
+  const links = fixedLinks({ map, link: () => node });
+  return { job, tables: new TableClient({ job, links, requests, clock: realClock }) };
 }
 
 /** A few messages, each broken in its own way. */
@@ -145,8 +148,9 @@ function garbage(random: SeededRandom, job: number): (string | Uint8Array)[] {
         table: random.below(3),
         cursor: random.below(2) * 0xffff_ffff,
         tables: Uint32Array.of(random.below(3)),
-        partitions: Uint32Array.of(random.below(6)),
+        partitions: Uint32Array.of(random.next() < 0.9 ? random.below(6) : random.below(2 ** 32)),
         generations: Uint32Array.of(random.below(4)),
+        sequences: Uint32Array.of(random.below(4)),
         counts: Uint32Array.of(K),
         keys: Uint32Array.from({ length: 2 * K }, () => random.below(1000)),
         values: Float32Array.from({ length: random.below(2) === 0 ? K * TABLE.dim : random.below(9) }, () =>
@@ -168,7 +172,11 @@ function garbage(random: SeededRandom, job: number): (string | Uint8Array)[] {
     () => String.fromCharCode(...bytes(random.below(60))),
     () =>
       `{"type":"${["hello", "fence", "map", "ps-join", "evaluated", "nonsense", "__proto__"][random.below(7)]}","job":${random.below(5)}}`,
-    () => encodeControl({ type: "commit", job, step: random.below(9), attempt: 1, term: 1 }).slice(0, random.below(70)),
+    () =>
+      encodeControl({ type: "commit", job, step: random.below(9), attempt: 1, term: 1, heads: 1 }).slice(
+        0,
+        random.below(80),
+      ),
     () =>
       encodeControl({
         type: "start",
@@ -176,11 +184,16 @@ function garbage(random: SeededRandom, job: number): (string | Uint8Array)[] {
         step: 1 + random.below(9),
         attempt: 1,
         term: random.below(9),
+        heads: random.below(9),
         slots: random.below(9),
         members: [],
       }),
     () => encodeControl({ type: "ready", job, trainRows: 1, testRows: 1, fingerprint: "x" }),
     () => encodeControl({ type: "watch", job: random.below(100) }),
+    () => encodeControl({ type: "map-request" }),
+    () => encodeControl({ type: "chain-ready", partition: random.below(5), generation: 1, next: [random.below(3)] }),
+    () => encodeControl({ type: "chain-broken", partition: random.below(5), generation: 1, node: 1, message: "no" }),
+    () => encodeControl({ type: "fence", job, term: random.below(3), heads: random.below(3) }),
     () => "[".repeat(random.below(5000)),
   ];
   return Array.from({ length: 1 + random.below(8) }, () => kinds[random.below(kinds.length)]!());
@@ -190,17 +203,14 @@ function garbage(random: SeededRandom, job: number): (string | Uint8Array)[] {
 async function speak(
   address: string,
   messages: readonly (string | Uint8Array)[],
-  how: { hello: boolean; reset: boolean },
+  how: { hello: Role | undefined; reset: boolean },
 ): Promise<void> {
   const socket = new WebSocket(address);
   socket.on("error", () => {});
   const closed = new Promise((resolve) => socket.on("close", resolve));
   await once(socket, "open");
-  const role: Role = address === ps.address ? "worker" : "client";
-  if (how.hello)
-    socket.send(
-      encodeControl({ type: "hello", protocol: { min: PROTOCOL_MIN, max: PROTOCOL_MAX }, role, name: "hostile" }),
-    );
+  const protocol = { min: PROTOCOL_MIN, max: PROTOCOL_MAX };
+  if (how.hello) socket.send(encodeControl({ type: "hello", protocol, role: how.hello, name: "hostile", id: 2 }));
   for (const message of messages) socket.send(message);
   if (how.reset) socket.terminate();
   else socket.close();

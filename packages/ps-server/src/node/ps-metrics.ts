@@ -1,8 +1,8 @@
 /** What a PS node counts, for Prometheus. The node counts by itself; a scrape only reads. */
 import type { TableMemory } from "@volary/core/table";
 import { Counter, Gauge, Registry } from "prom-client";
+import type { PsCounters } from "../effects.ts";
 import type { PsHost } from "../ps-host.ts";
-import type { PsCounters } from "../ps-node.ts";
 
 const HELP: Record<keyof PsCounters, string> = {
   pulls: "Pulls answered",
@@ -17,6 +17,11 @@ const HELP: Record<keyof PsCounters, string> = {
   abandonedPulls: "Pulls dropped because their attempt was given up or their client left",
   refusedSteps: "Starts and commits refused: of an older term, or not what comes next",
   unknownKeys: "Frames that named keys not known here, and were asked for whole",
+  chainRecords: "Records sent to the next replicas of partitions, repeats included",
+  chainBytes: "Bytes of those records, as they travel",
+  copies: "Copies of partitions sent whole to new replicas",
+  copyBytes: "Bytes of copies sent, those that were not finished included",
+  refusedRecords: "Records refused: of an older generation, or not what comes next",
 };
 
 /**
@@ -39,6 +44,9 @@ export function psMetrics(host: PsHost, memory: TableMemory): Registry {
   const gauges: Record<string, { help: string; value: () => number }> = {
     rows: { help: "Embedding rows held, those on disk included", value: () => host.node?.usage().rows ?? 0 },
     bytes: { help: "Memory of rows, indexes and staged steps", value: () => host.node?.usage().bytes ?? 0 },
+    heads: { help: "Partitions whose requests this node answers", value: () => host.node?.roles().heads ?? 0 },
+    replicas: { help: "Partitions it holds for other nodes", value: () => host.node?.roles().replicas ?? 0 },
+    waiting_acks: { help: "Answers that wait for the tails of chains", value: () => host.node?.waitingAcks ?? 0 },
     memory_bytes: { help: "Memory taken, frames in passing included", value: () => memory.bytesUsed },
     memory_max_bytes: { help: "Memory that rows may take", value: () => memory.bytesMax },
     disk_rows: { help: "Rows on disk", value: () => memory.cold?.rows ?? 0 },

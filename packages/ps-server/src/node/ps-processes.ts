@@ -6,7 +6,7 @@
  * Addresses of nodes on one machine share their `host:port`: that is how replicas can be kept apart.
  *
  * What happens when a peer dies here: a node that ends is reported and started anew, and joins as a fresh one without
- * rows; jobs that used it end, as they do when any node is lost. One that keeps ending ends all.
+ * rows, as any node that was lost: jobs go on where its partitions have another replica. One that keeps ending ends all.
  */
 import type { ChildProcess } from "node:child_process";
 import { LIMITS } from "@volary/core/limits";
@@ -133,7 +133,7 @@ export async function startPsProcesses(o: PsProcessesOptions): Promise<RunningPs
       end(`${what}, ${place.quickEnds} times in a row`);
       return;
     }
-    log(`${what}: its rows are lost; starting it anew`);
+    log(`${what}: what it held is lost; starting it anew`);
     clock.after(Math.min(LIMITS.connectBackoffMs * 2 ** place.quickEnds, LIMITS.connectBackoffMaxMs), () => {
       if (!stopping) start(place).catch(() => {}); // its end was told already, and restarts it
     });

@@ -1,8 +1,9 @@
 /**
- * A PS node as a process: a port, the real clock, and a coordinator that it joins.
+ * A PS node as a process: a port, the real clock, a coordinator that it joins, and other PS nodes that it dials.
  *
- * What happens when a peer dies here: without its coordinator the node serves on and dials for about two minutes.
- * A coordinator it joins anew has given its rows up, so it begins without any; when there is none, it ends and says so.
+ * What happens when a peer dies here: without its coordinator the node serves on and dials, for as long as it has rows,
+ * else for about two minutes, after which it ends and says so. A coordinator that knows it still gives it the number it
+ * had, and it keeps its rows; one that has given it up gives it another, and it begins without any.
  */
 import { ClusterError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
@@ -31,6 +32,8 @@ export interface PsServerOptions {
   port?: number;
   /** Whose pages may open links, beside the coordinator's. */
   origins?: readonly string[];
+  /** ws://host:port where others reach this node, if that is not where it listens: behind a proxy, for one. */
+  announce?: string | undefined;
   /** Unique in the cluster. */
   name: string;
   log: (message: string) => void;
@@ -42,15 +45,17 @@ export interface PsServerOptions {
   door?: PsDoor | undefined;
   /** Server updates that tables may name; none by default. */
   plugins?: Plugins | undefined;
+  /** What is sent to other machines need not be masked. */
+  trustedNetwork?: boolean | undefined;
   clock?: Clock;
   /** In [0, 1): jitters the dialing. */
   random?: () => number;
 }
 
 export interface RunningPsServer {
-  /** ws://host:port */
+  /** ws://host:port, where it listens. */
   readonly address: string;
-  /** The node's number; another one once it has joined anew. */
+  /** The node's number; another one once a coordinator has given it up and it has joined anew. */
   readonly node: number;
   /** Resolves with the reason once it has ended, by itself or by `stop`. */
   readonly closed: Promise<string>;
@@ -60,12 +65,14 @@ export interface RunningPsServer {
 /**
  * Starts a PS node and joins the coordinator.
  *
- * @throws {TypeError} the coordinator's address is none
+ * @throws {TypeError} the coordinator's address is none, or the one to announce
  * @throws {Error} of the file system: rows cannot be spilled to the folder
  * @throws {ClusterError} ADDRESS_IN_USE, COORDINATOR_UNAVAILABLE after retries, NAME_TAKEN, PROTOCOL_VERSION
  */
 export async function startPsServer(o: PsServerOptions): Promise<RunningPsServer> {
-  const { name, log, clock = realClock, random = Math.random } = o;
+  const { name, log, clock = realClock, random = Math.random, trustedNetwork } = o;
+  const coordinatorPage = pageOrigin(o.coordinator);
+  if (o.announce !== undefined) checkAddress(o.announce, "the address to announce");
   const controller = new AbortController();
   const { signal } = controller;
   const onFault = faultLog(log);
@@ -76,17 +83,20 @@ export async function startPsServer(o: PsServerOptions): Promise<RunningPsServer
     bytesMax: Math.floor(ROWS_SHARE * (o.memoryMaxBytes ?? defaultMemoryMax())),
     openCold: o.spillFolder === undefined ? undefined : coldFiles(o.spillFolder),
   });
+  const buffers = new ReceiveBuffers(memory.first);
   const host = new PsHost({
     name,
     clock,
     log,
     memory,
     plugins: o.plugins,
+    dialer: wsDialer({ clock, onFault, trustedNetwork, buffers }),
     onCoordinatorLost: (reason) => {
       log(`the coordinator is gone (${reason}); serving on, and dialing it`);
       quickLosses = clock.now() - joinedMs < LIMITS.heartbeatLostMs ? quickLosses + 1 : 0;
       clock.after(Math.min(LIMITS.connectBackoffMs * 2 ** quickLosses, LIMITS.connectBackoffMaxMs), () => {
-        join(LIMITS.reconnectAttemptsMax).catch((error: unknown) =>
+        const holdsRows = (host.node?.usage().rows ?? 0) > 0;
+        join(holdsRows ? Infinity : LIMITS.reconnectAttemptsMax).catch((error: unknown) =>
           end(`${name} lost its coordinator: ${messageOf(error)}`),
         );
       });
@@ -99,11 +109,11 @@ export async function startPsServer(o: PsServerOptions): Promise<RunningPsServer
     port: o.port ?? 0,
     clock,
     ...(o.host === undefined ? {} : { host: o.host }),
-    origins: [pageOrigin(o.coordinator), ...(o.origins ?? [])],
+    origins: [coordinatorPage, ...(o.origins ?? [])],
     behind: o.door,
-    buffers: new ReceiveBuffers(memory.first),
+    buffers,
     refuse: (hello) => host.refuse(hello),
-    onLink: (link) => host.accept(link),
+    onLink: (link, hello) => host.accept(link, hello),
     onFault,
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.metrics() }),
   });
@@ -112,11 +122,12 @@ export async function startPsServer(o: PsServerOptions): Promise<RunningPsServer
   async function join(attemptsMax: number): Promise<void> {
     const dialer: Dialer = {
       dial: async (address, hello) => {
-        const coordinator = await wsDialer({ clock, onFault }).dial(address, hello);
-        const node = await host.join({ coordinator, address: port.address });
+        const coordinator = await wsDialer({ clock, onFault, trustedNetwork }).dial(address, hello);
+        const before = host.node?.node;
+        const node = await host.join({ coordinator, address: o.announce ?? port.address });
         joinedMs = clock.now();
         o.door?.tell({ type: "joined", node });
-        log(`joined ${address} as node ${node}`);
+        log(node === before ? `joined ${address} again: still node ${node}` : `joined ${address} as node ${node}`);
         return coordinator;
       },
     };
@@ -165,10 +176,14 @@ export async function startPsServer(o: PsServerOptions): Promise<RunningPsServer
 
 /** Where pages that the coordinator serves come from. */
 function pageOrigin(coordinator: string): string {
-  if (!/^wss?:\/\//.test(coordinator) || !URL.canParse(coordinator)) {
-    throw new TypeError(`the coordinator's address is "${coordinator}"; give ws://host:port or wss://host`);
-  }
+  checkAddress(coordinator, "the coordinator's address");
   return new URL(coordinator.replace(/^ws/, "http")).origin;
+}
+
+function checkAddress(address: string, what: string): void {
+  if (!/^wss?:\/\//.test(address) || !URL.canParse(address)) {
+    throw new TypeError(`${what} is "${address}"; give ws://host:port or wss://host`);
+  }
 }
 
 function messageOf(error: unknown): string {

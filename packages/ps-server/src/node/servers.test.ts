@@ -69,7 +69,33 @@ describe("startPsServer()", () => {
     }
     const metrics = await (await fetch(`${ps.address.replace("ws", "http")}/metrics`)).text();
     expect(metrics).toMatch(/^volary_ps_pulls_total 0$/m);
-    expect(metrics).toMatch(/^volary_ps_rows 0$/m);
+    for (const name of ["rows", "replicas", "waiting_acks", "chain_records_total", "copy_bytes_total"])
+      expect(metrics).toMatch(new RegExp(`^volary_ps_${name} 0$`, "m"));
+  });
+
+  it("is known by the address it is told to announce", async () => {
+    const coordinator = await coordinatorAt();
+    const ps = await psOf(coordinator.address, { announce: "wss://ps.example.org/1" });
+    const client = await clientOf(coordinator.address);
+    expect((await client.status()).nodes).toMatchObject([{ name: "ps-1", address: "wss://ps.example.org/1" }]);
+    expect(ps.address).toMatch(/^ws:\/\/127\.0\.0\.1:\d+$/);
+  });
+
+  it("says what an address to announce looks like, and opens no port", async () => {
+    const logs: string[] = [];
+    const ps = startPsServer({ coordinator: "ws://x", name: "p", log: (m) => logs.push(m), announce: "example.org:1" });
+    await expect(ps).rejects.toThrow('the address to announce is "example.org:1"; give ws://host:port or wss://host');
+    expect(logs).toEqual([]);
+  });
+
+  it("takes links of other PS nodes, and none of a role that has no business here", async () => {
+    const coordinator = await coordinatorAt();
+    const ps = await psOf(coordinator.address);
+    const link = await wsDialer().dial(ps.address, { role: "ps", name: "ps-2", id: 2 });
+    expect(link.name).toBe("ps-1");
+    link.close("enough");
+    for (const role of ["peer", "coordinator"] as const)
+      await expect(wsDialer().dial(ps.address, { role, name: "x" })).rejects.toThrow(`${ps.address} refused: `);
   });
 
   it("says that its name is taken, and leaves its port", async () => {

@@ -25,10 +25,14 @@ export const jobStatus = (step: number, other: Partial<JobStatus> = {}): JobStat
 });
 
 export const clusterStatus = (workers: readonly { name: string; job: number | null }[]): ClusterStatus => ({
-  nodes: [{ node: 1, name: "ps-1", address: "ws://a:1", alive: true, partitions: 256, rows: 1200, bytes: 64_000 }],
+  nodes: [{ node: 1, name: "ps-1", address: "ws://a:1", alive: true, partitions: 256, replicas: 0, rows: 1200, bytes: 64_000 }],
   workers: workers.map(({ name, job }, i) => ({ worker: i + 1, name, job, backend: "wasm (SIMD)" })),
   jobs: [],
   mapVersion: 1,
+  chains: { whole: 256, short: 0, moving: 0 },
+  failovers: 0,
+  moves: 0,
+  overrides: 0,
 });
 
 /** A record of `steps` steps with a validation after every tenth, and the end of the run. */

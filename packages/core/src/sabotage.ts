@@ -1,0 +1,41 @@
+/**
+ * Ways to break the cluster on purpose. The simulation runs with one of them to show that its checkers notice; nothing
+ * else ever does. Each is looked at where the code does what it leaves out; there are two such places where one guard
+ * would hide that the other is missing.
+ */
+export const SABOTAGES = [
+  // -- PS node
+  /** Answers before the tail of the chain has the record. */
+  "ack-before-tail",
+  /** A replica that becomes the head has not kept which direct pushes were applied. */
+  "forget-identities-on-failover",
+  /** A node serves requests of a generation in which it is not the head any more. */
+  "serve-stale-generation",
+  /** A node takes records of an older generation, even where it is the head. */
+  "accept-old-records",
+  /** One push is not passed on to the next replica. */
+  "drop-one-forwarded-push",
+  /** A replica decides itself which rows go. */
+  "evict-on-replica-alone",
+  /** The leader commits a step that one PS node has not staged; that node takes the slots that are missing as empty. */
+  "commit-with-one-partition-unstaged",
+  /** A copy for a new replica leaves out what was pushed while it was made. */
+  "copy-without-forwarding",
+  // -- coordinator
+  /** A new replica counts as one before it has all records. */
+  "switch-before-catch-up",
+  /** The order of a chain changes while its head goes on. */
+  "reorder-without-hold",
+  /** The generation stays as it is when a chain changes. */
+  "keep-generation",
+  // -- workers
+  /** A new leader starts its step without asking what was committed. */
+  "start-without-fence",
+  // -- clients
+  /** A push that is sent again has another identity. */
+  "re-lease-with-new-identity",
+] as const;
+export type Sabotage = (typeof SABOTAGES)[number];
+export type Sabotages = ReadonlySet<Sabotage>;
+
+export const NO_SABOTAGE: Sabotages = new Set();

@@ -1,0 +1,84 @@
+/**
+ * What one worker computes of a step: the backward pass of its slot, and, once the step is committed, the update of the
+ * dense weights with the reduced gradients.
+ */
+import type { JobManifest } from "../job/index.ts";
+import { DenseState } from "./dense-state.ts";
+import type { GradientModel, StepGradients } from "./gradient-model.ts";
+import type { StepPlan } from "./plan.ts";
+import type { Attempt } from "./step-events.ts";
+import { refuseNonFinite } from "./step-fault.ts";
+import type { StepRows } from "./step-rows.ts";
+
+/** A step that is committed: the weighted loss of its samples, summed. */
+export interface CommittedStep extends Attempt {
+  samples: number;
+  lossSum: number;
+}
+
+export class SlotCompute {
+  readonly #manifest: JobManifest;
+  readonly #plan: StepPlan;
+  readonly #model: GradientModel;
+  readonly #dense: DenseState;
+
+  /** @param o.weights float32, all dense variables in order; copied */
+  constructor(o: { manifest: JobManifest; plan: StepPlan; model: GradientModel; weights: Float32Array }) {
+    this.#manifest = o.manifest;
+    this.#plan = o.plan;
+    this.#model = o.model;
+    this.#dense = new DenseState({ weights: o.weights, manifest: o.manifest });
+    o.model.setDense(o.weights);
+  }
+
+  /** The dense weights: a view, valid until the next update. */
+  get weights(): Float32Array {
+    return this.#dense.weights;
+  }
+
+  /** Weights and optimizer state for a worker that has none, as one copy. */
+  snapshot(): Float32Array {
+    return this.#dense.snapshot();
+  }
+
+  /** Takes over what {@link snapshot} gave. */
+  restore(snapshot: Float32Array): void {
+    this.#dense.restore(snapshot);
+    this.#model.setDense(this.#dense.weights);
+  }
+
+  /** One backward pass over pulled rows, which are let go. */
+  backward(step: number, rows: StepRows): Promise<StepGradients> {
+    const { batch, numbers, masks } = rows;
+    const { samples, label, weight } = batch;
+    const globalSamples = this.#samplesOf(step);
+    return this.#model.step({ rows: rows.gather(), numbers, masks, label, weight, samples, globalSamples });
+  }
+
+  /**
+   * Takes the result of {@link backward}: the row gradients are in `rows` from then on.
+   *
+   * @returns what is reduced: float32, the dense gradients and, as one more element, the loss
+   * @throws {ClusterError} NAN_LOSS: the result is not finite
+   */
+  take(step: number, rows: StepRows, result: StepGradients): Float32Array {
+    refuseNonFinite(result, { manifest: this.#manifest, step, plan: this.#plan, batch: rows.batch });
+    rows.scatter(result.rowGrads);
+    const data = new Float32Array(result.denseGrads.length + 1);
+    data.set(result.denseGrads);
+    data[data.length - 1] = result.lossSum;
+    return data;
+  }
+
+  /** Applies the reduced gradients of a committed step. @param reduced the sum of what all slots took */
+  apply({ step, attempt }: Attempt, reduced: Float32Array): CommittedStep {
+    this.#dense.update({ grads: reduced, step });
+    this.#model.setDense(this.#dense.weights);
+    return { step, attempt, samples: this.#samplesOf(step), lossSum: reduced.at(-1)! };
+  }
+
+  #samplesOf(step: number): number {
+    const { from, to } = this.#plan.samplesOf(step);
+    return to - from;
+  }
+}
