@@ -3,23 +3,12 @@
  * held; nodes join and are emptied. After the last fault all is well again, and what was asked must be answered.
  */
 import type { SeededRandom } from "@volary/core/testing";
+import { drawnKind, NO_FAULTS, type FaultCounts, type FaultKind } from "./fault-kinds.ts";
 import type { FaultPlan } from "./seed-plan.ts";
 import type { SimulatedClient } from "./simulated-client.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
+import { Silences } from "./silences.ts";
 import { Suspects } from "./suspects.ts";
-
-export interface FaultCounts {
-  crashes: number;
-  cuts: number;
-  holds: number;
-  pauses: number;
-  joins: number;
-  drains: number;
-  /** Of the coordinator. */
-  restarts: number;
-  /** Of the network, in two. */
-  splits: number;
-}
 
 export interface FaultsOptions {
   cluster: SimulatedCluster;
@@ -39,50 +28,16 @@ const WORKERS_MAX = 5;
 /** A hold or pause of a PS node from here on may have it declared lost. */
 const HARMLESS_MS = 1200;
 const LASTING_MAX_MS = 4500;
-const SPLIT_MAX_MS = 6000;
+/** Long enough for nodes that are cut off to be declared lost. */
+const SPLIT_MIN_MS = 2500;
+const SPLIT_MAX_MS = 5000;
 /** Until the coordinator must have noticed that a connection is gone. */
 const NOTICED_MS = 1500;
 /** A fault that cannot be borne now is drawn again, so often. */
 const DRAWS_MAX = 6;
 
-type FaultKind =
-  | "crash worker"
-  | "join worker"
-  | "cut"
-  | "hold"
-  | "pause"
-  | "crash PS node"
-  | "join PS node"
-  | "drain"
-  | "coordinator"
-  | "split"
-  | "crash client";
-
-const MIX: readonly (readonly [number, FaultKind])[] = [
-  [8, "crash worker"],
-  [4, "join worker"],
-  [18, "cut"],
-  [14, "hold"],
-  [14, "pause"],
-  [22, "crash PS node"],
-  [8, "join PS node"],
-  [6, "drain"],
-  [10, "coordinator"],
-  [18, "split"],
-  [4, "crash client"],
-];
-
 export class Faults {
-  readonly counts: FaultCounts = {
-    crashes: 0,
-    cuts: 0,
-    holds: 0,
-    pauses: 0,
-    joins: 0,
-    drains: 0,
-    restarts: 0,
-    splits: 0,
-  };
+  readonly counts: FaultCounts = { ...NO_FAULTS };
   /** What went wrong that should not have. */
   readonly errors: string[] = [];
   readonly #o: FaultsOptions;
@@ -91,6 +46,7 @@ export class Faults {
   readonly #firstWorkers: Set<string>;
   /** Clients that have not crashed. */
   readonly #clients: SimulatedClient[];
+  readonly #silences: Silences;
   readonly #draining = new Set<string>();
   /** Each resolves when a node is empty and has been stopped. */
   readonly #drains: Promise<void>[] = [];
@@ -100,6 +56,7 @@ export class Faults {
   constructor(o: FaultsOptions) {
     this.#o = o;
     this.#suspects = new Suspects(o.cluster);
+    this.#silences = new Silences(() => o.cluster.clock.now());
     this.#firstWorkers = new Set(o.cluster.workers);
     this.#clients = [...o.clients];
   }
@@ -109,18 +66,12 @@ export class Faults {
     const { random, plan } = this.#o;
     for (let n = plan.count; n > 0; n--) {
       await this.#wait(random.between({ min: 2, max: plan.everyMaxMs }));
-      for (let draws = 0; draws < DRAWS_MAX && !this.#inject(this.#draw()); draws++);
+      for (let draws = 0; draws < DRAWS_MAX && !this.#inject(drawnKind(random)); draws++);
     }
     const { clock } = this.#o.cluster;
     this.#o.cluster.relaxMemory(); // what had no room for its rows comes back
     await Promise.all(this.#drains);
     while (clock.now() < this.#overMs) await this.#wait(this.#overMs - clock.now());
-  }
-
-  #draw(): FaultKind {
-    const mix = this.#o.plan.isOld ? MIX.slice(0, -2) : MIX; // TEMPORARY
-    let at = this.#o.random.below(mix.reduce((sum, [weight]) => sum + weight, 0));
-    return mix.find(([weight]) => (at -= weight) < 0)![1];
   }
 
   /** @returns false where it would be more than a cluster must bear */
@@ -210,20 +161,20 @@ export class Faults {
     if (a === undefined || b === undefined || a === b) return false;
     const ofNode = a === "coordinator" ? b : b === "coordinator" ? a : undefined;
     const forMs = this.#lasting(ofNode);
-    if (forMs === undefined) return false;
+    if (forMs === undefined || (ofNode !== undefined && !this.#maySilence(ofNode, forMs))) return false;
     cluster.hold(a, b, { forMs, way: random.below(2) === 0 ? "both" : "there" });
     this.counts.holds++;
     return true;
   }
 
   /**
-   * Some nodes, workers and clients hear nothing of the others for a while, and work on among themselves. The
-   * coordinator is with the others.
+   * Some nodes, workers and clients hear nothing of the coordinator for a while, or of all others, too, and work on
+   * among themselves.
    */
   #split(): boolean {
     const { cluster, random } = this.#o;
     const names = [this.#one(cluster.nodes), ...(random.below(3) === 0 ? [this.#one(cluster.nodes)] : [])];
-    const forMs = random.between({ min: HARMLESS_MS, max: SPLIT_MAX_MS });
+    const forMs = random.between({ min: SPLIT_MIN_MS, max: SPLIT_MAX_MS });
     const cutOff = new Set<string>();
     for (const name of names) {
       if (name === undefined || !this.#suspects.mayLose(name)) continue;
@@ -231,8 +182,12 @@ export class Faults {
       cutOff.add(name);
     }
     if (cutOff.size === 0) return false;
-    for (const name of [...cluster.workers, ...this.#clientNames]) if (random.below(2) === 0) cutOff.add(name);
-    cluster.split(cutOff, [...this.#clientNames], forMs);
+    // One client on this side, and others on the other, see most of what must not be.
+    const client = this.#one(this.#clientNames);
+    for (const name of [...cluster.workers, ...this.#clientNames]) {
+      if ((name === client || random.below(3) === 0) && this.#maySilence(name, forMs)) cutOff.add(name);
+    }
+    cluster.split(cutOff, { from: random.below(3) > 0 ? "others" : "coordinator", forMs });
     this.#lasts(forMs);
     this.counts.splits++;
     return true;
@@ -242,10 +197,15 @@ export class Faults {
     const { cluster } = this.#o;
     const name = this.#one([...cluster.nodes, ...cluster.nodes, ...cluster.workers, ...this.#clientNames]);
     const forMs = name === undefined ? undefined : this.#lasting(name);
-    if (forMs === undefined) return false;
+    if (forMs === undefined || !this.#maySilence(name!, forMs)) return false;
     cluster.pause(name!, forMs);
     this.counts.pauses++;
     return true;
+  }
+
+  /** May the coordinator not hear it for a time? Of nodes that was asked before. */
+  #maySilence(name: string, forMs: number): boolean {
+    return this.#o.cluster.nodes.includes(name) || this.#silences.begin(name, forMs);
   }
 
   /** How long a fault of `name`'s link to the coordinator may last; long ones only where the node may be lost. */
@@ -368,7 +328,7 @@ export class Faults {
     const { cluster, plan } = this.#o;
     const { nodes, workers } = cluster;
     const clients = this.#clientNames;
-    if (!plan.isOld && this.#o.random.below(8) === 0) return ["coordinator", this.#one(clients)];
+    if (this.#o.random.below(8) === 0) return ["coordinator", this.#one([...clients, "trainer"])];
     const withNode = this.#one([...workers, ...clients, ...nodes, ...nodes, "coordinator", "coordinator"]);
     if (plan.ofWorkers && this.#o.random.below(5) === 0)
       return [this.#one(workers), this.#one([...workers, "coordinator"])];

@@ -13,6 +13,8 @@ export interface PlainLoad {
   operations: number;
   forMs: number;
   sharedKeys: number;
+  /** Of each client, of a whole table. */
+  exports: number;
 }
 
 export interface PlainResult {

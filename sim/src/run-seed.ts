@@ -8,7 +8,8 @@ import { faultsOfPushes } from "./check-pushes.ts";
 import { faultsOfReads } from "./check-reads.ts";
 import { faultsOfReplicas } from "./check-replicas.ts";
 import { checkRun, faultsOfComparison } from "./check-run.ts";
-import { Faults, type FaultCounts } from "./faults.ts";
+import { NO_FAULTS, type FaultCounts } from "./fault-kinds.ts";
+import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
 import { runPlain, type PlainResult } from "./plain-run.ts";
 import { seedPlan, type SeedPlan, type Training } from "./seed-plan.ts";
@@ -107,16 +108,7 @@ class SeedLife {
     const { commits = [], terms = [], history, status: job } = this.#finished ?? {};
     const status = cluster.status;
     return {
-      ...(this.#faults?.counts ?? {
-        crashes: 0,
-        cuts: 0,
-        holds: 0,
-        pauses: 0,
-        joins: 0,
-        drains: 0,
-        restarts: 0,
-        splits: 0,
-      }),
+      ...(this.#faults?.counts ?? NO_FAULTS),
       terms: terms.length,
       commits: commits.length,
       repeats: commits.filter(({ attempt }, i) => i > 0 && attempt !== commits[i - 1]!.attempt).length,
@@ -243,7 +235,7 @@ class SeedLife {
     if (this.#plan.roomBytes !== undefined && finished.status.message?.includes("no room for ")) return [];
     const { steps, rows } = await checkRun({ manifest, finished, wasFinished: training.finishAfterMs !== undefined });
     const found = [...as("steps", steps), ...as("training", rows)];
-    if (!training.isCompared || found.length > 0) return found;
+    if (!training.isCompared || finished.status.phase !== "done") return found;
     const { partitionFunction } = this.#plan;
     const calm = await calmRun({ manifest, workers: training.workers, partitionFunction });
     return [...found, ...as("same bits", faultsOfComparison(finished, calm))];

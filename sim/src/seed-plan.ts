@@ -42,8 +42,6 @@ export interface FaultPlan {
   /** Time between two of them is at most this. */
   everyMaxMs: number;
   ofWorkers: boolean;
-  /** TEMPORARY: seeds below 10000 draw the faults that they drew before there were splits. */
-  isOld: boolean;
   ofCoordinator: "none" | "pauses" | "crashes";
 }
 
@@ -55,7 +53,7 @@ export function seedPlan(seed: number): SeedPlan {
   const training = ofCoordinator === "crashes" || random.below(6) === 0 ? undefined : trainingOf(seed);
   const clients = training ? random.below(4) : 1 + random.below(3);
   const isHot = random.below(10) === 0;
-  const isLong = seed >= 10_000 && random.below(3) === 0; // TEMPORARY
+  const isLong = random.below(3) === 0;
   const forMs = isHot || isLong ? random.between({ min: 5000, max: 9000 }) : random.between({ min: 300, max: 4000 });
   return {
     seed,
@@ -63,23 +61,23 @@ export function seedPlan(seed: number): SeedPlan {
     replicas,
     partitionFunction: random.below(4) === 0 ? { kind: "range", keyBits: 40 } : { kind: "hash" },
     psBounds: boundsOf(random),
-    roomBytes: random.below(5) === 0 ? (seed < 10_000 ? 1500 + random.below(1000) : 600 + random.below(1400)) : undefined, // TEMPORARY
+    roomBytes: random.below(5) === 0 ? 600 + random.below(1400) : undefined,
     clockDrift: random.below(2) === 0 ? 0 : 0.05,
     slowShare: [0, 0.2, 0.6][random.below(3)]!,
     store: storeOf(random, ofCoordinator),
     training,
-    clients,
+    clients: isLong ? Math.max(2, clients) : clients,
     load: {
       operations: isHot ? 300 : isLong ? 150 : 10 + random.below(60),
       forMs,
       sharedKeys: isHot ? 2 : 6 + random.below(40),
+      exports: seed % 3,
     },
     faults: {
-      count: random.below(9),
+      count: isLong ? 3 + random.below(6) : random.below(9),
       everyMaxMs: [150, 600, 1500][random.below(3)]!,
       ofWorkers: training !== undefined && !training.isCompared,
       ofCoordinator,
-      isOld: seed < 10_000,
     },
   };
 }

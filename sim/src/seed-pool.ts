@@ -19,9 +19,10 @@ export class SeedPool {
   readonly #all: Thread[] = [];
   readonly #waiting: ((thread: Thread) => void)[] = [];
 
-  constructor(threads: number) {
+  /** @param script what each thread runs */
+  constructor(threads: number, script = new URL("./seed-thread.ts", import.meta.url)) {
     for (let i = 0; i < threads; i++) {
-      const worker = new Worker(new URL("./seed-thread.ts", import.meta.url));
+      const worker = new Worker(script);
       const thread: Thread = { worker, resolve: () => {}, reject: () => {} };
       worker.on("message", (result: SeedResult) => thread.resolve(result));
       worker.on("error", (error: Error) => thread.reject(error));

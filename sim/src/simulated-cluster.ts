@@ -63,6 +63,7 @@ export class SimulatedCluster {
   readonly #store: CoordinatorStore;
   readonly #workers = new Map<string, SimulatedWorker>();
   readonly #nodes = new Map<string, SimulatedPs>();
+  readonly #clients: string[] = [];
   /** Of PS processes that have ended. */
   readonly #past = { counters: new Map<string, number>(), spilled: 0 };
   #coordinator: { host: SimulatedHost; machine: Coordinator } | undefined;
@@ -216,6 +217,7 @@ export class SimulatedCluster {
   }
 
   client(name: string): SimulatedClient {
+    this.#clients.push(name);
     return new SimulatedClient({
       name,
       host: this.#host(name),
@@ -270,11 +272,13 @@ export class SimulatedCluster {
     this.network.hold({ between: [a, b], forMs, way });
   }
 
-  /** Nothing passes between these processes and all others for a time. */
-  split(cutOff: ReadonlySet<string>, clients: readonly string[], forMs: number): void {
-    this.note(`fault: ${[...cutOff].join(", ")} are cut off from the others for ${Math.round(forMs)} ms`);
-    const others = ["coordinator", ...this.nodes, ...this.workers, ...clients].filter((name) => !cutOff.has(name));
-    for (const a of cutOff) for (const b of others) this.network.hold({ between: [a, b], forMs });
+  /** Nothing passes for a time between these processes and all others, or the coordinator alone. */
+  split(cutOff: ReadonlySet<string>, { from, forMs }: { from: "others" | "coordinator"; forMs: number }): void {
+    const whom = from === "others" ? "all others" : "the coordinator";
+    this.note(`fault: ${[...cutOff].join(", ")} are cut off from ${whom} for ${Math.round(forMs)} ms`);
+    const others = [...this.nodes, ...this.workers, ...this.#clients].filter((name) => !cutOff.has(name));
+    const away = from === "others" ? ["coordinator", ...others] : ["coordinator"];
+    for (const a of cutOff) for (const b of away) this.network.hold({ between: [a, b], forMs });
   }
 
   pause(name: string, forMs: number): void {

@@ -2,17 +2,26 @@
  * Which PS nodes the cluster may lose, or has lost and not noticed yet. Faults go only as far as a cluster must bear
  * them: at any time each partition has a replica on a node that nothing has happened to.
  */
-import type { SimulatedCluster } from "./simulated-cluster.ts";
+import type { PartitionMap } from "@volary/core/partition";
+
+/** What is looked at of a cluster. */
+export interface SuspectedCluster {
+  readonly clock: { now(): number };
+  /** None while it is down. */
+  readonly coordinator: { readonly map: PartitionMap | undefined } | undefined;
+  /** The number of a node, once it has joined. */
+  node(name: string): { readonly node: { readonly node: number } | undefined } | undefined;
+}
 
 export class Suspects {
-  readonly #cluster: SimulatedCluster;
+  readonly #cluster: SuspectedCluster;
   /** Numbers of nodes, as partition maps have them. */
   readonly #nodes = new Map<number, { untilMs: number }>();
 
   /** The coordinator notices nothing until then. */
   #deafUntilMs = 0;
 
-  constructor(cluster: SimulatedCluster) {
+  constructor(cluster: SuspectedCluster) {
     this.#cluster = cluster;
   }
 
@@ -26,8 +35,7 @@ export class Suspects {
     this.#clear();
     const { coordinator } = this.#cluster;
     const number = this.#cluster.node(name)?.node?.node;
-    if (!coordinator) return false;
-    if (number === undefined || !coordinator.map) return false;
+    if (number === undefined || !coordinator?.map) return false;
     const isLeft = (node: number) => node !== number && !this.#nodes.has(node);
     // The coordinator may go over to the next chain before it notices.
     return coordinator.map.entries.every(({ chain, next = chain }) => chain.some(isLeft) && next.some(isLeft));

@@ -8,6 +8,7 @@ import type { SeededRandom } from "@volary/core/testing";
 import type { Clock } from "@volary/core/wire";
 import type { Ledger, Operation } from "./ledger.ts";
 import { PLAIN, plainKey, type PlainName } from "./plain-tables.ts";
+import { rowsOf } from "./training-run.ts";
 
 export interface LoadOptions {
   client: string;
@@ -21,6 +22,8 @@ export interface LoadOptions {
   forMs: number;
   /** How many keys of each table clients share: few are hot. */
   sharedKeys: number;
+  /** So often it reads a whole table meanwhile. */
+  exports: number;
   /** May PS nodes have no memory for a push? */
   mayBeFull: boolean;
 }
@@ -68,12 +71,16 @@ export class TableLoad {
   /** Resolves once everything was answered. */
   async run(tables: TableClient): Promise<void> {
     this.#opened = tables;
-    const { clock, random, operations, forMs } = this.#o;
-    const all = Array.from({ length: operations }, () => {
-      const atMs = random.between({ min: 0, max: forMs });
-      return new Promise<void>((resolve) => void clock.after(atMs, () => resolve(this.#next())));
-    });
+    const { random, operations, forMs, exports } = this.#o;
+    const all = Array.from({ length: operations }, () =>
+      this.#at(random.between({ min: 0, max: forMs }), () => this.#next()),
+    );
+    for (let n = 1; n <= exports; n++) all.push(this.#at((forMs * n) / (exports + 1), () => this.#export()));
     await Promise.all(all);
+  }
+
+  #at(ms: number, run: () => Promise<void>): Promise<void> {
+    return new Promise((resolve) => void this.#o.clock.after(ms, () => resolve(run())));
   }
 
   #next(): Promise<void> {
@@ -110,6 +117,18 @@ export class TableLoad {
     const operation = this.#begin({ kind: "get", table, keys, values: new Float32Array(0), relaxed });
     const spec = PLAIN[table];
     return this.#settle(operation, this.tables.get({ table: spec, keys, ...(relaxed && { staleness: 1_000_000 }) }));
+  }
+
+  /** Reads all of `once`: what was acknowledged before is in it. */
+  #export(): Promise<void> {
+    const pushed = this.#o.ledger.of("push", "once").filter(({ outcome }) => outcome === "done");
+    const keys = pushed.flatMap((push) => push.keys);
+    const operation = this.#begin({ kind: "get", table: "once", keys, values: new Float32Array(0) });
+    const valuesOf = async (): Promise<Float32Array> => {
+      const rows = await rowsOf(this.tables, PLAIN.once);
+      return Float32Array.from(keys, (key) => rows.get(key)?.[0] ?? 0);
+    };
+    return this.#settle(operation, valuesOf());
   }
 
   /** A push, a set or a read of keys that no other client touches. */

@@ -2,7 +2,7 @@
  * An open load on plain tables, in a process of its own: pushes and pulls are sent when they are due, whether those
  * before were answered or not, so that a pause of the cluster delays all that is due in it.
  *
- * Each request is about one key in every fourth partition, the next one about the partitions after those. Pushes count:
+ * Each request is about one key in every 16th partition, the next one about the partitions after those. Pushes count:
  * the client knows what each row must be at the end. Pulls read rows that it has set before.
  */
 import { partitionFunction } from "@volary/core/partition";
@@ -13,7 +13,7 @@ import type { LoadOutcome, LoadRequest } from "./open-load.ts";
 import type { Timeline } from "./timeline.ts";
 
 const PARTITIONS = 256;
-const GROUPS = 4;
+const GROUPS = 16;
 const DIM = 8;
 const SET_ROWS = 10_000;
 

@@ -83,8 +83,8 @@ export const LIMITS = {
   copyPartBytes: 262_144,
   copyBytesPerSecond: 134_217_728,
   copyBurstBytes: 2_097_152,
-  /** What a PS node behind another one has not acknowledged for this long is sent again. */
-  chainResendMs: 200,
+  /** What a PS node behind another one has not acknowledged for this long is sent again: it was busy, or refused it. */
+  chainResendMs: 1_000,
   /** One that has acknowledged nothing for this long is taken out of the chain, even if the coordinator hears of it. */
   followerLostMs: 10_000,
   /** A PS node tells the coordinator again that a chain is ready to change, as long as it does not. */

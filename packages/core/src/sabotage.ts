@@ -26,7 +26,7 @@ export const SABOTAGES = [
   "switch-before-catch-up",
   /** The order of a chain changes while its head goes on. */
   "reorder-without-hold",
-  /** The generation stays as it is when a chain changes. */
+  /** The generation stays as it is when a chain changes, so that nodes take records of a head that was replaced. */
   "keep-generation",
   // -- workers
   /** A new leader starts its step without asking what was committed. */

@@ -1,10 +1,11 @@
 /** The real clock. */
-import type { Clock } from "@volary/core/wire";
+import { realClockOn, type Clock } from "@volary/core/wire";
 
-export const realClock: Clock = {
+export const realClock: Clock = realClockOn({
   now: () => performance.now(),
   after: (delayMs, run) => {
     const timer = setTimeout(run, delayMs);
     return () => clearTimeout(timer);
   },
-};
+  afterReading: (run) => void setImmediate(run),
+});

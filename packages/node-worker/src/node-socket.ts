@@ -11,6 +11,7 @@ import type { Clock } from "@volary/core/wire";
 import {
   acceptText,
   Connection,
+  gatheredWrites,
   readUpgrade,
   refusalResponse,
   responseFault,
@@ -101,19 +102,7 @@ function attach(connection: Connection, upgraded: Duplex, head: Buffer): void {
   stream.on("close", () => connection.streamClosed(failure));
   if (head.length > 0) process.nextTick(receive, head);
   if (!(upgraded instanceof NetSocket)) stream.on("data", receive);
-  connection.open({
-    get bufferedBytes() {
-      return stream.writableLength;
-    },
-    write: (header, payload, onSent) => {
-      stream.cork();
-      stream.write(header);
-      stream.write(payload, onSent && (() => onSent()));
-      stream.uncork();
-    },
-    end: () => stream.end(),
-    destroy: () => stream.destroy(),
-  });
+  connection.open(gatheredWrites(stream, (run) => process.nextTick(run)));
 }
 
 /** One for all sockets: what one has read is taken before another reads. */

@@ -47,6 +47,8 @@ export interface ShardOptions {
   bounds: Required<PsBounds>;
   /** How many partitions there are, and how many of them this node has. */
   places: () => { partitions: number; places: number };
+  /** Calls back once all is handled that was read at once. */
+  afterRead: (run: () => void) => void;
   out: PsEffects;
 }
 
@@ -75,6 +77,7 @@ export function openShard(
     },
     send: (to, frame) => out.push({ kind: "peer", node: to, frame }),
     answer: (link, frame) => out.push({ kind: "frame", link, frame }),
+    afterRead: o.afterRead,
     tellCoordinator: (message) => out.push({ kind: "control", link: COORDINATOR, control: message }),
   });
   if (o.map) replication.openAll(o.map);

@@ -28,6 +28,8 @@ export interface PsHostOptions {
   /** Server updates that its operator loaded; none by default. */
   plugins?: Plugins | undefined;
   sabotages?: Sabotages;
+  /** Calls back once all is handled that was read at once; by default at once. */
+  afterRead?: (run: () => void) => void;
   /** The node serves on; its owner may dial again and `join`. */
   onCoordinatorLost: (reason: string) => void;
 }
@@ -185,11 +187,12 @@ export class PsHost {
     const { rows } = this.#node?.usage() ?? { rows: 0 };
     if (rows > 0) this.#o.log(`joined anew as node ${node}: ${rows} rows of the node it was are dropped`);
     this.#node?.dispose();
-    const { memory, plugins, bounds, sabotages } = this.#o;
+    const { memory, plugins, bounds, sabotages, afterRead } = this.#o;
     const given = {
       ...(plugins ? { plugins } : {}),
       ...(bounds ? { bounds } : {}),
       ...(sabotages ? { sabotages } : {}),
+      ...(afterRead ? { afterRead } : {}),
     };
     this.#node = new PsNode({ node, memory, ...given });
     this.#peers.begin(node);

@@ -15,20 +15,12 @@ import { NO_SABOTAGE, type Sabotages } from "@volary/core/sabotage";
 import { frame, isRecord, KeyLists, OPCODES, type Control, type ControlOf, type Frame } from "@volary/core/wire";
 import { extendedChain } from "./chain/replica.ts";
 import { Reporter } from "./chain/reporter.ts";
-import {
-  COORDINATOR,
-  newCounters,
-  type LinkId,
-  type PsBounds,
-  type PsCounters,
-  type PsEffect,
-  type PsEffects,
-} from "./effects.ts";
+import { COORDINATOR, newCounters, type LinkId, type PsBounds, type PsCounters, type PsEffects } from "./effects.ts";
 import { FrameSegments } from "./frame-segments.ts";
 import { adoptMap, openShard, partitionsOn, type JobShard } from "./job-shard.ts";
 import type { NodeContext } from "./node-context.ts";
 import { PlainRequests } from "./plain-requests.ts";
-import { refusalOf } from "./refusal.ts";
+import { refusalOf, unknownJob } from "./refusal.ts";
 import { ReplyBuffers } from "./reply-buffers.ts";
 import { Steps } from "./steps.ts";
 
@@ -40,6 +32,8 @@ export interface PsNodeOptions {
   plugins?: Plugins;
   bounds?: PsBounds;
   sabotages?: Sabotages;
+  /** Calls back once all is handled that was read at once; by default what is pending is sent after each message. */
+  afterRead?: (run: () => void) => void;
 }
 
 export class PsNode {
@@ -47,6 +41,7 @@ export class PsNode {
   readonly counters: PsCounters = newCounters();
   readonly #jobs = new Map<number, JobShard>();
   readonly #plugins: Plugins;
+  readonly #afterRead: (run: () => void) => void;
   readonly #context: NodeContext;
   readonly #steps: Steps;
   readonly #plain: PlainRequests;
@@ -63,8 +58,10 @@ export class PsNode {
   #tickedMs: number | undefined;
   #resentMs = 0;
 
-  constructor({ node, memory, plugins = Plugins.none, bounds = {}, sabotages = NO_SABOTAGE }: PsNodeOptions) {
+  constructor(o: PsNodeOptions) {
+    const { node, memory, plugins = Plugins.none, bounds = {}, sabotages = NO_SABOTAGE } = o;
     this.node = node;
+    this.#afterRead = o.afterRead ?? ((run) => run());
     this.#plugins = plugins;
     this.#context = {
       node,
@@ -201,7 +198,7 @@ export class PsNode {
     if (!shard) this.#out.push(unknownJob(link, f.job, f.requestId));
     else {
       this.#answer(shard, link, f);
-      shard.replication.flush();
+      shard.replication.flushSoon();
     }
   }
 
@@ -301,6 +298,7 @@ export class PsNode {
       counters: this.counters,
       bounds,
       places: () => this.#places(),
+      afterRead: this.#afterRead,
       out: this.#out,
     });
     for (const node of this.#up) shard.replication.onUp(node);
@@ -389,9 +387,4 @@ export class PsNode {
 function unknownKeys({ requestId, job, step, attempt, term, slot, opcode, keyList }: Frame): Frame {
   const cursor = OPCODES[opcode];
   return frame({ opcode: "unknownKeys", requestId, job, step, attempt, term, slot, cursor, keyList });
-}
-
-function unknownJob(link: LinkId, job: number, requestId = 0): PsEffect {
-  const message = `job ${job} is not open on this PS node: it has ended, or this worker belongs to another cluster`;
-  return { kind: "control", link, control: { type: "error", code: "UNKNOWN_JOB", message, job, requestId } };
 }

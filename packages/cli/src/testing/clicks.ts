@@ -31,8 +31,11 @@ export async function writeClicks(folder: string): Promise<void> {
   await writeFile(fileOf(folder), new Uint8Array(parquetWriteBuffer({ columnData })));
 }
 
-/** Learns from the clicks that were written to a folder. */
-export function clicksJob(folder: string, { epochs = 1 }: { epochs?: number } = {}): JobDefinition {
+/** Learns from the clicks that were written to a folder, for an epoch unless said otherwise. */
+export function clicksJob(
+  folder: string,
+  { epochs = 1, stepsMax }: { epochs?: number; stepsMax?: number } = {},
+): JobDefinition {
   return defineJob({
     name: "clicks",
     seed: 3,
@@ -57,7 +60,7 @@ export function clicksJob(folder: string, { epochs = 1 }: { epochs?: number } = 
       sparseOptimizer: adagrad({ learningRate: 0.3 }),
       loss: "binaryCrossentropy",
     },
-    fit: { epochs, batchSize: BATCH, consistency: bsp() },
+    fit: { epochs, batchSize: BATCH, consistency: bsp(), ...(stepsMax === undefined ? {} : { stepsMax }) },
   });
 }
 

@@ -51,10 +51,17 @@ export interface PartitionRequestsOptions {
 interface Patience {
   readonly attempt: number;
   readonly sinceMs: number | undefined;
+  /** Since when nodes say that they do not know the job. */
+  readonly unknownSinceMs: number | undefined;
   readonly backoffMs: number;
 }
 
-const FRESH: Patience = { attempt: 0, sinceMs: undefined, backoffMs: LIMITS.tableBackoffMs };
+const FRESH: Patience = {
+  attempt: 0,
+  sinceMs: undefined,
+  unknownSinceMs: undefined,
+  backoffMs: LIMITS.tableBackoffMs,
+};
 
 export class PartitionRequests {
   readonly #o: PartitionRequestsOptions;
@@ -108,17 +115,17 @@ export class PartitionRequests {
     const failure = isStale
       ? new ClusterError("STALE_GENERATION", `PS node ${attempt.node} does not serve them`)
       : answer;
-    const sinceMs = this.#checkPatience({ ...of, failure, left });
+    const since = this.#checkPatience({ ...of, failure, left });
     this.#askForMap(failure.code === "STALE_GENERATION" ? attempt.node : undefined);
-    await this.#pause(map, patience.backoffMs);
+    await this.#pause({ map, part: left, ms: patience.backoffMs });
     const backoffMs = Math.min(2 * patience.backoffMs, LIMITS.tableBackoffMaxMs);
-    return this.#deliver({ ...request, part: left }, { ...next, sinceMs, backoffMs });
+    return this.#deliver({ ...request, part: left }, { ...next, ...since, backoffMs });
   }
 
   /** Sends one frame and takes its reply. @returns the partitions that are stale, or that the reply will not do */
   async #ask(request: PartRequest, attempt: Attempt, map: PartitionMap): Promise<Set<number> | "refused"> {
     const { job, requests } = this.#o;
-    const link = await this.#linkTo(attempt.node, map);
+    const link = await this.#linkTo(attempt, map);
     const { partitions, counts, keys } = attempt.part;
     const generations = partitions.map((partition) => map.entries[partition]!.generation);
     const rows = request.rowsOf?.(attempt);
@@ -130,14 +137,14 @@ export class PartitionRequests {
     return new Set(reply.opcode === "exportReply" ? [] : reply.partitions);
   }
 
-  /** The link to a node, for which a caller waits until there is a newer map, and not forever. */
-  async #linkTo(node: number, map: PartitionMap): Promise<Link> {
+  /** The link to a node, for which a caller waits until its partitions have another head, and not forever. */
+  async #linkTo({ node, part }: Attempt, map: PartitionMap): Promise<Link> {
     const { links } = this.#o;
     const link = links.get(node);
     if (link) return link;
     this.#askForMap(undefined);
     const up = links.up(node);
-    const found = await Promise.race([up, this.#pause(map, LIMITS.resendEveryMs, up)]);
+    const found = await Promise.race([up, this.#pause({ map, part, ms: LIMITS.resendEveryMs, over: up })]);
     if (found) return found;
     throw new ClusterError("PARTITION_UNAVAILABLE", `there is no link to PS node ${node}`);
   }
@@ -181,12 +188,18 @@ export class PartitionRequests {
    *
    * @throws {ClusterError} it has for too long
    */
-  #checkPatience(of: { attempt: Attempt; patience: Patience; failure: ClusterError; left: KeyPart }): number {
+  #checkPatience(of: {
+    attempt: Attempt;
+    patience: Patience;
+    failure: ClusterError;
+    left: KeyPart;
+  }): Pick<Patience, "sinceMs" | "unknownSinceMs"> {
     const { attempt, patience, failure, left } = of;
     const nowMs = this.#o.clock.now();
     const { sinceMs = nowMs } = patience;
-    if (failure.code === "UNKNOWN_JOB" && nowMs - sinceMs >= LIMITS.resendEveryMs) throw failure;
-    if (nowMs - sinceMs < LIMITS.tableRetryMs) return sinceMs;
+    const unknownSinceMs = failure.code === "UNKNOWN_JOB" ? (patience.unknownSinceMs ?? nowMs) : undefined;
+    if (unknownSinceMs !== undefined && nowMs - unknownSinceMs >= LIMITS.resendEveryMs) throw failure;
+    if (nowMs - sinceMs < LIMITS.tableRetryMs) return { sinceMs, unknownSinceMs };
     const some = [...left.partitions].slice(0, 5).join(", ");
     const more = left.partitions.length > 5 ? ", …" : "";
     throw new ClusterError(
@@ -206,21 +219,34 @@ export class PartitionRequests {
     this.#o.links.requestMap(node);
   }
 
-  /** Until there is a newer map than this, or `over` settles, and not longer than `ms`. */
-  #pause(map: PartitionMap, ms: number, over?: Promise<unknown>): Promise<void> {
+  /**
+   * Until some partition of a part has another head than in this map, or `over` settles, and not longer than `ms`. Of
+   * newer maps that say nothing about heads there may be many while partitions are copied.
+   */
+  #pause(o: { map: PartitionMap; part: KeyPart; ms: number; over?: Promise<unknown> }): Promise<void> {
+    const { map, part, ms, over } = o;
     const { links, clock } = this.#o;
-    if (links.map.version > map.version) return Promise.resolve();
+    if (haveMoved(part, map, links.map)) return Promise.resolve();
     return new Promise((resolve) => {
       const done = () => {
         cancel();
         forget();
         resolve();
       };
-      const forget = links.onMap(done);
+      const forget = links.onMap((newer) => haveMoved(part, map, newer) && done());
       const cancel = clock.after(ms, done);
       void over?.catch(() => {}).finally(done);
     });
   }
+}
+
+/** Has a partition of this part another head in the newer map, or its head begun anew? */
+function haveMoved({ partitions }: KeyPart, map: PartitionMap, newer: PartitionMap): boolean {
+  if (newer.heads === map.heads) return false;
+  return partitions.some((partition) => {
+    const [before, now] = [map.entries[partition]!, newer.entries[partition]!];
+    return before.chain[0] !== now.chain[0] || before.headSince !== now.headSince;
+  });
 }
 
 /** Waits for all of them, and throws the first failure. */

@@ -372,6 +372,12 @@ test("a job that no node knows is said to be unknown, after a while", async () =
   expect(c.clock.now()).toBeLessThan(LIMITS.tableRetryMs / 2);
 });
 
+test("a node that has come back after long, and does not know the job yet, is asked again", async () => {
+  const c = new Cluster({ nodes: 1, fates: ["no answer", "no answer", "unknown", "unknown", "unknown"] });
+  await c.run(c.table.pull([5]));
+  expect(c.served.length).toBe(6);
+});
+
 test("a link that answers others is not silent", async () => {
   const c = new Cluster({ nodes: 1, fates: ["no answer"] });
   const slow = c.table.pull([5]);

@@ -38,7 +38,7 @@ export {
   type Frame,
 } from "./frame.ts";
 export { isRecord, OPCODES, type Opcode, type RecordOpcode } from "./opcodes.ts";
-export type { Clock } from "./clock.ts";
+export { realClockOn, type Clock, type Timers } from "./clock.ts";
 export { KeyLists, KeyNames, type KeySections } from "./key-lists.ts";
 export { connectWithBackoff, type ConnectOptions } from "./connect.ts";
 export type { Dialer, Hello, Link, LinkEvents, Message } from "./link.ts";

@@ -1,4 +1,5 @@
 /** A node of a chain is lost, or cut off, at every point: what was acknowledged is there, and counts once. */
+import { LIMITS } from "@volary/core/limits";
 import { afterEach, describe, expect, it } from "vitest";
 import { JOB, TestChains } from "../testing/test-chains.ts";
 
@@ -283,10 +284,10 @@ it("what is not acknowledged for a while is sent again, and applied once", () =>
   open([1, 2]);
   t.push(1, { 0: { 5: 1 } }, { sequence: 1 });
   t.lane(1, 2).down.length = 0;
-  t.run(1000);
+  t.run(2 * LIMITS.chainResendMs);
   expect(t.answers()).toEqual(["1: pushDirectReply #1"]);
   t.push(1, { 0: { 5: 1 } }, { sequence: 2 });
-  for (let i = 0; i < 40; i++) t.tick(50); // and again while it is on its way
+  for (let i = 0; i < 5; i++) t.tick(LIMITS.chainResendMs); // and again while it is on its way
   expect(t.lane(1, 2).down.length).toBeGreaterThan(1);
   t.pump();
   expect(t.answers()).toEqual(["1: pushDirectReply #2"]);
@@ -301,7 +302,7 @@ it("records that come before one that is missing are refused, and come again", (
   t.pump();
   expect(t.answers()).toEqual(["1: pushDirectReply #1"]);
   expect(t.at(2).counters.refusedRecords).toBe(1);
-  t.run(1000);
+  t.run(2 * LIMITS.chainResendMs);
   expect(t.answers()).toEqual(["1: pushDirectReply #2", "1: pushDirectReply #3"]);
   expect(weights()).toBe("3,0");
 });

@@ -149,8 +149,9 @@ describe("a part of a copy", () => {
     expect(t.lane(2, 3).down.length).toBeGreaterThan(0);
     t.lane(2, 3).down.length = 0;
     const generations = Uint32Array.of(t.map.entries[0]!.generation);
-    for (const coded of [new Uint8Array(0), new Uint8Array(3), new Uint8Array(400).fill(255)]) {
-      expect(() => part(3, { coded, generations })).toThrow(ProtocolError);
+    const unfitParts = [new Uint8Array(0), new Uint8Array(3), new Uint8Array(400).fill(255)];
+    for (const [i, coded] of unfitParts.entries()) {
+      expect(() => part(3, { coded, generations, attempt: i + 1 })).toThrow(ProtocolError);
     }
     t.run(30_000);
     expect(t.told.at(-1)).toMatchObject({ node: 2, control: { type: "chain-ready", next: [1, 2, 3] } });

@@ -64,6 +64,50 @@ describe("a copy", () => {
   });
 });
 
+describe("a record that is lost between two parts of a copy", () => {
+  it("has the copy begun anew: the parts after it have it already", () => {
+    open({ chains: [[1]], others: [2] });
+    t.push(1, { 0: range(100, 1) }, { sequence: 1 });
+    t.change({ 0: { next: [1, 2] } });
+    t.tick(20);
+    t.tick(20);
+    t.deliver(1, 2);
+    t.deliver(1, 2);
+    t.push(1, { 0: { 90: 1 } }, { sequence: 2 });
+    t.lane(1, 2).down.length = 0;
+    t.run(60_000);
+    expect(t.at(1).counters.copies).toBe(2);
+    t.change({ 0: { chain: [1, 2] } });
+    expect(t.digests(0).size).toBe(1);
+  });
+});
+
+describe("a record that comes with one of a newer map", () => {
+  it("is applied in its turn: the parts of a copy that follow it have it already", () => {
+    open({ chains: [[1], [1]], others: [2] });
+    t.push(1, { 0: range(100, 1) }, { sequence: 1 });
+    t.change({ 0: { next: [1, 2] } });
+    t.tick(20);
+    t.tick(20);
+    t.pump();
+    t.plan({ 1: { next: [1, 2] } });
+    t.tell(1);
+    t.tick(20);
+    t.pump();
+    t.push(1, { 0: { 90: 1 }, 1: { 200: 1 } }, { sequence: 2 });
+    for (let i = 0; i < 20; i++) {
+      t.tick(20);
+      t.pump();
+    }
+    t.tell(2);
+    t.run(12_000);
+    t.change({ 0: { chain: [1, 2] }, 1: { chain: [1, 2] } });
+    t.answers();
+    t.pull(2, { 0: [90], 1: [200] }, { anyReplica: true });
+    expect(t.answers().join()).toMatch(/= 2,1$/);
+  });
+});
+
 describe("a replica that was lost on one node", () => {
   it("is said to be lost again, where the coordinator did not hear of it", () => {
     open({ chains: [[1, 2]], memories: { 2: new TableMemory({ arenaBytes: 2 ** 22, bytesMax: 4096 }) } });
@@ -95,6 +139,43 @@ describe("a replica that was lost on one node", () => {
     expect(toldOf("chain-ready")).toBeGreaterThan(0);
     t.change({ 0: { chain: [1, 2, 3] } });
     t.pump();
+    expect(t.digests(0).size).toBe(1);
+  });
+
+  it("is copied again, where who copied it missed that the copy was given up", () => {
+    open({ chains: [[1]], others: [2] });
+    t.change({ 0: { next: [1, 2] } });
+    t.run(1000);
+    t.plan({ 0: {} });
+    t.tell(2);
+    t.change({ 0: { next: [1, 2] } });
+    t.told.length = 0;
+    t.push(1, { 0: { 7: 1 } }, { sequence: 1 });
+    t.run(1000);
+    expect(t.answers()).toEqual([expect.stringMatching(/pushDirectReply/)]);
+    expect(toldOf("chain-ready")).toBeGreaterThan(0);
+    t.change({ 0: { chain: [1, 2] } });
+    expect(t.digests(0).size).toBe(1);
+  });
+
+  it("is not relied on before it has what went before, where a record was lost on its way", () => {
+    open({ chains: [[1]], others: [2, 3] });
+    t.change({ 0: { next: [1, 2, 3] } });
+    t.tick(20);
+    t.tick(20);
+    t.deliver(1, 2);
+    t.push(1, { 0: { 7: 1 } }, { sequence: 1 });
+    t.lane(1, 2).down.length = 0;
+    t.deliverBack(1, 2);
+    t.deliver(1, 2);
+    for (let i = 0; i < 5; i++) {
+      t.tick(20);
+      while (t.deliver(2, 3) || t.deliverBack(2, 3));
+    }
+    expect(toldOf("chain-ready")).toBe(0);
+    t.run(2000);
+    expect(toldOf("chain-ready")).toBeGreaterThan(0);
+    t.change({ 0: { chain: [1, 2, 3] } });
     expect(t.digests(0).size).toBe(1);
   });
 

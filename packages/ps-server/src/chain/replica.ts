@@ -97,6 +97,8 @@ export class Replica {
     const place = extended.indexOf(this.#node);
     if (place < 0) return false;
     const isNewer = entry.generation > this.generation;
+    // Between the two, a copy to the follower may have been given up, and what it had dropped.
+    const hasMissed = entry.generation > this.generation + 1;
     this.generation = entry.generation;
     this.headSince = entry.headSince;
     this.isMember = place < entry.chain.length;
@@ -106,7 +108,9 @@ export class Replica {
       this.copy = 0;
     }
     this.isHeld = entry.held ?? false;
-    this.#adoptFollower(extended[place + 1], { isMember: place + 1 < entry.chain.length, isNew });
+    const isMember = place + 1 < entry.chain.length;
+    if (hasMissed && !isMember) this.follower = undefined;
+    this.#adoptFollower(extended[place + 1], { isMember, isNew });
     this.isHead = place === 0;
     if (this.isHead) {
       this.upstream = undefined;

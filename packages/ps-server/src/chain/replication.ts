@@ -16,7 +16,8 @@ import { AckGate, type Told } from "./ack-gate.ts";
 import { caringTables, RecordSegments } from "./applied-records.ts";
 import { CHECK_RECORD, type RecordBody } from "./chain-record.ts";
 import { ChainSender } from "./chain-sender.ts";
-import { CopyOut, RELIED_ON } from "./copy-out.ts";
+import { Copies } from "./copies.ts";
+import { RELIED_ON } from "./copy-out.ts";
 import { EarlyRecords } from "./early-records.ts";
 import { extendedChain, Replica } from "./replica.ts";
 
@@ -35,6 +36,8 @@ export interface ReplicationOptions {
   /** Answers over the link that something came from. */
   answer: (link: number, frame: Frame) => void;
   tellCoordinator: (control: Control) => void;
+  /** Calls back once all is handled that was read at once. */
+  afterRead: (run: () => void) => void;
 }
 
 export class Replication {
@@ -46,20 +49,25 @@ export class Replication {
   readonly #sender: ChainSender;
   /** Whose acknowledgements are to be passed on. */
   readonly #acks = new Set<Replica>();
-  readonly #copies = new Map<Replica, CopyOut>();
+  readonly #copies: Copies;
   /** Records and copies of a newer map than this node has. */
   readonly #early = new EarlyRecords();
-  /** Nodes whose links are up. */
-  readonly #up = new Set<number>();
   #map: PartitionMap | undefined;
+  #flushIsDue = false;
   #dropsNextPush: boolean;
+  /** A sabotage: only a head that was replaced sends records to a head. */
+  readonly #headsTakeRecords: boolean;
 
   constructor(o: ReplicationOptions) {
     this.#o = o;
     this.#caring = caringTables(o.tables);
     this.gate = new AckGate({ job: o.job, bounds: o.bounds, acksBeforeTail: o.sabotages.has("ack-before-tail") });
     this.#sender = new ChainSender({ job: o.job, send: (node, f) => this.#send(node, f) });
+    const { job, sabotages, counters, send } = o;
+    const flush = () => this.#sender.flush();
+    this.#copies = new Copies({ job, sabotages, counters, send, flush, partBytes: o.bounds.copyPartBytes });
     this.#dropsNextPush = o.sabotages.has("drop-one-forwarded-push");
+    this.#headsTakeRecords = o.sabotages.has("accept-old-records") || o.sabotages.has("keep-generation");
   }
 
   // -- the partition map -------------------------------------------------------------------------------------
@@ -92,14 +100,14 @@ export class Replication {
       const mustResend = replica.adopt(entry);
       const follower = replica.follower?.node;
       // Parts of an older generation may be refused, so a copy begins anew.
-      if (follower !== before || generation !== replica.generation) this.#stopCopy(replica);
+      if (follower !== before || generation !== replica.generation) this.#copies.stop(replica);
       if (mustResend || follower !== before) this.#sender.resend(replica);
-      if (generation !== replica.generation) this.#tellReliedOn(replica);
+      if (generation !== replica.generation) this.#copies.tellReliedOn(replica);
       this.#onAcked(replica);
     }
     this.tellMissing();
     this.flush();
-    for (const { link, frame: f } of this.#early.takeAll()) this.onUpstream(link, f);
+    for (const { link, frame: f } of this.#early.takeAll()) this.#onEarly(link, f);
   }
 
   /** Names replicas that this node should have and has not: what it said when it lost them may not have been heard. */
@@ -111,7 +119,7 @@ export class Replication {
   }
 
   #drop(replica: Replica): void {
-    this.#stopCopy(replica);
+    this.#copies.stop(replica);
     this.#acks.delete(replica);
     this.replicas[replica.number] = undefined;
     this.gate.drop(replica);
@@ -145,6 +153,16 @@ export class Replication {
     for (const replica of replicas) this.#confirm(replica);
   }
 
+  /** Sends what is pending, together with what else was read at once: a busy node so sends fewer frames. */
+  flushSoon(): void {
+    if (this.#flushIsDue) return;
+    this.#flushIsDue = true;
+    this.#o.afterRead(() => {
+      this.#flushIsDue = false;
+      this.flush();
+    });
+  }
+
   /** Sends what is pending. */
   flush(): void {
     this.#sender.flush();
@@ -155,34 +173,43 @@ export class Replication {
 
   /**
    * Takes records and copies. Those of a generation that this node's map has not yet wait for it: what they ask for
-   * depends on who is behind this node then.
+   * depends on who is behind this node then. What else is in their frame does not wait: it has its place in the log.
    *
    * @throws {ProtocolError} a frame that is none
    */
   onUpstream(link: number, f: Frame): void {
-    if (this.#isEarly(f)) {
-      if (!this.#early.keep({ link, frame: f })) this.#o.counters.refusedRecords += f.partitions.length;
-    } else if (f.opcode === "copyPart") this.#onCopyPart(link, f);
-    else this.#onRecords(link, f);
+    const isEarly = f.partitions.some((_, s) => this.#isEarly(f, s));
+    if (isEarly && !this.#early.keep({ link, frame: f })) this.#o.counters.refusedRecords += f.partitions.length;
+    if (f.opcode !== "copyPart") this.#onRecords(link, f);
+    else if (!isEarly) this.#onCopyPart(link, f);
   }
 
-  #isEarly({ partitions, generations }: Frame): boolean {
-    return partitions.some((p, s) => {
-      const entry = this.#map?.entries[p];
-      return entry !== undefined && generations[s]! > entry.generation;
-    });
+  /** Its link may have ended meanwhile: a frame that is none is just refused. */
+  #onEarly(link: number, f: Frame): void {
+    try {
+      this.onUpstream(link, f);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#o.counters.refusedRecords += f.partitions.length;
+    }
+  }
+
+  #isEarly({ partitions, generations }: Frame, s: number): boolean {
+    const entry = this.#map?.entries[partitions[s]!];
+    return entry !== undefined && generations[s]! > entry.generation;
   }
 
   /** @throws {ProtocolError} a frame that is none */
   #onRecords(link: number, f: Frame): void {
     const segments = new RecordSegments(f, { dims: this.#o.dims, caring: this.#caring });
     for (let s = 0; s < f.partitions.length; s++) {
+      if (this.#isEarly(f, s)) continue;
       const replica = this.replicas[f.partitions[s]!];
-      const isForeign = replica?.isHead && !this.#o.sabotages.has("accept-old-records");
+      const isForeign = replica?.isHead && !this.#headsTakeRecords;
       if (!replica || isForeign) this.#o.counters.refusedRecords++;
       else this.#onRecord(replica, segments, s, { link, frame: f });
     }
-    this.flush();
+    this.flushSoon();
   }
 
   #onRecord(replica: Replica, segments: RecordSegments, s: number, of: { link: number; frame: Frame }): void {
@@ -232,9 +259,11 @@ export class Replication {
     if (generation < (replica ?? entry).generation || replica?.isMember) return;
     if (f.cursor === RELIED_ON) {
       if (!replica?.isComplete) return;
+      if (this.#o.sabotages.has("copy-without-forwarding")) replica.sequence = f.sequences[0]!;
+      // A record that was lost comes again, and this after it.
+      if (replica.sequence < f.sequences[0]!) return;
       replica.isReliedOn = true;
       replica.generation = generation; // a map of this one says nothing new
-      if (this.#o.sabotages.has("copy-without-forwarding")) replica.sequence = f.sequences[0]!;
       return;
     }
     if (f.cursor === 0) {
@@ -247,6 +276,9 @@ export class Replication {
       replica.adopt(entry);
     }
     if (!replica || replica.copy !== f.attempt || replica.nextPart !== f.cursor || replica.isComplete) return;
+    // A part has in it what was written before it: a record that is missing must not come after.
+    const isInTurn = replica.sequence === f.sequences[0] || this.#o.sabotages.has("copy-without-forwarding");
+    if (!isInTurn) return;
     try {
       replica.isComplete = replica.partition.takeCopy(f.coded);
     } catch (error) {
@@ -279,49 +311,27 @@ export class Replication {
       replica.onAck(node, f.sequences[s] ?? 0);
       this.#onAcked(replica);
     }
-    this.flush();
+    this.flushSoon();
   }
 
   onCopyPartReply(node: number, f: Frame): void {
     const replica = this.replicas[f.partitions[0] ?? -1];
-    const copy = replica && this.#copies.get(replica);
-    if (!copy || copy.node !== node || !copy.onTaken(f)) return;
-    this.#copies.delete(replica);
-    const { follower } = replica;
-    if (follower?.node !== node) return;
-    if (this.#o.sabotages.has("copy-without-forwarding")) follower.acked = replica.sequence;
-    replica.needFollower();
-    this.#tellReliedOn(replica);
-    this.flush();
-  }
-
-  /** Tells the node behind that nothing is acknowledged without it. Records that were made before must come before. */
-  #tellReliedOn(replica: Replica): void {
-    this.#sender.flush();
-    const { follower } = replica;
-    if (!follower?.isNeeded || follower.isMember) return;
-    const of = {
-      partitions: Uint32Array.of(replica.number),
-      generations: Uint32Array.of(replica.generation),
-      sequences: Uint32Array.of(replica.sequence),
-    };
-    const { job } = this.#o;
-    this.#o.send(follower.node, frame({ opcode: "copyPart", job, cursor: RELIED_ON, ...of, dtype: "int8" }));
+    if (replica && this.#copies.onReply(replica, node, f)) this.flush();
   }
 
   /** The link to a node behind is up, for the first time or again: what it may have missed is sent once more. */
   onUp(node: number): void {
-    this.#up.add(node);
+    this.#copies.onUp(node);
     for (const replica of this.replicas) {
       if (replica?.follower?.node !== node) continue;
-      if (this.#copies.has(replica)) this.#stopCopy(replica);
+      if (this.#copies.has(replica)) this.#copies.stop(replica);
       else this.#resend(replica);
     }
     this.flush();
   }
 
   onDown(node: number): void {
-    this.#up.delete(node);
+    this.#copies.onDown(node);
   }
 
   // -- now and then --------------------------------------------------------------------------------------------------
@@ -330,10 +340,8 @@ export class Replication {
   resendStalled(): void {
     for (const replica of this.replicas) {
       if (!replica?.follower) continue;
-      const copy = this.#copies.get(replica);
-      if (copy) {
-        if (copy.isStalled()) this.#stopCopy(replica);
-      } else if (replica.isStalled()) this.#resend(replica);
+      if (this.#copies.has(replica)) this.#copies.stopStalled(replica);
+      else if (replica.isStalled()) this.#resend(replica);
       if (replica.silences * LIMITS.chainResendMs >= LIMITS.followerLostMs) this.#accuse(replica);
     }
     this.flush();
@@ -350,7 +358,7 @@ export class Replication {
 
   #resend(replica: Replica): void {
     this.#sender.resend(replica);
-    this.#tellReliedOn(replica);
+    this.#copies.tellReliedOn(replica);
   }
 
   /**
@@ -360,48 +368,7 @@ export class Replication {
    * @returns how many were sent
    */
   copyOn(bytesMax: number): number {
-    let bytes = 0;
-    for (const replica of this.replicas) {
-      if (bytes >= bytesMax) break;
-      const { follower } = replica ?? {};
-      if (!replica || !follower || follower.isNeeded || !this.#up.has(follower.node)) continue;
-      if (!replica.isComplete || !replica.isReliedOn) continue;
-      bytes += this.#copyOn(replica, bytesMax - bytes);
-    }
-    return bytes;
-  }
-
-  #copyOn(replica: Replica, bytesMax: number): number {
-    const follower = replica.follower!;
-    let copy = this.#copies.get(replica);
-    if (!copy) {
-      copy = new CopyOut(replica, { node: follower.node, id: ++this.#o.counters.copies });
-      this.#copies.set(replica, copy);
-      follower.isSent = !this.#o.sabotages.has("copy-without-forwarding");
-      follower.acked = replica.sequence;
-      replica.unacked.length = 0;
-    }
-    let bytes = 0;
-    while (copy.mayGoOn && bytes < bytesMax) {
-      this.#sender.flush(); // parts and records are one series
-      const part = this.#nextPart(replica, copy);
-      if (!part) break;
-      bytes += part.coded.length;
-      this.#o.counters.copyBytes += part.coded.length;
-      this.#o.send(follower.node, part);
-    }
-    return bytes;
-  }
-
-  /** Undefined where rows cannot be read from disk now: the copy is begun anew. */
-  #nextPart(replica: Replica, copy: CopyOut): Frame | undefined {
-    try {
-      return copy.next(this.#o.job, this.#o.bounds.copyPartBytes);
-    } catch (error) {
-      if (!(error instanceof ClusterError)) throw error;
-      this.#stopCopy(replica);
-      return undefined;
-    }
+    return this.#copies.goOn(this.replicas, bytesMax);
   }
 
   /** Has every node that is to be in the chain of a partition all that this node has? */
@@ -448,17 +415,6 @@ export class Replication {
         sequences: Uint32Array.from(replicas, ({ acked }) => acked),
       };
       this.#o.answer(link, frame({ opcode: "chainAck", job: this.#o.job, ...ack }));
-    }
-  }
-
-  #stopCopy(replica: Replica): void {
-    const copy = this.#copies.get(replica);
-    if (!copy) return;
-    copy.stop();
-    this.#copies.delete(replica);
-    if (replica.follower && !replica.follower.isNeeded) {
-      replica.follower.isSent = false;
-      replica.unacked.length = 0;
     }
   }
 

@@ -93,7 +93,9 @@ describe("a PS node that is lost, with replicas", () => {
     c.say(client, { type: "submit", manifest: MANIFEST });
     c.say(nodes[0]!, { type: "job-opened", job: 1 });
     c.close(nodes[1]!);
-    expect(c.told(client, "submitted")).toMatchObject({ job: 1 });
+    const { job, map } = c.told(client, "submitted");
+    expect([job, map]).toEqual([1, c.map]);
+    expect(map.nodes).toHaveLength(1);
   });
 
   it("with the last replica fails the jobs that are open", () => {

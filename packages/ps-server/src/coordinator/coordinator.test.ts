@@ -211,10 +211,6 @@ describe("jobs", () => {
     commit(c, a.link, job, 3); // a gap
     commit(c, a.link, job, 2);
     expect(c.status(client)).toMatchObject({ step: 2, samples: 20, loss: 0.5 });
-    c.say(a.link, { type: "lease-request", job, purpose: "train", term: 1 });
-    expect(c.told(a.link, "lease")).toMatchObject({ from: 65, to: 101 });
-    c.say(a.link, { type: "lease-request", job, purpose: "train", term: 1 });
-    expect(c.told(a.link, "no-lease")).toMatchObject({ purpose: "train", reason: "done" });
     c.say(client, { type: "commits-request", job });
     expect(c.told(client, "commits")).toMatchObject({
       commits: [
@@ -223,6 +219,15 @@ describe("jobs", () => {
       ],
       terms: [{ term: 1, members: [a.worker, b.worker] }],
     });
+    for (const [upTo, lease] of [
+      [64, { from: 65, to: 101 }],
+      [100, undefined],
+    ] as const) {
+      for (let step = c.status(client).step + 1; step <= upTo; step++) commit(c, a.link, job, step);
+      c.say(a.link, { type: "lease-request", job, purpose: "train", term: 1 });
+      if (lease) expect(c.told(a.link, "lease")).toMatchObject(lease);
+      else expect(c.told(a.link, "no-lease")).toMatchObject({ purpose: "train", reason: "done" });
+    }
   });
 
   it("are not trained before all their steps are reported", () => {

@@ -326,6 +326,7 @@ export class Coordinator {
     const heads = this.map?.heads;
     const map = this.#chains.update({ rowsExist: this.#jobs.rowsExist }, now);
     if (map) this.#publish(map, { headsChanged: map.heads !== heads });
+    this.#jobs.tellOpened();
     for (const { link, status } of this.#watchers.news(now)) this.#send(link, { type: "job-status", status });
     return this.#effects.take();
   }

@@ -117,10 +117,16 @@ export class Job {
     return this.ending === undefined && this.evaluation?.step !== step;
   }
 
-  /** Steps for the leader, up to the next pause; nothing when training ends here. */
+  /**
+   * Steps for the leader, up to the next pause; nothing when training ends here. Those it has are leased until they are
+   * committed: who asks again before has not heard the answer.
+   */
   leaseSteps(term: number): Lease | undefined {
+    if (this.ending !== undefined) return undefined;
+    const held = this.#trainLeases?.heldBy({ holder: term });
+    if (held) return held;
     const from = this.#trainLeases?.next;
-    if (from === undefined || this.ending !== undefined) return undefined;
+    if (from === undefined) return undefined;
     const unitsMax = Math.min(STEPS_PER_LEASE, ...this.#pauses().map((every) => every - ((from - 1) % every)));
     return this.#trainLeases!.acquire({ holder: term, unitsMax });
   }

@@ -31,6 +31,8 @@ export class Jobs {
   readonly #jobs = new Map<number, Job>();
   /** Jobs whose tables the PS nodes are still opening: who asked, and which nodes have yet to answer. */
   readonly #opening = new Map<number, { client: LinkId; nodes: Set<number> }>();
+  /** Jobs that all PS nodes have opened, and whose clients are yet to be told. */
+  readonly #opened = new Map<number, LinkId>();
   /** Jobs whose rows are on the PS nodes. */
   readonly #open = new Set<number>();
   /** By node that joined later: the jobs that it has yet to open. */
@@ -95,7 +97,7 @@ export class Jobs {
 
   onOpened({ node }: PsMember, job: number): void {
     this.#catchingUp.get(node)?.delete(job);
-    this.#opened(node, job);
+    this.#onOpenedBy(node, job);
   }
 
   /** What a node says that cannot open a job. @returns does it stand in the way of a job that others opened? */
@@ -133,7 +135,7 @@ export class Jobs {
   /** A node is lost, and others have its rows. */
   onNodeLost(node: number): void {
     this.#catchingUp.delete(node);
-    for (const job of this.#opening.keys()) this.#opened(node, job);
+    for (const job of this.#opening.keys()) this.#onOpenedBy(node, job);
   }
 
   /** Rows are lost. */
@@ -145,12 +147,20 @@ export class Jobs {
     }
   }
 
-  #opened(node: number, job: number): void {
+  #onOpenedBy(node: number, job: number): void {
     const opening = this.#opening.get(job);
     if (!opening?.nodes.delete(node) || opening.nodes.size > 0) return;
     this.#opening.delete(job);
     this.#effects.save(openKey(job), this.of(job).manifest);
-    this.#effects.send(opening.client, { type: "submitted", job, map: this.#map()! });
+    this.#opened.set(job, opening.client);
+  }
+
+  /** Tells clients of jobs that have just been opened, with a map that has no node of which that is not true. */
+  tellOpened(): void {
+    for (const [job, client] of this.#opened) {
+      if (this.#open.has(job)) this.#effects.send(client, { type: "submitted", job, map: this.#map()! });
+    }
+    this.#opened.clear();
   }
 
   /** Tells the client that its job cannot be opened, if it is just being opened. */

@@ -55,6 +55,11 @@ export class LeaseTable {
     return lease;
   }
 
+  /** What a holder has leased first of what it has not finished. */
+  heldBy({ holder }: { holder: number }): Lease | undefined {
+    return [...this.#leased.values()].find((held) => held.holder === holder);
+  }
+
   /** Who holds a lease, if it is neither finished nor given back. */
   holderOf({ lease }: { lease: number }): number | undefined {
     return this.#leased.get(lease)?.holder;

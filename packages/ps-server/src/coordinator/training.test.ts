@@ -137,6 +137,25 @@ describe("validation", () => {
     expect(c.status(client).message).toBeUndefined();
   });
 
+  it("is not passed by a leader that asks again, since it has not heard the answer", () => {
+    const { c, a, ask, trainTo } = validated({ validate: { everySteps: 7 } });
+    for (let times = 0; times < 3; times++) {
+      ask(a.link);
+      expect(c.told(a.link, "lease")).toMatchObject({ from: 1, to: 8 });
+    }
+    trainTo(7);
+    expect(c.told(a.link, "evaluate").step).toBe(7);
+  });
+
+  it("does not end training where the leader asks again for the last lease", () => {
+    const { c, a, ask } = validated({ validate: "end" }, { ...DATA, trainRows: 10 });
+    for (let times = 0; times < 3; times++) {
+      ask(a.link);
+      expect(c.told(a.link, "lease")).toMatchObject({ from: 1, to: 11 });
+    }
+    expect(c.types(a.link)).not.toContain("no-lease");
+  });
+
   it("without held-out rows does not hold training up", () => {
     const { c, a, ask } = validated({ validate: { everySteps: 7 } }, { ...DATA, trainRows: 100, testRows: 0 });
     ask(a.link);

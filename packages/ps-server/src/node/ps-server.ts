@@ -91,6 +91,7 @@ export async function startPsServer(o: PsServerOptions): Promise<RunningPsServer
     memory,
     plugins: o.plugins,
     dialer: wsDialer({ clock, onFault, trustedNetwork, buffers }),
+    afterRead: (run) => process.nextTick(run),
     onCoordinatorLost: (reason) => {
       log(`the coordinator is gone (${reason}); serving on, and dialing it`);
       quickLosses = clock.now() - joinedMs < LIMITS.heartbeatLostMs ? quickLosses + 1 : 0;

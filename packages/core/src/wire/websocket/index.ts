@@ -1,6 +1,7 @@
 export { FRESH_BUFFERS, RecycledBuffers, type BufferPool } from "../buffer-pool.ts";
 export { CLOSE_CODES, WebSocketError } from "./close-code.ts";
 export { Connection, type ConnectionOptions } from "./connection.ts";
+export { gatheredWrites } from "./gathered-writes.ts";
 export {
   acceptText,
   readUpgrade,
