@@ -48,6 +48,7 @@ export async function runPlain(o: {
     }),
   );
   await o.untilRead;
+  await clients[0]!.catchUp();
   return {
     job: opened.job,
     rows: await plainRows(loads[0]!.tables),

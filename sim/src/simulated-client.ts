@@ -108,6 +108,11 @@ export class SimulatedClient {
     }
   }
 
+  /** Asks the coordinator for its map, over a new link where there is none: all nodes that it knew may have left. */
+  async catchUp(): Promise<void> {
+    (await this.#reachable()).send({ type: "map-request" });
+  }
+
   /** Opens links to the PS nodes for a job that this client, or another one, has submitted. */
   async tables({ job, map }: OpenedJob): Promise<TableClient> {
     const { host, name, random, sabotages } = this.#o;

@@ -112,6 +112,8 @@ export const LIMITS = {
   copiesMax: 8,
   /** Chains whose heads change are switched together, this often at most: each time begins a term of all jobs. */
   switchEveryMs: 250,
+  /** Copies that come to an end within this time become part of their chains together. */
+  growEveryMs: 50,
   /** A node that could not hold a replica of a partition is not chosen for it again for so long. */
   brokenReplicaMs: 60_000,
   /** How often the loads of PS nodes are compared, and rows per second, over all, that are worth a move. */

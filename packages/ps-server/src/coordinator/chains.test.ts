@@ -87,6 +87,7 @@ describe("a node that joins", () => {
     const { heads } = c.map;
     for (const partition of moving.slice(1)) c.finishCopy(partition);
     while (c.said.length > 0) c.deliver();
+    c.tick(LIMITS.growEveryMs);
     for (const partition of moving.slice(1)) expect(entry(c, partition).chain[1]).toBe(4);
     c.finishCopy(moving[0]!);
     c.deliver();

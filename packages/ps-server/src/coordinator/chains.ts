@@ -56,6 +56,7 @@ export class Chains {
   readonly #ready = new Map<number, number>();
   readonly #held = new Map<number, number>();
   readonly #quiet = new Set<number>();
+  #grownAt = -Infinity;
   #switchedAt = -Infinity;
   #balancedAt = -Infinity;
   #outOfBalance = 0;
@@ -270,12 +271,20 @@ export class Chains {
       const { chain, next } = this.#entries[partition]!;
       return chain[0] === next![0] && keepsOrder(chain, next!);
     });
-    const grown = same.filter((partition) => this.#isReady(partition));
+    const grown = this.#gathered(same, now);
     for (const partition of grown) this.#install(partition);
     const ready = other.filter((partition) => this.#isReady(partition));
     const since = Math.min(...ready.map((partition) => this.#ready.get(partition) ?? -Infinity));
     const isGathered = ready.length === other.length || now - since >= LIMITS.switchEveryMs;
     return (isGathered && this.#switchHeads(ready, now)) || grown.length > 0;
+  }
+
+  /** Those that are ready, some together: each map is sent to every node. */
+  #gathered(partitions: readonly number[], now: number): readonly number[] {
+    const ready = partitions.filter((partition) => this.#isReady(partition));
+    if (ready.length < partitions.length && now - this.#grownAt < LIMITS.growEveryMs) return [];
+    if (ready.length > 0) this.#grownAt = now;
+    return ready;
   }
 
   /** A chain whose order changes is held before; the others wait for those a moment, so that all switch at once. */

@@ -25,7 +25,18 @@ export const jobStatus = (step: number, other: Partial<JobStatus> = {}): JobStat
 });
 
 export const clusterStatus = (workers: readonly { name: string; job: number | null }[]): ClusterStatus => ({
-  nodes: [{ node: 1, name: "ps-1", address: "ws://a:1", alive: true, partitions: 256, replicas: 0, rows: 1200, bytes: 64_000 }],
+  nodes: [
+    {
+      node: 1,
+      name: "ps-1",
+      address: "ws://a:1",
+      alive: true,
+      partitions: 256,
+      replicas: 0,
+      rows: 1200,
+      bytes: 64_000,
+    },
+  ],
   workers: workers.map(({ name, job }, i) => ({ worker: i + 1, name, job, backend: "wasm (SIMD)" })),
   jobs: [],
   mapVersion: 1,
