@@ -72,7 +72,7 @@ report({
   checks: [
     atMost("movedOverIdealMax", metrics.movedOverIdealMax, 1.25),
     atMost("movedBetweenOld", metrics.movedBetweenOld, 0),
-    atMost("p99PullRatio", metrics.p99PullRatio, 5),
+    atMost("p99PullRatio", metrics.p99PullRatio, 3),
     atMost("lost", metrics.lost, 0),
     atMost("doubled", metrics.doubled, 0),
     atMost("busiestOverMean", metrics.busiestOverMean, 1.3),

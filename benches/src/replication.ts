@@ -74,8 +74,8 @@ try {
     name: "replication",
     metrics,
     checks: [
-      atMost("chainBytesOverIdeal", metrics.chainBytesOverIdeal, 1.2),
-      atLeast("pushesVsUnreplicated", metrics.pushesVsUnreplicated, 0.4),
+      atMost("chainBytesOverIdeal", metrics.chainBytesOverIdeal, 1.1),
+      atLeast("pushesVsUnreplicated", metrics.pushesVsUnreplicated, 0.45),
     ],
     mode,
     output: options.json ? "json" : "text",

@@ -17,14 +17,15 @@ const CAUGHT: readonly (readonly [Sabotage, number, readonly Checker[]])[] = [
   ["copy-without-forwarding", 3, ["replicas"]],
   ["switch-before-catch-up", 55, ["replicas"]],
   ["switch-before-catch-up", 1, ["liveness"]],
-  ["reorder-without-hold", 27, ["replicas", "pushes"]],
+  ["switch-before-catch-up", 2, ["errors"]],
+  ["reorder-without-hold", 36, ["replicas", "pushes"]],
   ["keep-generation", 39, ["pushes", "reads"]],
-  ["start-without-fence", 25, ["errors"]],
+  ["start-without-fence", 25, ["steps", "training"]],
   ["re-lease-with-new-identity", 3, ["pushes", "reads", "own rows"]],
 ];
 
 /** So many seeds are tried, from the one that is known. */
-const SEEDS_MAX = 40;
+const SEEDS_MAX = 60;
 /** A machine may be busy. */
 const TIMEOUT_MS = 120_000;
 

@@ -6,6 +6,10 @@ import { keyWords, newWorkload } from "../ps/workload.ts";
 import { ratios, type Spread } from "../report/statistics.ts";
 
 const NODES = 2;
+/** Batches of a client that are not answered yet: enough that nobody waits for a round trip. */
+const UNDER_WAY = 6;
+/** How often each batch is pushed in a round. */
+const TIMES = 4;
 /** Of a request of the slow client. */
 const SLOW_ROWS = 16;
 const TABLE: TableSpec = {
@@ -28,7 +32,7 @@ interface PushBatch {
   gradients: Float32Array;
 }
 
-/** A cluster of two nodes with a client that pushes whole batches, two under way at a time. */
+/** A cluster of two nodes with a client that pushes whole batches, several under way at a time. */
 class Contestant {
   readonly #cluster: BenchCluster;
   readonly #client: VolaryRows;
@@ -57,7 +61,7 @@ class Contestant {
   }
 
   /**
-   * Pushes every batch once.
+   * Pushes every batch some times.
    *
    * @param o.inTurn each request waits for the one before
    * @returns rows per second
@@ -66,8 +70,8 @@ class Contestant {
     this.#client.forgetKeyNames();
     const start = performance.now();
     let rows = 0;
-    let underWay: Promise<void> | undefined;
-    for (const { planned, gradients } of this.#batches) {
+    const underWay: Promise<void>[] = [];
+    for (const { planned, gradients } of Array.from({ length: TIMES }, () => this.#batches).flat()) {
       rows += gradients.length / TABLE.dim;
       if (inTurn) {
         for (const request of planned.requests) {
@@ -75,11 +79,10 @@ class Contestant {
         }
         continue;
       }
-      const pushed = this.#client.push(planned, gradients);
-      await underWay;
-      underWay = pushed;
+      underWay.push(this.#client.push(planned, gradients));
+      if (underWay.length === UNDER_WAY) await underWay.shift();
     }
-    await underWay;
+    await Promise.all(underWay);
     return (1000 * rows) / (performance.now() - start);
   }
 

@@ -77,6 +77,8 @@ export const LIMITS = {
   /** Steps whose samples and keys a worker may read ahead. */
   prefetchStepsMax: 64,
 
+  /** Memory of pushes that were passed on, kept to be used again, per job. */
+  recordBuffersKept: 8,
   /** Keys and values of the records that share a frame, in words, or one record where that is longer. */
   chainFrameWords: 4_194_304,
   /** Bytes of one part of a copy for a new replica, and how many a PS node sends a second, or at once. */

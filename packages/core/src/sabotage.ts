@@ -29,7 +29,7 @@ export const SABOTAGES = [
   /** The generation stays as it is when a chain changes, so that nodes take records of a head that was replaced. */
   "keep-generation",
   // -- workers
-  /** A new leader starts its step without asking what was committed. */
+  /** A new leader starts its step without asking what was committed; a partition that has committed it begins it again. */
   "start-without-fence",
   // -- clients
   /** A push that is sent again has another identity. */

@@ -6,16 +6,19 @@ import type { Consistency } from "../consistency/index.ts";
 import { assert } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import type { PartitionParts } from "./partition-parts.ts";
+import type { Sabotages } from "../sabotage.ts";
 import { sizeOfRuns, writeRuns, type KeyRuns, type Segment, type SegmentSize, type SegmentTarget } from "./segment.ts";
 import type { CommitAnswer, Committed, PromiseAnswer, Received, StartAnswer } from "./step-state.ts";
 
 export class PartitionStep {
   readonly #parts: PartitionParts;
   readonly #mode: Consistency;
+  readonly #sabotages: Sabotages;
 
-  constructor(parts: PartitionParts, mode: Consistency) {
+  constructor(parts: PartitionParts, mode: Consistency, sabotages: Sabotages) {
     this.#parts = parts;
     this.#mode = mode;
+    this.#sabotages = sabotages;
   }
 
   /** Fences: refuses smaller terms from now on and tells what was committed. What is staged stays staged. */
@@ -33,6 +36,8 @@ export class PartitionStep {
    */
   start({ step, attempt, slots, term }: { step: number; attempt: number; slots: number; term: number }): StartAnswer {
     checkSlots(slots);
+    if (this.#sabotages.has("start-without-fence") && step === this.#parts.state.committed.step)
+      this.#parts.state.committed = { step: step - 1, attempt: 0 };
     const stale =
       term < this.#parts.state.promised ||
       (this.#parts.state.attempt !== undefined && attempt < this.#parts.state.attempt);

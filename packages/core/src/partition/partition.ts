@@ -101,7 +101,7 @@ export class Partition {
     const room = new Room({ partition, tables: o.tables, rows, share, state });
     const [staging, identities] = [new Staging(tables, arena), new PushIdentities()];
     this.#parts = { partition, tables, arena, rows, vocabulary, identities, staging, room, state };
-    this.#step = new PartitionStep(this.#parts, mode);
+    this.#step = new PartitionStep(this.#parts, mode, sabotages);
     this.arena = arena;
     this.partition = partition;
     this.#mode = mode;

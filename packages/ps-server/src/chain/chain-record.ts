@@ -7,6 +7,7 @@
 import { assert } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
 import { frame, type Frame, type RecordOpcode } from "@volary/core/wire";
+import type { RecordLease } from "./record-memory.ts";
 
 /** What the segments of one frame have in common; one object for all records that may share a frame. */
 export interface RecordHead {
@@ -24,6 +25,8 @@ export interface RecordBody {
   /** Pairs of words. */
   readonly keys: Uint32Array;
   readonly values: Float32Array;
+  /** What keys and values are in, where it is used again. */
+  readonly lease?: RecordLease;
 }
 
 export interface ChainRecord extends RecordBody {

@@ -4,6 +4,7 @@ import type { Frame } from "@volary/core/wire";
 import { caringTables } from "./applied-records.ts";
 import { CHECK_RECORD, joinedWords, plainRecord, type RecordBody, type RecordHead } from "./chain-record.ts";
 import type { Replica } from "./replica.ts";
+import { RecordMemory } from "./record-memory.ts";
 import type { Replication } from "./replication.ts";
 
 const NO_WORDS = new Uint32Array(0);
@@ -28,6 +29,7 @@ export class HeadRecords {
   readonly #caring: readonly TableSpec[];
   /** Each caring table twice. */
   readonly #vocabularyTables: Uint32Array;
+  readonly #memory = new RecordMemory();
 
   constructor(replication: Replication, tables: readonly TableSpec[]) {
     this.#replication = replication;
@@ -97,22 +99,22 @@ export class HeadRecords {
     from: { keys: Uint32Array; values: Float32Array },
     places: readonly SegmentPlace[],
   ): void {
-    const isPassedOn = places.some(({ replica }) => isSent(replica));
-    const keys = isPassedOn ? from.keys.slice() : NO_WORDS;
-    const values = isPassedOn ? from.values.slice() : NO_VALUES;
-    for (const place of places) {
+    const lease = places.some(({ replica }) => isSent(replica)) ? this.#memory.lease(from) : undefined;
+    const counts = lease && countsOf(places);
+    for (const [i, place] of places.entries()) {
       const { replica } = place;
-      if (!isSent(replica)) {
+      if (!lease || !isSent(replica)) {
         this.#replication.append(replica, CHECK_RECORD);
         continue;
       }
-      const own = keys.subarray(2 * place.keysAt, 2 * (place.keysAt + place.keys));
+      const own = lease.keys.subarray(2 * place.keysAt, 2 * (place.keysAt + place.keys));
       const vocabulary = head.opcode === "pushRecord" ? this.#vocabularyOf(replica) : { counts: NO_WORDS, keys: [] };
       this.#replication.append(replica, {
         head,
-        counts: joinedWords([place.counts.slice(), vocabulary.counts]),
+        counts: vocabulary.counts.length === 0 ? counts![i]! : joinedWords([counts![i]!, vocabulary.counts]),
         keys: vocabulary.keys.length === 0 ? own : joinedWords([own, ...vocabulary.keys]),
-        values: values.subarray(place.valuesAt, place.valuesAt + place.values),
+        values: lease.values.subarray(place.valuesAt, place.valuesAt + place.values),
+        lease: lease.hold(),
       });
     }
   }
@@ -127,6 +129,16 @@ export class HeadRecords {
     });
     return { counts: Uint32Array.from(keys, (each) => each.length / 2), keys };
   }
+}
+
+/** The counts of each place, side by side in one array. */
+function countsOf(places: readonly SegmentPlace[]): Uint32Array[] {
+  const T = places[0]!.counts.length;
+  const all = new Uint32Array(T * places.length);
+  return places.map(({ counts }, i) => {
+    all.set(counts, i * T);
+    return all.subarray(i * T, (i + 1) * T);
+  });
 }
 
 function isSent({ follower }: Replica): boolean {

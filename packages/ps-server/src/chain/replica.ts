@@ -192,6 +192,6 @@ export class Replica {
     follower.acked = sequence;
     let n = 0;
     while (n < unacked.length && unacked[n]!.sequence <= sequence) n++;
-    unacked.splice(0, n);
+    for (const { lease } of unacked.splice(0, n)) lease?.release();
   }
 }
