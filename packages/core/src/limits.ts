@@ -83,8 +83,8 @@ export const LIMITS = {
   chainFrameWords: 4_194_304,
   /** Bytes of one part of a copy for a new replica, and how many a PS node sends a second, or at once. */
   copyPartBytes: 262_144,
-  copyBytesPerSecond: 134_217_728,
-  copyBurstBytes: 2_097_152,
+  copyBytesPerSecond: 67_108_864,
+  copyBurstBytes: 1_048_576,
   /** What a PS node behind another one has not acknowledged for this long is sent again: it was busy, or refused it. */
   chainResendMs: 1_000,
   /** One that has acknowledged nothing for this long is taken out of the chain, even if the coordinator hears of it. */
@@ -116,6 +116,8 @@ export const LIMITS = {
   switchEveryMs: 250,
   /** Copies that come to an end within this time become part of their chains together. */
   growEveryMs: 50,
+  /** The same for copies that no chain lacks, but that are to move. */
+  moveEveryMs: 400,
   /** A node that could not hold a replica of a partition is not chosen for it again for so long. */
   brokenReplicaMs: 60_000,
   /** How often the loads of PS nodes are compared, and rows per second, over all, that are worth a move. */

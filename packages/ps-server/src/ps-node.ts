@@ -217,6 +217,7 @@ export class PsNode {
     if (f.opcode === "chainAck") shard?.replication.onAck(node, f);
     else if (f.opcode === "copyPartReply") shard?.replication.onCopyPartReply(node, f);
     else throw new ProtocolError(`a PS node takes no "${f.opcode}" frame from one behind it`);
+    if (this.#reporter.isUrgent) this.#report(this.#tickedMs ?? 0);
   }
 
   /** The link to a node behind this one is up, for the first time or again. */
@@ -282,6 +283,7 @@ export class PsNode {
       for (const { link, frame: f } of shard.blocked.takeAll()) this.#answer(shard, link, f);
       shard.replication.flush();
     }
+    if (this.#reporter.isUrgent) this.#report(this.#tickedMs ?? 0);
   }
 
   #open(control: ControlOf<"open-job">): void {

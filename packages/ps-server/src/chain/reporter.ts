@@ -43,6 +43,11 @@ export class Reporter {
     });
   }
 
+  /** Does a chain that is held wait for its nodes to have the same? Its clients wait, too. */
+  get isUrgent(): boolean {
+    return this.#watched.some(({ isHeld, toldMs }) => isHeld && toldMs === undefined);
+  }
+
   report(replications: readonly Replication[], nowMs: number): void {
     for (const watched of this.#watched) {
       const { partition, generation, next, isHeld, toldMs } = watched;

@@ -23,6 +23,7 @@ function reordered(c: ClusterOfChains): number {
 function finishAll(c: ClusterOfChains): void {
   for (const partition of movingOf(c)) c.finishCopy(partition);
   while (c.said.length > 0) c.deliver();
+  c.tick(LIMITS.moveEveryMs);
 }
 
 /** Until nothing is left to be copied. */
@@ -87,13 +88,13 @@ describe("a node that joins", () => {
     const { heads } = c.map;
     for (const partition of moving.slice(1)) c.finishCopy(partition);
     while (c.said.length > 0) c.deliver();
-    c.tick(LIMITS.growEveryMs);
+    c.tick(LIMITS.moveEveryMs);
     for (const partition of moving.slice(1)) expect(entry(c, partition).chain[1]).toBe(4);
     c.finishCopy(moving[0]!);
     c.deliver();
+    c.tick(LIMITS.moveEveryMs);
     expect(c.map.heads).toBe(heads);
     finishAll(c);
-    while (c.said.length > 0) c.deliver();
     expect(moving.map((partition) => entry(c, partition).chain)).toEqual([[4], [4], [4], [4]]);
     expect(c.map.heads).toBe(c.map.version);
     expect(c.chains.status().moves).toBe(4);

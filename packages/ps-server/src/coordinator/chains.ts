@@ -135,7 +135,8 @@ export class Chains {
     if (entry?.generation !== generation || !membersOf(entry).includes(from)) return;
     if (!entry.next || !sameChain(entry.next, next) || this.#ready.has(partition)) return;
     this.#ready.set(partition, now);
-    this.#isDue = true;
+    const isLast = this.#entries.every((each, p) => !each.next || this.#ready.has(p));
+    if (isLast || now - this.#grownAt >= LIMITS.growEveryMs) this.#isDue = true;
   }
 
   /** The head of a chain that is held says that all its nodes have the same. */
@@ -143,7 +144,7 @@ export class Chains {
     const entry = this.#entries[partition];
     if (!entry?.held || entry.generation !== generation || entry.chain[0] !== from) return;
     this.#quiet.add(partition);
-    this.#isDue = true;
+    if (this.#quiet.size === this.#held.size) this.#isDue = true;
   }
 
   /**
@@ -279,10 +280,16 @@ export class Chains {
     return (isGathered && this.#switchHeads(ready, now)) || grown.length > 0;
   }
 
-  /** Those that are ready, some together: each map is sent to every node. */
+  /**
+   * Those that are ready, some together: each map is sent to every node. What is short of a replica cannot wait; what
+   * just moves does so at a pace that clients hardly notice.
+   */
   #gathered(partitions: readonly number[], now: number): readonly number[] {
     const ready = partitions.filter((partition) => this.#isReady(partition));
-    if (ready.length < partitions.length && now - this.#grownAt < LIMITS.growEveryMs) return [];
+    const isShort = partitions.some((partition) => this.#entries[partition]!.chain.length < this.#o.replicas);
+    const everyMs = isShort ? LIMITS.growEveryMs : LIMITS.moveEveryMs;
+    const mayWait = !isShort || ready.length < partitions.length;
+    if (mayWait && now - this.#grownAt < everyMs) return [];
     if (ready.length > 0) this.#grownAt = now;
     return ready;
   }
