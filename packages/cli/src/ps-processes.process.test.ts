@@ -79,7 +79,8 @@ test("a process that ends is told, and comes back as a fresh node", async () => 
   await killSecond(http);
   await lineOf(/PS process 2 of pair ended \(SIGKILL\): what it held is lost; starting it anew/);
   await expect.poll(async () => (await nodes())[1]?.node, { timeout: 30_000 }).toBeGreaterThan(before[1]!.node);
-  expect(await (await fetch(`${http}/health`)).text()).toBe("ok");
+  // The coordinator counts it a moment before the node has heard so.
+  await expect.poll(async () => (await fetch(`${http}/health`)).text(), { timeout: 30_000 }).toBe("ok");
 });
 
 test("what was pushed outlives a process, and comes back to the one that takes its place", async () => {

@@ -2,7 +2,18 @@
  * The author's face: everything a job file imports. The parts of the cluster have paths of their own, as
  * `@volary/core/wire`; those that need no model need no tfjs either.
  */
-export { bsp, type ConsistencySpec } from "./consistency/index.ts";
+export {
+  asp,
+  average,
+  bsp,
+  localSgd,
+  nesterov,
+  ssp,
+  type BspOptions,
+  type ConsistencySpec,
+  type LocalSgdOptions,
+  type OuterSpec,
+} from "./consistency/index.ts";
 export {
   atLeast,
   bucket,
@@ -118,6 +129,7 @@ export {
   type TrainingFunction,
   type TrainingFunctionArgs,
   type WeightInitializerArg,
+  type CacheArgs,
   type WireArgs,
 } from "./model/index.ts";
 export {

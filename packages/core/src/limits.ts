@@ -98,7 +98,16 @@ export const LIMITS = {
   exportRowsMax: 65_536,
   exportFloatsMax: 4_194_304,
   /** Floats of one chunk of a dense variable in the reserved table. */
-  denseChunkFloats: 16_384,
+  denseChunkFloats: 4_096,
+  /** How far `ssp` may let a worker run ahead. */
+  stalenessStepsMax: 256,
+  /** Batches of a job that are being trained at a time, beyond those that are all finished: below `directPushesMax`. */
+  batchesOpenMax: 1_000,
+  /** A batch is late after the median time of a batch and so many times their median absolute deviation, but not before. */
+  lateDeviations: 8,
+  lateMsMin: 2_000,
+  /** Rows that a worker keeps where a job caches them and does not say how many. */
+  cachedRowsMax: 262_144,
   /** Floats of one all-reduce sub-chunk: 256 K floats = 1 MB. */
   reduceChunkFloats: 262_144,
 

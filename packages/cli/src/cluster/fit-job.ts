@@ -60,12 +60,20 @@ export async function fitJob(o: FitRequest): Promise<FitJob> {
 
 function fitOf(options: FitOptions, isHeldOut: boolean): JobArgs["fit"] {
   const { batchSize = BATCH_SIZE, consistency = bsp() } = options;
-  const { epochs, stepsMax, shuffle, earlyStopping, classWeight, wire, prefetch } = options;
+  const { epochs, stepsMax, shuffle, earlyStopping, classWeight, wire, prefetch, dense, cache } = options;
   const validate = validateOf(options, isHeldOut);
-  const given = { epochs, stepsMax, shuffle, validate, earlyStopping, classWeight, wire, prefetch } satisfies Record<
-    Exclude<keyof JobArgs["fit"], "batchSize" | "consistency">,
-    unknown
-  >;
+  const given = {
+    epochs,
+    stepsMax,
+    shuffle,
+    validate,
+    earlyStopping,
+    classWeight,
+    wire,
+    prefetch,
+    dense,
+    cache,
+  } satisfies Record<Exclude<keyof JobArgs["fit"], "batchSize" | "consistency">, unknown>;
   return {
     batchSize,
     consistency,

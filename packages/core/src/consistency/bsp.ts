@@ -1,19 +1,54 @@
 /** Bulk-synchronous: a step closes when every slot is in, and the next starts from its committed state. */
 import type { Consistency, ConsistencySpec } from "./mode.ts";
 
+/** How strictly `bsp()` waits, and for what. */
+export interface BspOptions {
+  /**
+   * A step ends when this share of the workers has sent its gradients, above 0 up to 1: what is later is dropped
+   * whole, and its samples are trained in a later step. All are waited for without it.
+   */
+  quorum?: number;
+  /** Gives faster workers more samples of a step, as measured; slices are equal without it. */
+  balance?: boolean;
+}
+
 /**
  * Bulk-synchronous training, the default: a step begins when the one before is applied everywhere, so the same plan
  * gives bit-identical results.
  *
- * @see Valiant, CACM 1990
+ * @see Valiant, CACM 1990; for a quorum Chen et al., "Revisiting Distributed Synchronous SGD", arXiv:1604.00981
  */
-export function bsp(): ConsistencySpec {
-  return { mode: "bsp" };
+export function bsp({ quorum, balance }: BspOptions = {}): ConsistencySpec {
+  return {
+    mode: "bsp",
+    ...(quorum === undefined ? {} : { quorum }),
+    ...(balance === undefined ? {} : { balance }),
+  };
 }
 
 export const bspMode: Consistency = {
+  work: "steps",
   dense: "all-reduce",
+  gradients: "at-commit",
+  isBalanced: false,
+  keepsRowsFor: 0,
   mayPull: ({ wanted, committed }) => committed >= wanted - 1,
   closesStep: ({ slotsIn, slots }) => slotsIn === slots,
-  onLate: () => "drop",
+  mayClose: ({ arrived, expected }) => arrived === expected,
+  mayBegin: () => true,
+  onLate: "wait",
 };
+
+export const balancedMode: Consistency = { ...bspMode, isBalanced: true };
+
+/** Bulk-synchronous steps that the coordinator closes once `quorum` of the members' slots are in. */
+export function quorumMode(quorum: number): Consistency {
+  return {
+    ...bspMode,
+    work: "batches",
+    dense: "ps",
+    closesStep: () => false,
+    mayClose: ({ arrived, expected, members }) => arrived >= Math.min(expected, Math.ceil(quorum * members)),
+    onLate: "drop",
+  };
+}

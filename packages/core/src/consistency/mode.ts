@@ -3,18 +3,90 @@
  * names a mode.
  */
 import { z } from "zod";
+import { LIMITS } from "../limits.ts";
 
-export const consistencySpecSchema = z.discriminatedUnion("mode", [z.strictObject({ mode: z.literal("bsp") })]);
-/** A consistency mode, as `bsp()` makes it. Plain data: it travels in a job. */
-export interface ConsistencySpec extends z.infer<typeof consistencySpecSchema> {}
+const valueDtype = z.enum(["float32", "bfloat16", "int8"]);
+
+export const outerSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("average") }),
+  z.strictObject({
+    kind: z.literal("nesterov"),
+    learningRate: z.number().finite().positive(),
+    momentum: z.number().min(0).lt(1),
+  }),
+]);
+/** What becomes of the dense weights that workers bring to a round, as `average()` and `nesterov()` make it. */
+export type OuterSpec = z.infer<typeof outerSchema>;
+
+export const consistencySpecSchema = z.discriminatedUnion("mode", [
+  z
+    .strictObject({
+      mode: z.literal("bsp"),
+      /** A step closes once this share of the workers' gradients is in; all of them without it. */
+      quorum: z.number().gt(0).max(1).optional(),
+      /** Are slices as long as workers are fast? */
+      balance: z.boolean().optional(),
+    })
+    .refine(({ quorum, balance }) => quorum === undefined || balance !== true, {
+      error: "give quorum or balance: a step that does not wait for the slow has nothing to balance",
+    }),
+  z.strictObject({
+    mode: z.literal("ssp"),
+    stalenessSteps: z.number().int().min(0).max(LIMITS.stalenessStepsMax),
+  }),
+  z.strictObject({ mode: z.literal("asp") }),
+  z.strictObject({
+    mode: z.literal("localSgd"),
+    /** Local steps of a worker between two rounds, on average, or the time between them. */
+    every: z.union([z.number().int().min(1), z.strictObject({ seconds: z.number().finite().positive() })]),
+    outer: outerSchema,
+    /** In which form what a round averages travels; float32 without it. */
+    compression: valueDtype.optional(),
+  }),
+]);
+/** A consistency mode, as `bsp()` and the others make it. Plain data: it travels in a job. */
+export type ConsistencySpec = z.infer<typeof consistencySpecSchema>;
+
+/** When workers average their dense weights. */
+export interface DenseRoundsSpec {
+  readonly every: number | { readonly seconds: number };
+  readonly outer: OuterSpec;
+  readonly compression: z.infer<typeof valueDtype>;
+}
 
 export interface Consistency {
-  /** Where dense gradients are combined. */
-  readonly dense: "all-reduce" | "ps";
-  /** May a pull that wants the state after `wanted - 1` be answered when `committed` steps are? */
+  /**
+   * Who says what is trained next. "steps": a plan that every worker knows, whose steps all train together. "batches":
+   * the coordinator, which gives each worker one batch after another.
+   */
+  readonly work: "steps" | "batches";
+  /**
+   * Where dense variables come together: their gradients by all-reduce; their gradients on the PS, which hold them as
+   * rows of the reserved table; or, round by round, the weights that each worker trains for itself.
+   */
+  readonly dense: "all-reduce" | "ps" | "rounds";
+  /** When the PS apply gradients: as the sum of a step, at its commit, or as they come. */
+  readonly gradients: "at-commit" | "at-once";
+  /** What `dense: "rounds"` goes by. */
+  readonly rounds?: DenseRoundsSpec;
+  /** Do the slices of a step become as long as workers are fast? */
+  readonly isBalanced: boolean;
+  /** For how many of its steps a worker may use a row again that it pulled; 0 where a pull brings the newest. */
+  readonly keepsRowsFor: number;
+  /** On the PS: may a pull that wants the state after `wanted - 1` be answered when `committed` steps are? */
   mayPull(at: { wanted: number; committed: number }): boolean;
-  /** Do the slots that are in close the step? */
+  /** On the PS: do the slots that are in close the step? Where they do not, its leader does. */
   closesStep(at: { slotsIn: number; slots: number }): boolean;
-  /** What happens to a slot that arrives after its step closed. */
-  onLate(): "drop" | "apply";
+  /** At the leader of a step that closes by its word: do the slots that arrived of those it waits for suffice? */
+  mayClose(at: { arrived: number; expected: number; members: number }): boolean;
+  /**
+   * At the coordinator: may a worker that began `begun` batches begin the next, when the slowest has finished
+   * `slowest`?
+   */
+  mayBegin(at: { begun: number; slowest: number }): boolean;
+  /**
+   * What becomes of a batch that comes later than others do: it is waited for; it is given to another worker as well,
+   * and the first to push it counts; or it is dropped, and its samples are trained in a later step.
+   */
+  readonly onLate: "wait" | "repeat" | "drop";
 }

@@ -43,6 +43,51 @@ export function sumRowGradients({ plan, packed }: { plan: KeyPlan; packed: Float
   return plan.nodes.map(({ from, to }) => sums.subarray(from, to));
 }
 
+/**
+ * Copies the rows that are no sample's, one after another, into `flat`, which may end within the last of them.
+ *
+ * @param rows as in {@link gatherRows}
+ */
+export function copyAside({
+  plan,
+  rows,
+  flat,
+  dim,
+}: {
+  plan: Pick<KeyPlan, "asideOffsets">;
+  rows: Float32Array;
+  flat: Float32Array;
+  dim: number;
+}): void {
+  for (const [i, from] of plan.asideOffsets.entries()) {
+    const at = i * dim;
+    flat.set(rows.subarray(from, from + Math.min(dim, flat.length - at)), at);
+  }
+}
+
+/**
+ * Puts gradients of those rows among the sums that {@link sumRowGradients} gave; the rest of the last row gets none.
+ *
+ * @param flat float32, as {@link copyAside} gives
+ */
+export function placeAside({
+  plan,
+  sums,
+  flat,
+  dim,
+}: {
+  plan: Pick<KeyPlan, "asideOffsets" | "nodes">;
+  sums: readonly Float32Array[];
+  flat: Float32Array;
+  dim: number;
+}): void {
+  for (const [i, to] of plan.asideOffsets.entries()) {
+    const n = plan.nodes.findIndex((node) => to >= node.from && to < node.to);
+    const at = i * dim;
+    sums[n]!.set(flat.subarray(at, Math.min(at + dim, flat.length)), to - plan.nodes[n]!.from);
+  }
+}
+
 function checkPacked(plan: KeyPlan, packed: Float32Array): void {
   const floats = plan.samples * packedWidth(plan);
   if (packed.length !== floats)

@@ -1,4 +1,4 @@
-export { gatherRows, packedWidth, sumRowGradients } from "./gather.ts";
+export { copyAside, gatherRows, packedWidth, placeAside, sumRowGradients } from "./gather.ts";
 export type { KeyPlacement, KeyPlan, NodeKeys } from "./key-plan.ts";
 export type { RowUsage, RowUse, UseKeys } from "./row-use.ts";
-export { UniqueKeys } from "./unique-keys.ts";
+export { UniqueKeys, type AsideRows } from "./unique-keys.ts";

@@ -48,6 +48,8 @@ export interface KeyPlan {
   readonly lists: Uint32Array | undefined;
   /** What each occurrence's row is multiplied by where its use is pooled, shape [n]; undefined: 1. */
   readonly coefficients: Float32Array | undefined;
+  /** Where the rows begin that are no sample's, in the order of their keys. */
+  readonly asideOffsets: Uint32Array;
   /** 1 where a masked sequence has a place that counts, else 0, shape [B, M], use after use; undefined where M = 0. */
   readonly masks: Float32Array | undefined;
 }

@@ -14,9 +14,20 @@ import { placesOf, type KeyPlacement, type KeyPlan, type NodeKeys, type Places }
 import { laidOut, masksOf } from "./occurrence-lists.ts";
 import { floatsOf, occurrencesOf, type Occurrences, type RowUse, type UseKeys } from "./row-use.ts";
 
+/** Rows that every batch needs, whatever its samples: the dense variables, where they are rows. */
+export interface AsideRows {
+  readonly table: number;
+  readonly dim: number;
+  /** 64-bit keys as little-endian u32 pairs, each once. */
+  readonly keys: Uint32Array;
+}
+
+const NO_KEYS = new Uint32Array(0);
+
 /** Finds the unique keys of batches of one model. Scratch space is kept; what it returns belongs to the caller. */
 export class UniqueKeys {
   readonly #uses: readonly RowUse[];
+  readonly #aside: AsideRows | undefined;
   readonly #tables: Uint32Array;
   readonly #dims: Uint32Array;
   readonly #widths: Uint32Array;
@@ -27,20 +38,25 @@ export class UniqueKeys {
   readonly #usesOfTable: readonly (readonly number[])[];
   #scratch = newScratch(0);
 
-  /** @throws {RangeError} a table used with two widths */
-  constructor(uses: readonly RowUse[]) {
+  /**
+   * @param aside rows of a table that no use has, which every batch needs beside its own
+   * @throws {RangeError} a table used with two widths
+   */
+  constructor(uses: readonly RowUse[], aside?: AsideRows) {
     this.#uses = uses;
-    this.#tables = Uint32Array.from(new Set(uses.map(({ table }) => table))).toSorted();
+    this.#aside = aside;
+    const all = aside ? [...uses, aside] : uses;
+    this.#tables = Uint32Array.from(new Set(all.map(({ table }) => table))).toSorted();
     this.#dims = Uint32Array.from(uses, ({ dim }) => dim);
     this.#widths = Uint32Array.from(uses, floatsOf);
     this.#pooled = Uint8Array.from(uses, ({ usage }) => (usage?.kind === "pooled" ? 1 : 0));
-    this.#usesOfTable = Array.from(this.#tables, (id) => uses.flatMap(({ table }, f) => (table === id ? [f] : [])));
-    this.#dimOfTable = Uint32Array.from(this.#usesOfTable, (fs) => this.#dims[fs[0]!]!);
+    this.#usesOfTable = Array.from(this.#tables, (id) => all.flatMap(({ table }, f) => (table === id ? [f] : [])));
+    this.#dimOfTable = Uint32Array.from(this.#usesOfTable, (fs) => all[fs[0]!]!.dim);
     for (const [t, fs] of this.#usesOfTable.entries()) {
-      const odd = fs.find((f) => this.#dims[f] !== this.#dimOfTable[t]);
+      const odd = fs.find((f) => all[f]!.dim !== this.#dimOfTable[t]);
       if (odd === undefined) continue;
       throw new RangeError(
-        `table ${this.#tables[t]} is used with rows of ${this.#dimOfTable[t]} and of ${this.#dims[odd]} floats`,
+        `table ${this.#tables[t]} is used with rows of ${this.#dimOfTable[t]} and of ${all[odd]!.dim} floats`,
       );
     }
   }
@@ -64,9 +80,10 @@ export class UniqueKeys {
       throw new RangeError(`got keys of ${keys.length} uses; the model has ${this.#uses.length}`);
     }
     const read = keys.map((use, f) => occurrencesOf({ usage: this.#uses[f]!.usage, use, samples, place: `use ${f}` }));
-    const starts = startsOf(read);
+    const aside = this.#aside ? [{ keys: this.#aside.keys }] : [];
+    const starts = startsOf([...read, ...aside]);
     if (this.#scratch.capacity < starts.at(-1)!) this.#scratch = newScratch(starts.at(-1)!);
-    const unique = this.#findUnique(read, starts);
+    const unique = this.#findUnique([...read, ...aside], starts);
     const places = placesOf(placement);
     placeKeys(this.#scratch, unique, placement, places.rankOf);
     const segmentCounts = this.#sort(unique, places.partitionAt.length);
@@ -78,12 +95,13 @@ export class UniqueKeys {
       tables: this.#tables,
       ...this.#frames({ unique, placement, places, segmentCounts }),
       ...laidOut({ read, starts, samples, found: this.#scratch }),
+      asideOffsets: asideOffsetsOf(this.#scratch, starts[read.length]!, this.#aside?.keys ?? NO_KEYS),
       masks: masksOf(this.#uses, read, samples),
     };
   }
 
   /** Fills the unique keys and each occurrence's index among them; returns how many there are. */
-  #findUnique(read: readonly Occurrences[], starts: readonly number[]): number {
+  #findUnique(read: readonly Pick<Occurrences, "keys">[], starts: readonly number[]): number {
     const s = this.#scratch;
     let unique = 0;
     for (const [t, uses] of this.#usesOfTable.entries()) {
@@ -146,7 +164,7 @@ export class UniqueKeys {
 }
 
 /** Where each use's occurrences begin in the scratch space, shape [F + 1]. */
-function startsOf(read: readonly Occurrences[]): number[] {
+function startsOf(read: readonly Pick<Occurrences, "keys">[]): number[] {
   const starts = [0];
   for (const { keys } of read) starts.push(starts.at(-1)! + keys.length / 2);
   return starts;
@@ -268,4 +286,11 @@ function countTables(
     }
     counts[segment * T + table[u]!]!++;
   }
+}
+
+/** Where the rows beside those of samples begin, in the order of their keys; their occurrences begin at `start`. */
+function asideOffsetsOf({ occurrence, offset }: Scratch, start: number, keys: Uint32Array): Uint32Array {
+  const offsets = new Uint32Array(keys.length >>> 1);
+  for (let i = 0; i < offsets.length; i++) offsets[i] = offset[occurrence[start + i]!]!;
+  return offsets;
 }

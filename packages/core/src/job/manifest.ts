@@ -177,8 +177,29 @@ export interface EarlyStoppingSpec extends z.infer<typeof earlyStoppingSchema> {
 
 const valueDtype = z.enum(["float32", "bfloat16", "int8"]);
 
-/** Dtypes on the wire, of the rows that workers pull and of the row gradients that they push. */
-export const wireSchema = z.strictObject({ rows: valueDtype.optional(), gradients: valueDtype.optional() });
+/** Only the greatest values travel: this share of them, above 0 and below 1. */
+const topKSchema = z.strictObject({ topK: z.number().gt(0).lt(1) });
+
+/**
+ * In which form values travel: the rows that workers pull; the row gradients that they push, of which `topK` takes
+ * the longest rows; and what they all-reduce of dense variables, of which it takes the greatest values.
+ */
+export const wireSchema = z.strictObject({
+  rows: valueDtype.optional(),
+  gradients: z.union([valueDtype, topKSchema]).optional(),
+  dense: z.union([valueDtype, topKSchema]).optional(),
+  /** Is what a form loses kept, and added to what travels next? Always so with `topK`. */
+  errorFeedback: z.boolean().optional(),
+});
+/** A form of values on their way. */
+export type WireForm = NonNullable<z.infer<typeof wireSchema>["gradients"]>;
+
+/** Pulled rows that workers keep and use again, for at most so many of their steps. */
+export const cacheSchema = z.strictObject({
+  stalenessSteps: z.number().int().min(1).max(LIMITS.stalenessStepsMax),
+  rowsMax: z.number().int().min(1).optional(),
+});
+export interface CacheSpec extends z.infer<typeof cacheSchema> {}
 export interface WireSpec extends z.infer<typeof wireSchema> {}
 
 export const jobManifestSchema = z.strictObject({
@@ -211,8 +232,12 @@ export const jobManifestSchema = z.strictObject({
       z.strictObject({ everySteps: z.number().int().min(1) }),
     ]),
     earlyStopping: earlyStoppingSchema.optional(),
-    /** In which dtypes pulled rows and pushed row gradients travel; float32 without it. */
+    /** In which forms values travel; float32 without it. */
     wire: wireSchema.optional(),
+    /** Is the state of the dense optimizer split over the workers? It is on each of them without it, or on the PS. */
+    dense: z.literal("sharded").optional(),
+    /** Do workers keep rows? Not without it. */
+    cache: cacheSchema.optional(),
     /** Steps whose samples and keys a worker reads ahead; 2 without it. */
     prefetch: z.number().int().min(0).max(LIMITS.prefetchStepsMax).optional(),
     /** Weight of the samples of a class, by class number; 1 for a class that is not named. */

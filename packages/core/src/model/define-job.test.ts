@@ -84,7 +84,7 @@ describe("defineJob", () => {
     ],
     [
       withFit({ batchSise: 1 }),
-      'job "flight-delays": fit: "batchSise" is unknown; there are "epochs", "batchSize", "consistency", "stepsMax", "shuffle", "validate", "earlyStopping", "classWeight", "wire", "prefetch". Did you mean "batchSize"?',
+      'job "flight-delays": fit: "batchSise" is unknown; there are "epochs", "batchSize", "consistency", "stepsMax", "shuffle", "validate", "earlyStopping", "classWeight", "wire", "prefetch", "dense", "cache". Did you mean "batchSize"?',
     ],
     [
       withCompile({ sparseOptimiser: "adam" }),

@@ -4,7 +4,7 @@
  */
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import type { z } from "zod";
-import { bsp, consistencySpecSchema, type ConsistencySpec } from "../consistency/index.ts";
+import { bsp, consistencyOf, consistencySpecSchema, withDense, type ConsistencySpec } from "../consistency/index.ts";
 import { dataSpecSchema, type DataSpec } from "../data/spec/data-spec.ts";
 import {
   clipSchema,
@@ -88,14 +88,39 @@ export interface FitArgs {
   wire?: WireArgs | undefined;
   /** Steps whose samples and keys a worker reads ahead, which costs memory for as many batches; 2 by default. */
   prefetch?: number | undefined;
+  /**
+   * Where dense variables come together. `bsp()` all-reduces their gradients; with "ps" parameter servers hold and
+   * update them, as in `ssp()` and `asp()`; with "sharded" each worker keeps the optimizer's state of its share alone
+   * (ZeRO-1: Rajbhandari et al., SC 2020).
+   */
+  dense?: "all-reduce" | "ps" | "sharded" | undefined;
+  /** Lets workers use rows again that they pulled before; none without it. Not with `bsp()`. */
+  cache?: CacheArgs | undefined;
 }
+
+/** What workers keep of the rows that they pulled. */
+export interface CacheArgs {
+  /** For how many of its steps a worker may use a row again; in `ssp()` at most the steps that it promises. */
+  stalenessSteps: number;
+  /** Rows kept at most; 262,144 by default. */
+  rowsMax?: number | undefined;
+}
+
+const DENSE_PLACES = ["all-reduce", "ps", "sharded"] as const;
 
 /** Forms of values on their way. */
 export interface WireArgs {
   /** Of the rows that workers pull. */
   rows?: "float32" | "bfloat16" | "int8" | undefined;
-  /** Of the gradients that workers push, each row's summed over the worker's share of the batch. */
-  gradients?: "float32" | "bfloat16" | "int8" | undefined;
+  /**
+   * Of the gradients that workers push, each row's summed over the worker's share of the batch; with `{ topK: 0.1 }`
+   * the longest tenth of the rows goes, and the others are kept until they are longer.
+   */
+  gradients?: "float32" | "bfloat16" | "int8" | { topK: number } | undefined;
+  /** Of dense gradients that workers all-reduce; with `{ topK: 0.01 }` only the greatest hundredth goes. */
+  dense?: "float32" | "bfloat16" | "int8" | { topK: number } | undefined;
+  /** Keeps what a form loses of gradients, and adds it to the next ones; false by default, and always so with `topK`. */
+  errorFeedback?: boolean | undefined;
 }
 
 /** Makes the model of a job from the fields of the data `D`. */
@@ -256,6 +281,8 @@ function checkedFit(place: string, fit: JobArgs["fit"], compile: JobDefinition["
     "classWeight",
     "wire",
     "prefetch",
+    "dense",
+    "cache",
   ]);
   const { epochs = 1, batchSize, consistency = bsp(), stepsMax } = fit;
   checkInteger(`${place}.epochs`, epochs, { min: 1, max: U32_MAX, usual: 1 });
@@ -263,11 +290,16 @@ function checkedFit(place: string, fit: JobArgs["fit"], compile: JobDefinition["
   if (stepsMax !== undefined) checkInteger(`${place}.stepsMax`, stepsMax, { min: 1, max: U32_MAX, usual: 1000 });
   const mode = consistencySpecSchema.safeParse(consistency);
   if (!mode.success) {
-    throw new TypeError(`${place}.consistency is ${JSON.stringify(consistency)}; make it with bsp()`, {
-      cause: mode.error,
-    });
+    throw new TypeError(
+      `${place}.consistency is ${JSON.stringify(consistency)}; make it with bsp(), ssp(), asp() or localSgd()`,
+      {
+        cause: mode.error,
+      },
+    );
   }
-  const { shuffle = true, classWeight, wire, prefetch } = fit;
+  const { shuffle = true, classWeight, wire, prefetch, cache } = fit;
+  const { consistency: where, dense } = placedDense(place, mode.data, fit.dense);
+  if (cache !== undefined) checkCache(`${place}.cache`, cache, where);
   if (wire !== undefined) checkWire(`${place}.wire`, wire);
   if (prefetch !== undefined)
     checkInteger(`${place}.prefetch`, prefetch, { min: 0, max: LIMITS.prefetchStepsMax, usual: 2 });
@@ -282,23 +314,75 @@ function checkedFit(place: string, fit: JobArgs["fit"], compile: JobDefinition["
     );
   }
   const optional = Object.fromEntries(
-    Object.entries({ stepsMax, earlyStopping, classWeight, wire, prefetch }).filter(([, value]) => value !== undefined),
+    Object.entries({ stepsMax, earlyStopping, classWeight, wire, prefetch, dense, cache }).filter(
+      ([, value]) => value !== undefined,
+    ),
   );
   return checked(place, jobManifestSchema.shape.fit, {
     epochs,
     batchSize,
-    consistency: mode.data,
+    consistency: where,
     shuffle,
     validate,
     ...optional,
   }) as JobDefinition["fit"];
 }
 
+/** Says in the mode where dense variables are; what the mode says itself may be said again. */
+function placedDense(
+  place: string,
+  consistency: ConsistencySpec,
+  dense: unknown,
+): { consistency: ConsistencySpec; dense?: "sharded" } {
+  if (dense === undefined) return { consistency };
+  checkChoice(`${place}.dense`, dense, DENSE_PLACES);
+  if (dense === "sharded" && consistencyOf(consistency).dense === "all-reduce") return { consistency, dense };
+  const placed = dense === "sharded" ? undefined : withDense(consistency, dense);
+  if (placed) return { consistency: placed };
+  throw new TypeError(
+    `${place}.dense is "${dense}", which ${consistency.mode} cannot do: its dense variables come together by ` +
+      `"${consistencyOf(consistency).dense}"; leave it out`,
+  );
+}
+
+function checkCache(place: string, cache: unknown, consistency: ConsistencySpec): void {
+  checkObject(place, cache);
+  refuseUnknownKeys(place, cache, ["stalenessSteps", "rowsMax"]);
+  const { stalenessSteps, rowsMax } = cache as CacheArgs;
+  checkInteger(`${place}.stalenessSteps`, stalenessSteps, { min: 1, max: LIMITS.stalenessStepsMax, usual: 8 });
+  if (rowsMax !== undefined) checkInteger(`${place}.rowsMax`, rowsMax, { min: 1, max: U32_MAX, usual: 100_000 });
+  const { keepsRowsFor } = consistencyOf(consistency);
+  if (keepsRowsFor === 0)
+    throw new TypeError(
+      `${place}: ${consistency.mode} promises the newest rows, and kept ones are older; use ssp(), asp() or localSgd()`,
+    );
+  if (stalenessSteps > keepsRowsFor)
+    throw new RangeError(
+      `${place}.stalenessSteps is ${stalenessSteps}, above the ${keepsRowsFor} steps that ${consistency.mode} promises; give at most that`,
+    );
+}
+
+/** Which forms are there for what. */
+const WIRE_FORMS = ["float32", "bfloat16", "int8"] as const;
+
 function checkWire(place: string, wire: unknown): void {
   checkObject(place, wire);
-  refuseUnknownKeys(place, wire, ["rows", "gradients"]);
-  for (const [of, dtype] of Object.entries(wire))
-    if (dtype !== undefined) checkChoice(`${place}.${of}`, dtype, wireSchema.shape.rows.unwrap().options);
+  refuseUnknownKeys(place, wire, ["rows", "gradients", "dense", "errorFeedback"]);
+  const { rows, gradients, dense, errorFeedback } = wire as WireArgs;
+  if (rows !== undefined) checkChoice(`${place}.rows`, rows, WIRE_FORMS);
+  for (const [of, form] of Object.entries({ gradients, dense })) {
+    if (form === undefined) continue;
+    if (typeof form !== "object") {
+      checkChoice(`${place}.${of}`, form, WIRE_FORMS);
+      continue;
+    }
+    refuseUnknownKeys(`${place}.${of}`, form, ["topK"]);
+    const { topK } = form;
+    if (typeof topK !== "number" || !(topK > 0 && topK < 1))
+      throw new RangeError(`${place}.${of}.topK is ${topK}; give a share above 0 and below 1, usually 0.01`);
+  }
+  if (errorFeedback !== undefined && typeof errorFeedback !== "boolean")
+    throw new TypeError(`${place}.errorFeedback is ${JSON.stringify(errorFeedback)}; give true or false`);
 }
 
 /** Losses over classes, of which some may weigh more than others. */

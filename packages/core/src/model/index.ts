@@ -24,6 +24,7 @@ export {
   type ModelOf,
   type MonitorName,
   type OneBound,
+  type CacheArgs,
   type WireArgs,
 } from "./define-job.ts";
 export { embedding, VolaryEmbedding, type EmbeddingArgs } from "./layers/embedding.ts";

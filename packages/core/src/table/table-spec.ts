@@ -78,7 +78,7 @@ export const tableSpecSchema = z.strictObject({
 });
 export interface TableSpec extends z.infer<typeof tableSpecSchema> {}
 
-/** The reserved table that every job has beside its own; it holds dense variables: key = (variable << 32) | chunk, a row = one chunk of floats. */
+/** The reserved table that every job has beside its own; it holds dense variables, as one flat vector: key k is its k-th chunk of floats. */
 export const DENSE_TABLE: TableSpec = {
   id: 0,
   name: "~dense",

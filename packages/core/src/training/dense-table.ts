@@ -1,10 +1,11 @@
 /**
- * Dense variables as rows of the reserved table: key = (variable << 32) | chunk, a row = 16 K floats of it. So
- * initial and final dense weights share the tables' path, log and checkpoints.
+ * Dense variables as rows of the reserved table: one after another they are a flat vector, and key k holds its k-th
+ * chunk of 4 K floats. So dense weights share the tables' path, chains and checkpoints.
  */
 import type { TableClient } from "../client/index.ts";
-import type { VariableSpec } from "../job/index.ts";
-import { DENSE_TABLE } from "../table/index.ts";
+import { consistencyOf } from "../consistency/index.ts";
+import type { JobManifest, VariableSpec } from "../job/index.ts";
+import { DENSE_TABLE, type TableSpec } from "../table/index.ts";
 
 interface Chunk {
   key: bigint;
@@ -20,6 +21,24 @@ export function variableFloats(variable: Pick<VariableSpec, "shape">): number {
 /** Floats of all variables together. */
 export function denseFloats(variables: readonly VariableSpec[]): number {
   return variables.reduce((sum, v) => sum + variableFloats(v), 0);
+}
+
+/** Rows that so many floats take. */
+export function denseChunks(floats: number): number {
+  return Math.ceil(floats / DENSE_TABLE.dim);
+}
+
+/** The reserved table of a job: the PS update its rows where the mode combines dense gradients there. */
+export function denseTableOf({ compile, fit }: Pick<JobManifest, "compile" | "fit">): TableSpec {
+  const { dense } = consistencyOf(fit.consistency);
+  return dense === "ps" ? { ...DENSE_TABLE, optimizer: compile.optimizer } : DENSE_TABLE;
+}
+
+/** Keys of all dense variables, as little-endian u32 pairs. */
+export function denseKeys(variables: readonly VariableSpec[]): Uint32Array {
+  const keys = new Uint32Array(2 * denseChunks(denseFloats(variables)));
+  for (let c = 0; c < keys.length / 2; c++) keys[2 * c] = c;
+  return keys;
 }
 
 /** Stores all dense variables. @param flat float32, all variables in order */
@@ -48,16 +67,10 @@ export async function readDense(client: TableClient, variables: readonly Variabl
 }
 
 function chunksOf(variables: readonly VariableSpec[]): Chunk[] {
-  let at = 0;
-  return variables.flatMap((variable, v) => {
-    const floats = variableFloats(variable);
-    const count = Math.ceil(floats / DENSE_TABLE.dim);
-    const chunks = Array.from({ length: count }, (_, c) => ({
-      key: (BigInt(v) << 32n) | BigInt(c),
-      from: at + c * DENSE_TABLE.dim,
-      to: at + Math.min((c + 1) * DENSE_TABLE.dim, floats),
-    }));
-    at += floats;
-    return chunks;
-  });
+  const floats = denseFloats(variables);
+  return Array.from({ length: denseChunks(floats) }, (_, c) => ({
+    key: BigInt(c),
+    from: c * DENSE_TABLE.dim,
+    to: Math.min((c + 1) * DENSE_TABLE.dim, floats),
+  }));
 }

@@ -1,5 +1,5 @@
 export { CommittedRows, type CommittedRowsOptions } from "./committed-rows.ts";
-export { denseFloats, readDense, writeDense } from "./dense-table.ts";
+export { denseFloats, denseTableOf, readDense, writeDense } from "./dense-table.ts";
 export type { GradientModel, PredictInput, StepGradients, StepInput } from "./gradient-model.ts";
 export { JobSession, type JobSessionOptions } from "./job-session.ts";
 export { stepPlan, type StepPlan } from "./plan.ts";

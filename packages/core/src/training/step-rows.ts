@@ -9,8 +9,10 @@ import { headsOf, PulledRows } from "../client/index.ts";
 import { encodeRows, type ValueDtype } from "../compression/index.ts";
 import { weighingSamples, type Batch, type Dataset, type Split } from "../data/index.ts";
 import {
+  copyAside,
   gatherRows,
   packedWidth,
+  placeAside,
   sumRowGradients,
   UniqueKeys,
   type KeyPlacement,
@@ -21,7 +23,9 @@ import { assert, ClusterError } from "../errors.ts";
 import { KernelMemory } from "../kernels/index.ts";
 import { floatsOfNumbers, type EmbeddingUse, type JobManifest, type NumberUse } from "../job/index.ts";
 import { partitionFunction, type PartitionMap } from "../partition/index.ts";
+import { DENSE_TABLE } from "../table/index.ts";
 import { frame, type Frame } from "../wire/index.ts";
+import { denseKeys } from "./dense-table.ts";
 import { RowBuffers } from "./row-buffers.ts";
 
 /** In which dtypes rows and gradients travel. */
@@ -114,11 +118,20 @@ export class StepRows {
     this.pulled(n).take(frame({ opcode: "pullReply", values }));
   }
 
+  /**
+   * The dense weights, where they are rows on the PS that were pulled with the others. Before {@link gather}.
+   *
+   * @param floats of all dense variables
+   */
+  denseWeights(floats: number): Float32Array {
+    const flat = new Float32Array(floats);
+    copyAside({ plan: this.#plan, rows: this.#pulledRows(), flat, dim: DENSE_TABLE.dim });
+    return flat;
+  }
+
   /** The pulled rows of every sample side by side: a new float32 array, shape [B, E]. Once: the rows are let go. */
   gather(): Float32Array {
-    const pulled = this.#plan.nodes.map((_, n) => this.pulled(n));
-    const rows = this.#rows;
-    assert(rows && pulled.every(({ whole }) => whole), "rows are gathered before they are there");
+    const rows = this.#pulledRows();
     const packed = new Float32Array(this.#plan.samples * packedWidth(this.#plan));
     gatherRows({ plan: this.#plan, rows, packed });
     this.release();
@@ -132,9 +145,13 @@ export class StepRows {
     for (const pulled of this.#pulled ?? []) pulled.close();
   }
 
-  /** @param rowGrads float32, shape [B, E] */
-  scatter(rowGrads: Float32Array): void {
+  /**
+   * @param rowGrads float32, shape [B, E]
+   * @param denseGrads float32, all variables in order, where they are rows on the PS
+   */
+  scatter(rowGrads: Float32Array, denseGrads?: Float32Array): void {
     this.#sums = sumRowGradients({ plan: this.#plan, packed: rowGrads });
+    if (denseGrads) placeAside({ plan: this.#plan, sums: this.#sums, flat: denseGrads, dim: DENSE_TABLE.dim });
   }
 
   /** Gradients of the keys of node number `n`, in key order, once `scatter` was called. */
@@ -150,6 +167,12 @@ export class StepRows {
     if (dtype === "float32") return { dtype, values, coded: NO_BYTES };
     const { counts } = this.#plan.nodes[n]!;
     return { dtype, values: NO_FLOATS, coded: encodeRows(KERNELS, values, { dtype, counts, dims: this.#dims }) };
+  }
+
+  #pulledRows(): Float32Array {
+    const isWhole = this.#plan.nodes.every((_, n) => this.pulled(n).whole);
+    assert(this.#rows && isWhole, "rows are gathered before they are there");
+    return this.#rows;
   }
 
   #openPulled(): PulledRows[] {
@@ -169,6 +192,8 @@ const NO_FLOATS = new Float32Array(0);
 export interface RowPlannerOptions {
   manifest: Pick<JobManifest, "model" | "tables"> & { readonly fit?: Pick<JobManifest["fit"], "wire"> };
   map: PartitionMap;
+  /** Do dense variables travel with the rows, as they do where they are rows on the PS? Not by default. */
+  withDense?: boolean;
 }
 
 /** Makes step rows of batches, whoever read them. */
@@ -183,16 +208,17 @@ export class RowPlanner {
   readonly #wire: WireDtypes;
   readonly #buffers = new RowBuffers();
 
-  constructor({ manifest, map }: RowPlannerOptions) {
-    const { embeddings, numbers } = manifest.model;
+  constructor({ manifest, map, withDense = false }: RowPlannerOptions) {
+    const { embeddings, numbers, variables } = manifest.model;
     const { rows = "float32", gradients = "float32" } = manifest.fit?.wire ?? {};
-    this.#wire = { rows, gradients };
-    this.#dimOf = new Map(manifest.tables.map(({ id, dim }) => [id, dim]));
+    this.#wire = { rows, gradients: typeof gradients === "string" ? gradients : "float32" };
+    this.#dimOf = new Map([DENSE_TABLE, ...manifest.tables].map(({ id, dim }) => [id, dim]));
     const tableIds = new Map(manifest.tables.map((t) => [t.name, t.id]));
     this.#embeddings = embeddings;
     this.#numbers = numbers;
     this.#unique = new UniqueKeys(
       embeddings.map(({ table, dim, usage }) => ({ table: tableIds.get(table)!, dim, usage })),
+      withDense ? { table: DENSE_TABLE.id, dim: DENSE_TABLE.dim, keys: denseKeys(variables) } : undefined,
     );
     this.#map = map;
     this.#route = routeOf(map);

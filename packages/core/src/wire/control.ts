@@ -13,8 +13,8 @@ import { partitionMapSchema, psNodeSchema } from "../partition/index.ts";
 import { tableSpecSchema } from "../table/index.ts";
 import { metricsStateSchema } from "../metrics/index.ts";
 
-export const PROTOCOL_MIN = 3;
-export const PROTOCOL_MAX = 3;
+export const PROTOCOL_MIN = 4;
+export const PROTOCOL_MAX = 4;
 
 const u32 = z.number().int().min(0).max(0xffff_ffff);
 const name = z.string().min(1).max(500);
@@ -82,6 +82,23 @@ export const jobStatusSchema = z.strictObject({
   /** The newest evaluation of the held-out rows. */
   validation: validationNewsSchema.nullable(),
   badRows: badRowsSchema,
+  /** Of a job whose batches the coordinator gives out. */
+  batches: z
+    .strictObject({
+      finished: u32,
+      /** Too late for their step, and trained in a later one. */
+      dropped: u32,
+      /** Given to another worker as well, or again after their worker was lost. */
+      repeated: u32,
+      /** How many batches a worker was ahead of the slowest at most, when it began one. */
+      stalenessMax: u32,
+      /** Rounds of dense weights that were averaged. */
+      rounds: u32,
+      /** Rows that were used again without a pull, of those that batches needed. */
+      cachedRows: z.number().nonnegative(),
+      rows: z.number().nonnegative(),
+    })
+    .optional(),
   /** Without the pauses for validation. */
   trainSeconds: z.number().nonnegative(),
   /** What a watcher was not told yet; a status that was asked for has none of it. */
@@ -203,13 +220,79 @@ export const controlSchema = z.discriminatedUnion("type", [
   of("stale-heads", { job: u32, heads: u32 }),
   of("stale-term", { job: u32, promised: u32 }),
 
+  // Where steps close by the word of their leader, which is the coordinator then:
+  /** All partitions of the node have a slot. */
+  of("slot-in", { job: u32, ...attemptOf, slot: u32, heads: u32 }),
+  /** The step is the sum of these slots, times `scale`; others are dropped. */
+  of("close", {
+    job: u32,
+    ...attemptOf,
+    term: u32,
+    heads: u32,
+    slots: z.array(u32).max(LIMITS.workersPerJobMax),
+    scale: z.number().finite().positive(),
+  }),
+
+  // -- batches: worker ↔ coordinator, where that says what is trained next -----------------------------------
+  /**
+   * Train on batch `batch`, from 0, of the job; all below `settled` are finished. `begun` batches were given to this
+   * worker before, and `slowest` are what the slowest has finished. Where gradients are applied at a step's commit it
+   * is slot `slot` of step `step`, attempt `term`.
+   */
+  of("batch", {
+    job: u32,
+    term: u32,
+    lease: u32,
+    batch: u32,
+    settled: u32,
+    begun: u32,
+    slowest: u32,
+    step: u32,
+    slot: u32,
+  }),
+  /** Its gradients are pushed: where they are applied at once, the PS have them. */
+  of("batch-done", {
+    job: u32,
+    lease: u32,
+    batch: u32,
+    samples: u32,
+    lossSum: z.number(),
+    /** What the batch took, without waiting for others. */
+    computeMs: z.number().nonnegative(),
+    /** Of the rows it needed, how many were kept from before. */
+    cachedRows: u32.optional(),
+    rows: u32.optional(),
+  }),
+  /** Average dense weights now, as members of `term` in their order; a member's change counts for its share. */
+  of("call-round", {
+    job: u32,
+    term: u32,
+    round: u32,
+    shares: z.array(z.number().nonnegative()).max(LIMITS.workersPerJobMax),
+  }),
+  /** This worker has the mean of the round. */
+  of("round-held", { job: u32, term: u32, round: u32 }),
+  /** All have: apply it. Rank 0 then gives the dense state to workers that have none. */
+  of("commit-round", { job: u32, term: u32, round: u32, newcomers: z.array(u32).max(LIMITS.workersPerJobMax) }),
+  /** This worker has the dense state after the round. */
+  of("dense-ready", { job: u32, round: u32 }),
+  /** To rank 0: store the dense weights on the PS; it answers "trained". */
+  of("store-dense", { job: u32, term: u32, step: u32 }),
+
   // -- worker ↔ coordinator --------------------------------------------------------------------------------
   of("worker-join", { name, address: z.string().max(500), backend: z.string().max(500) }),
   of("worker-joined", { worker: u32 }),
   of("assign", { job: u32, manifest: jobManifestSchema, map: partitionMapSchema }),
   of("ready", { job: u32, trainRows: u32, testRows: u32, fingerprint: name }),
   /** By the partition map with these `heads`, which came before. */
-  of("term", { job: u32, term: u32, heads: u32, members: z.array(memberSchema).max(LIMITS.workersPerJobMax) }),
+  of("term", {
+    job: u32,
+    term: u32,
+    heads: u32,
+    members: z.array(memberSchema).max(LIMITS.workersPerJobMax),
+    /** How long the members' slices are in relation to one another; equal without it. */
+    shares: z.array(z.number().positive()).max(LIMITS.workersPerJobMax).optional(),
+  }),
   of("term-request", { job: u32, term: u32, reason: text }),
   of("lease-request", { job: u32, purpose: leasePurpose, term: u32 }),
   of("lease", { job: u32, purpose: leasePurpose, term: u32, lease: u32, from: u32, to: u32 }),

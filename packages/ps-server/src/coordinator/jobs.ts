@@ -6,7 +6,7 @@ import { ClusterError } from "@volary/core/errors";
 import type { JobManifest } from "@volary/core/job";
 import { LIMITS } from "@volary/core/limits";
 import type { PartitionMap } from "@volary/core/partition";
-import { DENSE_TABLE } from "@volary/core/table";
+import { denseTableOf } from "@volary/core/training";
 import type { ControlOf } from "@volary/core/wire";
 import type { Effects, LinkId } from "./effects.ts";
 import { Job } from "./job.ts";
@@ -244,6 +244,7 @@ export class Jobs {
   }
 }
 
-function openJob({ job, manifest: { seed, tables, fit } }: Job): ControlOf<"open-job"> {
-  return { type: "open-job", job, seed, consistency: fit.consistency, tables: [DENSE_TABLE, ...tables] };
+function openJob({ job, manifest }: Job): ControlOf<"open-job"> {
+  const { seed, tables, fit } = manifest;
+  return { type: "open-job", job, seed, consistency: fit.consistency, tables: [denseTableOf(manifest), ...tables] };
 }
