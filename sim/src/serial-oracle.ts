@@ -33,7 +33,7 @@ export interface OracleResult {
 }
 
 /**
- * Replays the committed steps over the slots that their terms' members give.
+ * Replays the committed steps over the slots that their terms' members and shares give.
  *
  * @param o.evaluateAfter steps after which the held-out rows are evaluated
  */
@@ -50,7 +50,7 @@ export async function replay({
   const dataset = toyDataset();
   const model = toyModel();
   const plan = stepPlan({ manifest, trainRows: dataset.trainRows });
-  const slotsOf = new Map(terms.map(({ term, members }) => [term, members.length]));
+  const termOf = new Map(terms.map((term) => [term.term, term]));
   const partitions = map.entries.length;
   const partitionOfWords = partitionFunction(map.function, partitions);
   const partitionOf = (key: bigint) => partitionOfWords(Number(key & 0xffff_ffffn), Number(key >> 32n));
@@ -110,14 +110,15 @@ export async function replay({
       epoch,
       shuffle: manifest.fit.shuffle,
     });
-    const slots = slotsOf.get(attempt)!;
+    const { members, shares } = termOf.get(attempt)!;
+    const slots = members.length;
     const whole = plan.samplesOf(step);
     const sums = new Map<string, Map<bigint, Float32Array>>();
     const denseOfSlot: Float32Array[] = [];
     let loss = 0;
     model.setDense(dense.subarray(0, DENSE_FLOATS));
     for (let slot = 0; slot < slots; slot++) {
-      const { from, to } = plan.sliceOf({ step, slot, slots });
+      const { from, to } = plan.sliceOf({ step, slot, slots, shares });
       const samples = order.slice(from, to);
       for (const row of samples) visits[epoch]![row]!++;
       const batch = dataset.read("train", samples);
@@ -160,7 +161,7 @@ export async function replay({
     for (const { vocabulary, rows } of tables.values())
       for (const key of vocabulary.evicts(rows, step)) rows.delete(key);
     const rate = learningRateAt(manifest.compile.optimizer, step);
-    optimizer.update(dense, 0, DENSE_FLOATS, ringOrderSum(denseOfSlot), 0, step, rate);
+    optimizer.update(dense, 0, DENSE_FLOATS, doublingSum(denseOfSlot), 0, step, rate);
     lossSums.push(loss);
     if (evaluateAfter.has(step)) mse.set(step, await heldOutError());
   }
@@ -181,17 +182,17 @@ function add(sums: Map<string, Map<bigint, Float32Array>>, table: string, key: b
   else for (let d = 0; d < sum.length; d++) sum[d] = sum[d]! + grad[d]!;
 }
 
-/** Chunk c is summed from rank c + 1 cyclically; the loss rides along as one more element. */
-function ringOrderSum(slots: Float32Array[]): Float32Array {
-  const n = slots.length;
-  const length = DENSE_FLOATS + 1;
-  const out = new Float32Array(DENSE_FLOATS);
-  for (let c = 0; c < n; c++) {
-    for (let i = Math.floor((length * c) / n); i < Math.floor((length * (c + 1)) / n) && i < DENSE_FLOATS; i++) {
-      let sum = slots[(c + 1) % n]![i]!;
-      for (let k = 2; k <= n; k++) sum = Math.fround(sum + slots[(c + k) % n]![i]!);
-      out[i] = sum;
-    }
+/** As short vectors are summed: by doubling, where ranks beyond the largest power of two give theirs away first. */
+function doublingSum(slots: readonly Float32Array[]): Float32Array {
+  const power = 2 ** Math.floor(Math.log2(slots.length));
+  let sums = slots.slice(0, power).map((slot, rank) => sumOf(slot, slots[rank + power]));
+  for (let apart = 1; apart < power; apart *= 2) {
+    const before = sums;
+    sums = before.map((sum, rank) => sumOf(sum, before[rank ^ apart]));
   }
-  return out;
+  return sums[0]!;
+}
+
+function sumOf(a: Float32Array, b: Float32Array | undefined): Float32Array {
+  return b === undefined ? a : a.map((x, i) => x + b[i]!);
 }

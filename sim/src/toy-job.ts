@@ -13,7 +13,10 @@ export const DENSE_FLOATS = 7;
 
 /** How a toy job is validated and when it stops, where that is not the default. */
 export type ToyFit = Partial<
-  Pick<JobManifest["fit"], "epochs" | "validate" | "earlyStopping" | "shuffle" | "wire" | "prefetch">
+  Pick<
+    JobManifest["fit"],
+    "epochs" | "validate" | "earlyStopping" | "shuffle" | "wire" | "prefetch" | "consistency" | "dense" | "cache"
+  >
 >;
 
 /** Which keys of a toy job's tables get a row, which rows go, and what rows are. */

@@ -3,7 +3,9 @@ import * as tf from "@tensorflow/tfjs";
 import {
   adam,
   afterUpdates,
+  asp,
   atLeast,
+  average,
   bsp,
   cosineDecay,
   cross,
@@ -15,14 +17,18 @@ import {
   input,
   leastFrequent,
   leastRecent,
+  localSgd,
+  nesterov,
   parquet,
   since,
+  ssp,
   standardise,
   through,
   trainingFunction,
   withDefault,
   zeros,
   type DataSpec,
+  type FitArgs,
   type InputOf,
 } from "@volary/core";
 import { Cluster, type FitOptions } from "../src/index.ts";
@@ -78,6 +84,23 @@ export const typed = defineJob({
   },
 });
 export const again = defineJob({ ...typed, seed: 1 });
+
+/** Every mode, and what goes with it. */
+export const modes: FitArgs[] = [
+  {
+    batchSize: 64,
+    consistency: bsp({ balance: true }),
+    dense: "sharded",
+    wire: { dense: "int8", errorFeedback: true },
+  },
+  { batchSize: 64, consistency: bsp({ quorum: 0.75 }), dense: "ps" },
+  { batchSize: 64, consistency: ssp({ stalenessSteps: 8 }), cache: { stalenessSteps: 8 } },
+  { batchSize: 64, consistency: asp(), cache: { stalenessSteps: 8, rowsMax: 1e5 }, wire: { rows: "bfloat16" } },
+  { batchSize: 64, consistency: localSgd({ every: 30, outer: average(), compression: "int8" }) },
+  { batchSize: 64, consistency: localSgd({ every: { seconds: 2 }, outer: nesterov(0.7, 0.9) }) },
+  { batchSize: 64, wire: { gradients: { topK: 0.1 }, dense: { topK: 0.01 } } },
+];
+export const asynchronous = defineJob({ ...typed, fit: { batchSize: 64, consistency: asp() } });
 
 const logistic = {
   compile: { optimizer: "sgd", loss: "binaryCrossentropy" },

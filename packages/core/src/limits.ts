@@ -106,10 +106,31 @@ export const LIMITS = {
   /** A batch is late after the median time of a batch and so many times their median absolute deviation, but not before. */
   lateDeviations: 8,
   lateMsMin: 2_000,
+  /** A worker tells of the times of its steps no more often than this. */
+  stepTimesEveryMs: 1_000,
+  /** Slices of a balanced job change their lengths no more often than this. */
+  sharesEveryMs: 5_000,
+  /**
+   * A member that holds the others' step up is left out no sooner than this, or at its first step; then it pauses, each
+   * time for twice as long.
+   */
+  leftOutMsMin: 10_000,
+  leftOutFirstMs: 60_000,
+  leftOutMs: 30_000,
+  leftOutMsMax: 600_000,
   /** Rows that a worker keeps where a job caches them and does not say how many. */
   cachedRowsMax: 262_144,
-  /** Floats of one all-reduce sub-chunk: 256 K floats = 1 MB. */
-  reduceChunkFloats: 262_144,
+  /** Rows of gradients, or of what they lost on their way, that a worker keeps to send later. */
+  residualRowsMax: 262_144,
+  /** Dense weights whose optimizer state one frame takes, where it is handed over. */
+  stateShareFloats: 262_144,
+  /** Floats of one all-reduce sub-chunk: 256 KB to 1 MB. */
+  reducePartFloatsMin: 65_536,
+  reducePartFloatsMax: 262_144,
+  /** So many bytes of all-reduce could be sent in the time that a message takes on its way, however short. */
+  reduceLatencyBytes: 65_536,
+  /** Bytes of all-reduce frames that a worker keeps until it begins their round. */
+  earlyReduceBytesMax: 1024 * 1024 * 1024,
 
   helloTimeoutMs: 5_000,
   heartbeatEveryMs: 500,

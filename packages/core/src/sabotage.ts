@@ -28,6 +28,14 @@ export const SABOTAGES = [
   "reorder-without-hold",
   /** The generation stays as it is when a chain changes, so that nodes take records of a head that was replaced. */
   "keep-generation",
+  /** A worker is given batches however far it is ahead of the slowest. */
+  "ignore-staleness-bound",
+  /** A batch that a step is closed without counts as trained. */
+  "drop-without-return",
+  /** So does one that was lost with its worker. */
+  "forget-lost-batches",
+  /** And one that a step was closed without, once its worker is done with it. */
+  "accept-late-slot",
   // -- workers
   /** A new leader starts its step without asking what was committed; a partition that has committed it begins it again. */
   "start-without-fence",

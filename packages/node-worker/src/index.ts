@@ -1,3 +1,4 @@
+export { realClock } from "./clock.ts";
 export {
   DISTINCT_MAX,
   inspectFile,
@@ -16,4 +17,5 @@ export {
   type DeviceReport,
   type OpenDevice,
 } from "./device/index.ts";
+export { listenForPeers, wsDialer, type PeerPort, type PeerPortOptions } from "./peers.ts";
 export { startWorker, type RunningWorker, type WorkerOptions } from "./start-worker.ts";

@@ -5,7 +5,7 @@ import { ClusterError } from "@volary/core/errors";
 import { fieldDemands, labelDemandsOf, type JobManifest } from "@volary/core/job";
 import { openModel } from "@volary/core/model";
 import { Plugins } from "@volary/core/plugin";
-import { WorkerSession } from "@volary/core/training";
+import { WorkerSession, type GradientModel } from "@volary/core/training";
 import { connectWithBackoff, type Dialer, type Link } from "@volary/core/wire";
 import { openData, versionOfFiles } from "./data/index.ts";
 import { openDevice, type DeviceName } from "./device/index.ts";
@@ -29,11 +29,15 @@ export interface WorkerOptions {
   log?: (message: string) => void;
   /** Every link goes through it, dialed or accepted; tests of timing put delays here. */
   throughLink?: (link: Link) => Link;
+  /** The model of every job goes through it; benches make it slow here. */
+  throughModel?: (model: GradientModel) => GradientModel;
 }
 
 export interface RunningWorker {
   readonly address: string;
   readonly device: string;
+  /** Of the dense optimizer's state on this worker, of the job under way if that trains in steps. */
+  readonly stateBytes: number;
   /** Resolves with the reason once the worker has left the cluster. */
   readonly closed: Promise<string>;
   stop(): Promise<void>;
@@ -46,7 +50,7 @@ export interface RunningWorker {
  * @throws {Error} the device asked for does not work here
  */
 export async function startWorker(o: WorkerOptions): Promise<RunningWorker> {
-  const { log = () => {}, throughLink = (link) => link } = o;
+  const { log = () => {}, throughLink = (link) => link, throughModel = (model) => model } = o;
   const sockets = wsDialer({ trustedNetwork: o.trustedNetwork });
   const dialer: Dialer = { dial: async (address, hello) => throughLink(await sockets.dial(address, hello)) };
   const device = await openDevice(o.device);
@@ -87,7 +91,7 @@ export async function startWorker(o: WorkerOptions): Promise<RunningWorker> {
     dialer,
     clock: realClock,
     openDataset: openDatasets({ baseDirs: o.baseDirs ?? [process.cwd()], log }),
-    openModel: (manifest) => openModel(manifest, o.plugins ?? Plugins.none),
+    openModel: async (manifest) => throughModel(await openModel(manifest, o.plugins ?? Plugins.none)),
     log,
   });
   current.session = session;
@@ -103,6 +107,9 @@ export async function startWorker(o: WorkerOptions): Promise<RunningWorker> {
   return {
     address: port.address,
     device: device.name,
+    get stateBytes() {
+      return session.stateBytes;
+    },
     closed,
     stop: async () => {
       session.stop();

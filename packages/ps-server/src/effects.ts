@@ -37,6 +37,7 @@ export interface PsCounters extends ChainCounters {
   rowsPushed: number;
   commits: number;
   staleSegments: number;
+  /** Pushes of a step that is closed, or of an older attempt, and slots that their step's leader left out. */
   latePushes: number;
   repeatedPushes: number;
   abandonedPulls: number;

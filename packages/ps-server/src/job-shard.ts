@@ -17,7 +17,7 @@ import { isRefusal } from "./refusal.ts";
 import { WaitingFrames } from "./waiting-frames.ts";
 
 /** Messages of a step's leader. */
-export type LeaderControl = ControlOf<"fence" | "start" | "commit">;
+export type LeaderControl = ControlOf<"fence" | "start" | "close" | "commit">;
 
 export interface JobShard extends SegmentTargets {
   readonly mode: Consistency;

@@ -8,6 +8,7 @@ import type { PsBounds, PsEffect } from "./effects.ts";
 import {
   COORDINATOR,
   JOB,
+  MAP,
   LEADER,
   MEMORY,
   OTHER,
@@ -231,6 +232,66 @@ describe("a direct push", () => {
     expect(Array.from(frames(t.said())[0]!.frame.partitions)).toEqual([1]);
     pushDirect(rows, { sequence: 1 });
     expect(t.read(rows)).toEqual([-1, -1, -1, -1]);
+  });
+});
+
+describe("a push of a batch of training", () => {
+  const pushBatch = (number: number, rows: Rows, fields: Partial<Frame> = {}) =>
+    t.send(OTHER, {
+      opcode: "pushDirect",
+      requestId: 100 + number,
+      step: number + 1,
+      slots: 2,
+      ...sections(rows),
+      values: valuesFor(rows, 1),
+      ...fields,
+    });
+
+  it("counts once, whichever worker sends it, and reads name its step", () => {
+    t.node.dispose();
+    t = testNode({ consistency: { mode: "asp" } });
+    for (const number of [0, 2, 2, 1]) pushBatch(number, { 0: [1] });
+    pushBatch(5, { 1: [2] });
+    expect(frames(t.said()).map(({ frame: f }) => f.opcode)).toEqual(
+      Array.from({ length: 5 }, () => "pushDirectReply"),
+    );
+    expect(t.node.counters).toMatchObject({ directPushes: 4, repeatedPushes: 1 });
+    t.pull(OTHER, { step: 0, rows: { 0: [1] } });
+    t.pull(OTHER, { step: 0, rows: { 1: [2] } });
+    t.pull(OTHER, { step: 0, rows: { 0: [1], 1: [2] } }); // the older of the two
+    const replies = frames(t.said()).map(({ frame: f }) => [f.step, f.attempt, ...f.values]);
+    expect(replies).toEqual([
+      [2, 0, -3, -3],
+      [3, 0, -1, -1],
+      [2, 0, -3, -3, -1, -1],
+    ]);
+  });
+
+  it("waits while its partition is about to have another head, as any does", () => {
+    t.node.dispose();
+    t = testNode({ consistency: { mode: "asp" } });
+    const [first, ...others] = MAP.entries;
+    t.say(COORDINATOR, { type: "map", map: { ...MAP, version: 4, entries: [{ ...first!, held: true }, ...others] } });
+    pushBatch(0, { 0: [1] }, { slots: 1 });
+    expect(t.said()).toEqual([]);
+    t.say(COORDINATOR, { type: "map", map: { ...MAP, version: 5 } });
+    expect(frames(t.said())).toMatchObject([{ frame: { opcode: "pushDirectReply" } }]);
+  });
+
+  it("is refused of a client, without batches a step, and in a job whose steps are committed", () => {
+    pushBatch(0, { 0: [1] });
+    t.node.dispose();
+    const messages = controls(t.said(), "error").map(({ control }) => control.message);
+    t = testNode({ consistency: { mode: "asp" } });
+    pushBatch(0, { 0: [1] }, { term: 7 });
+    pushBatch(0, { 0: [1] }, { slots: 0 });
+    messages.push(...controls(t.said(), "error").map(({ control }) => control.message));
+    expect(messages).toEqual([
+      "the gradients of job 9 are applied step by step: push them to a step",
+      "client 7 pushes with 2 batches a step: those of training are client 0 with 1 or more, all others have none; draw a number from 1",
+      "client 0 pushes with 0 batches a step: those of training are client 0 with 1 or more, all others have none; draw a number from 1",
+    ]);
+    expect(t.node.usage().rows).toBe(0);
   });
 });
 

@@ -7,9 +7,10 @@
  */
 import { ClusterError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
+import { TRAINING_CLIENT, type DirectPush } from "@volary/core/partition";
 import { END_OF_EXPORT, frame, type Frame } from "@volary/core/wire";
 import { broughtIn } from "./brought-in.ts";
-import { identityOf } from "./chain/applied-records.ts";
+import { directPushOf } from "./chain/applied-records.ts";
 import type { SegmentPlace } from "./chain/head-records.ts";
 import type { Replica } from "./chain/replica.ts";
 import type { LinkId, PsEffect, PsEffects } from "./effects.ts";
@@ -79,12 +80,13 @@ export class PlainRequests {
   /** Applied at once, wholly or not at all. */
   pushDirect(shard: JobShard, link: LinkId, f: Frame, out: PsEffects): void {
     const { segments, counters } = this.#context;
-    const identity = identityOf(f);
+    const push = directPushOf(f);
+    checkPusher(push, shard);
     const rows = this.#write(shard, link, f, out, {
       check: ({ partition }, s) => {
-        if (!partition.hasApplied(identity)) partition.check(segments.at(s));
+        if (!partition.hasApplied(push)) partition.check(segments.at(s));
       },
-      apply: ({ partition }, s) => partition.pushDirect(identity, segments.at(s)) === "applied",
+      apply: ({ partition }, s) => partition.pushDirect(push, segments.at(s)) === "applied",
       pass: (places) => shard.records.pushed(f, segments, places),
       reply: "pushDirectReply",
     });
@@ -181,10 +183,22 @@ export class PlainRequests {
 
   /** Keeps a request for a partition that is about to have another head. */
   #isHeld(shard: JobShard, link: LinkId, f: Frame): boolean {
-    if (f.slots === 1 || !this.#context.segments.replicas.some(({ isHeld }) => isHeld)) return false;
+    if ((f.opcode === "pull" && f.slots === 1) || !this.#context.segments.replicas.some(({ isHeld }) => isHeld))
+      return false;
     shard.blocked.keep({ link, frame: f });
     return true;
   }
+}
+
+/** Steps advance by batches of training alone, and in no job whose steps are committed. */
+function checkPusher({ client, slots }: DirectPush, { job, mode }: JobShard): void {
+  const isOfTraining = client === TRAINING_CLIENT;
+  if (isOfTraining !== (slots !== 0))
+    throw new RangeError(
+      `client ${client} pushes with ${slots} batches a step: those of training are client ${TRAINING_CLIENT} with 1 or more, all others have none; draw a number from 1`,
+    );
+  if (isOfTraining && mode.gradients !== "at-once")
+    throw new RangeError(`the gradients of job ${job} are applied step by step: push them to a step`);
 }
 
 const servesAnything: Accepts = ({ isComplete, isMember }) => isComplete && isMember;

@@ -140,6 +140,7 @@ describe("PsHost", () => {
       { type: "map", map: mapOf(9) },
       { type: "open-job", job: 2, seed: 1, consistency: { mode: "bsp" }, tables: [] },
       { type: "close-job", job: 1 },
+      { type: "close", job: 1, step: 1, attempt: 1, term: 1, heads: 1, slots: [], scale: 1 },
       { type: "ps-joined", node: 9 },
     ];
     for (const pretence of pretences) {
@@ -250,6 +251,22 @@ describe("PsHost", () => {
     const error = coordinator.controls.find(({ type }) => type === "error");
     expect(error).toMatchObject({ code: "BAD_JOB", job: 2 });
     expect(coordinator.closed).toEqual([]);
+  });
+
+  it("lets its coordinator lead a step", async () => {
+    const c = new Cluster();
+    const { link, controls } = await c.join(1);
+    const consistency = { mode: "bsp", quorum: 1 } as const;
+    link.sendControl({ type: "open-job", job: 2, seed: 1, consistency, tables: [TABLE] });
+    const { heads } = mapOf(1);
+    const at = { job: 2, step: 1, attempt: 1, term: 1, heads };
+    link.sendControl({ type: "fence", job: 2, term: 1, heads });
+    link.sendControl({ type: "start", ...at, slots: 2, members: [] });
+    link.sendControl({ type: "close", ...at, slots: [], scale: 1 });
+    link.sendControl({ type: "commit", ...at });
+    await c.clock.advance(10);
+    const answers = controls.map(({ type }) => type).filter((type) => type !== "heartbeat");
+    expect(answers).toEqual(["ps-join", "job-opened", "job-opened", "promise", "staged", "committed"]);
   });
 
   it("serves on without its coordinator, and begins anew with the next", async () => {

@@ -39,6 +39,10 @@ const FROM_COORDINATOR: ReadonlySet<ControlType> = new Set<ControlType>([
   "map",
   "open-job",
   "close-job",
+  "fence",
+  "start",
+  "close",
+  "commit",
   "heartbeat",
   "error",
 ]);

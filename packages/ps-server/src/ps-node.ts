@@ -17,7 +17,7 @@ import { extendedChain } from "./chain/replica.ts";
 import { Reporter } from "./chain/reporter.ts";
 import { COORDINATOR, newCounters, type LinkId, type PsBounds, type PsCounters, type PsEffects } from "./effects.ts";
 import { FrameSegments } from "./frame-segments.ts";
-import { adoptMap, openShard, partitionsOn, type JobShard } from "./job-shard.ts";
+import { adoptMap, openShard, partitionsOn, type JobShard, type LeaderControl } from "./job-shard.ts";
 import type { NodeContext } from "./node-context.ts";
 import { PlainRequests } from "./plain-requests.ts";
 import { refusalOf, unknownJob } from "./refusal.ts";
@@ -171,6 +171,7 @@ export class PsNode {
         break;
       case "fence":
       case "start":
+      case "close":
       case "commit": {
         const shard = this.#jobs.get(control.job);
         if (shard) this.#onLeader(shard, link, control);
@@ -362,7 +363,7 @@ export class PsNode {
     }
   }
 
-  #onLeader(shard: JobShard, link: LinkId, control: ControlOf<"fence" | "start" | "commit">): void {
+  #onLeader(shard: JobShard, link: LinkId, control: LeaderControl): void {
     try {
       if (shard.broken) throw shard.broken;
       shard.replication.gate.checkRoom();

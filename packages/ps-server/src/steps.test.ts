@@ -324,6 +324,18 @@ describe("heads of the partition map", () => {
     expect(t.said()).toEqual([]);
   });
 
+  it("may be the same in a newer map: a push of a generation that is not known yet waits for it", () => {
+    t.begin({ slots: 1 });
+    t.said();
+    const entries = MAP.entries.map((entry, p) => (p === 0 ? { ...entry, generation: 6 } : entry));
+    const rows = { 0: [1] };
+    const at = { generation: HEADS, step: 1, attempt: 1, term: 1, slot: 0, requestId: 1 };
+    t.send(OTHER, { opcode: "push", ...at, ...sections(rows, { 0: 6 }), values: Float32Array.of(1, 1) });
+    expect(t.said()).toEqual([]);
+    t.say(COORDINATOR, { type: "map", map: { ...MAP, version: 4, entries } });
+    expect(controls(t.said(), "staged")).toHaveLength(1);
+  });
+
   it("may be right where a push is not: partitions of other nodes are refused, and nothing is staged", () => {
     t.begin({ slots: 1 });
     t.said();

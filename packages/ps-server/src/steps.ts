@@ -1,12 +1,14 @@
 /**
  * A PS node's part in the step transaction: it speaks for all partitions that it is the head of. What it answers, it
- * answers once the tails of their chains have it.
+ * answers once the tails of their chains have it. Where a step closes by its leader's word, the leader is told at once
+ * which slots are in: until then they are this node's alone.
  *
  * Messages name the `heads` of the partition map that they were made by. Where the node's own map is newer, the sender
  * is told so; where it is older, they wait for it.
  */
 import type { Control, ControlOf, Frame } from "@volary/core/wire";
 import type { Committed, Received } from "@volary/core/partition";
+import { closeStep, isClosedByLeader, slotsIn } from "./closed-steps.ts";
 import type { LinkId, PsEffects } from "./effects.ts";
 import { committedOf, wholly, type JobShard, type LeaderControl } from "./job-shard.ts";
 import type { NodeContext } from "./node-context.ts";
@@ -37,6 +39,7 @@ export class Steps {
     } else if (control.heads < this.#heads) this.#tellStaleHeads(shard, link, out);
     else if (control.type === "fence") this.#fence(shard, link, control, out);
     else if (control.type === "start") this.#start(shard, link, control, out);
+    else if (control.type === "close") this.#close(shard, link, control, out);
     else this.#commit(shard, link, control, out);
   }
 
@@ -47,6 +50,12 @@ export class Steps {
   /** Does a message wait for a newer map, or until a partition has moved? */
   #mustWait({ heads }: JobShard, made: number): boolean {
     return made > this.#heads || (made === this.#heads && heads.some(({ isHeld }) => isHeld));
+  }
+
+  /** Was it made by a newer map, which changed a chain behind its head alone? */
+  #isAhead({ partitions, generations }: Frame): boolean {
+    const { map } = this.#context;
+    return partitions.some((p, s) => generations[s]! > (map?.entries[p]?.generation ?? 0));
   }
 
   #tellStaleHeads({ job }: JobShard, link: LinkId, out: PsEffects): void {
@@ -78,7 +87,7 @@ export class Steps {
     const { job } = shard;
     const { step, attempt, whole } = committedOf(shard);
     this.#tellLater(shard, link, { type: "promise", job, term, heads, committed: { step, attempt }, whole }, out);
-    if (!isNew) this.tellStaged(shard, out);
+    if (!isNew) this.#tellProgress(shard, out);
   }
 
   #forgetOlder(shard: JobShard, term: number): void {
@@ -99,8 +108,18 @@ export class Steps {
         return;
       }
     }
-    this.tellStaged(shard, out);
+    this.#tellProgress(shard, out);
     for (const { link: from, frame: f } of shard.early.takeAll()) this.#answer(shard, from, f, out);
+  }
+
+  #close(shard: JobShard, link: LinkId, control: ControlOf<"close">, out: PsEffects): void {
+    if (control.term < shard.term || !closeStep(shard, control, this.#context.counters)) {
+      this.#context.counters.refusedSteps++;
+      if (control.term < shard.term) this.#tellStaleTerm(shard, link, out);
+      return;
+    }
+    shard.leader = link;
+    this.#tellStaged(shard, out);
   }
 
   #commit(shard: JobShard, link: LinkId, control: ControlOf<"commit">, out: PsEffects): void {
@@ -123,6 +142,7 @@ export class Steps {
     shard.records.committed(behind, { step, attempt, term });
     if (behind.length > 0) counters.commits++;
     this.#tellLater(shard, link, { type: "committed", job: shard.job, step, attempt, heads: control.heads }, out);
+    for (const { link: from, frame: f } of shard.early.takeAll()) this.#answer(shard, from, f, out);
     for (const { link: from, frame: f } of shard.parked.takeAll()) this.#answer(shard, from, f, out);
   }
 
@@ -136,8 +156,22 @@ export class Steps {
       shard.records.staged(newlyStaged, { step, attempt, slots: newlyStaged[0]!.partition.slots });
   }
 
+  /** Tells the leader how far the open step is. */
+  #tellProgress(shard: JobShard, out: PsEffects): void {
+    if (isClosedByLeader(shard.mode)) for (const slot of slotsIn(shard.heads)) this.#tellSlotIn(shard, slot, out);
+    this.#tellStaged(shard, out);
+  }
+
+  /** Every partition has the slot. */
+  #tellSlotIn({ heads, leader, job }: JobShard, slot: number, out: PsEffects): void {
+    const open = heads[0]?.partition;
+    if (leader === undefined || open?.attempt === undefined) return;
+    const at = { step: open.committed.step + 1, attempt: open.attempt };
+    out.push({ kind: "control", link: leader, control: { type: "slot-in", job, ...at, slot, heads: this.#heads } });
+  }
+
   /** Tells the leader once every partition has staged its step. */
-  tellStaged(shard: JobShard, out: PsEffects): void {
+  #tellStaged(shard: JobShard, out: PsEffects): void {
     const { leader, heads, job } = shard;
     if (leader === undefined || heads.length === 0) return;
     const first = heads.find(({ partition }) => partition.staged)?.partition;
@@ -165,6 +199,10 @@ export class Steps {
     const { counters, buffers, segments } = this.#context;
     const values = openValues(this.#context, shard, f);
     try {
+      if (segments.stale > 0 && this.#isAhead(f)) {
+        shard.blocked.keep({ link, frame: f });
+        return;
+      }
       const outcome = this.#receive(shard, f);
       if (outcome === "early") shard.early.keep({ link, frame: f });
       else if (outcome === "late") counters.latePushes++;
@@ -173,7 +211,8 @@ export class Steps {
         else counters.pushes++;
         counters.rowsPushed += f.keys.length / 2;
         segments.countLoad();
-        this.tellStaged(shard, out);
+        if (isClosedByLeader(shard.mode)) this.#tellSlotIn(shard, f.slot, out);
+        this.#tellStaged(shard, out);
       }
     } finally {
       if (values) buffers.give(values);

@@ -10,7 +10,7 @@ test("settled is the last number before the first that is not, whatever the orde
   pushes.settle(1);
   expect(pushes.identity(4).settled).toBe(1);
   pushes.settle(2);
-  expect(pushes.identity(4)).toEqual({ client: Math.floor(Number.MAX_SAFE_INTEGER / 2), sequence: 4, settled: 3 });
+  expect(pushes.identity(4)).toEqual({ client: (Number.MAX_SAFE_INTEGER + 1) / 2, sequence: 4, settled: 3 });
 });
 
 test("no number is given that the nodes would refuse: the next one waits for the oldest", async () => {

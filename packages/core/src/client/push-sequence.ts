@@ -1,5 +1,5 @@
 /**
- * The names of one client's direct pushes: a number drawn at random when it starts, and a sequence. What the PS nodes
+ * The names of one client's direct pushes: a number from 1 drawn at random when it starts, and a sequence. What the PS nodes
  * make of them is in `partition/push-identities.ts`.
  *
  * At most {@link LIMITS.directPushesMax} numbers lie between the oldest push that is not settled and the newest; the
@@ -7,7 +7,7 @@
  */
 import { assert } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import type { PushIdentity } from "../partition/index.ts";
+import { TRAINING_CLIENT, type PushIdentity } from "../partition/index.ts";
 
 export class PushSequence {
   readonly #client: number;
@@ -18,7 +18,7 @@ export class PushSequence {
 
   /** @param random in [0, 1) */
   constructor({ random }: { random: () => number }) {
-    this.#client = Math.floor(random() * Number.MAX_SAFE_INTEGER);
+    this.#client = TRAINING_CLIENT + 1 + Math.floor(random() * (Number.MAX_SAFE_INTEGER - 1));
   }
 
   /** Takes the next number; it must be settled, however its push ends. */

@@ -1,1 +1,12 @@
-export { RingAllReduce, type RingPiece } from "./ring.ts";
+export {
+  algorithmOf,
+  allReduce,
+  type AllReduce,
+  type OwnDone,
+  type ReduceForm,
+  type ReduceOptions,
+  type ReducePiece,
+} from "./all-reduce.ts";
+export { LeafReducer } from "./leaf-reducer.ts";
+export { RingAllReduce } from "./ring.ts";
+export { stateHash } from "./state-hash.ts";

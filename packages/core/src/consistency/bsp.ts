@@ -43,12 +43,14 @@ export const balancedMode: Consistency = { ...bspMode, isBalanced: true };
 
 /** Bulk-synchronous steps that the coordinator closes once `quorum` of the members' slots are in. */
 export function quorumMode(quorum: number): Consistency {
+  // 0.55 · 20 is a little more than 11.
+  const slotsOf = (members: number) => Math.max(1, Math.ceil(quorum * members - 1e-9));
   return {
     ...bspMode,
     work: "batches",
     dense: "ps",
     closesStep: () => false,
-    mayClose: ({ arrived, expected, members }) => arrived >= Math.min(expected, Math.ceil(quorum * members)),
+    mayClose: ({ arrived, expected, members }) => arrived >= Math.min(expected, slotsOf(members)),
     onLate: "drop",
   };
 }

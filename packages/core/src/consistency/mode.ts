@@ -18,34 +18,47 @@ export const outerSchema = z.discriminatedUnion("kind", [
 /** What becomes of the dense weights that workers bring to a round, as `average()` and `nesterov()` make it. */
 export type OuterSpec = z.infer<typeof outerSchema>;
 
-export const consistencySpecSchema = z.discriminatedUnion("mode", [
-  z
-    .strictObject({
-      mode: z.literal("bsp"),
-      /** A step closes once this share of the workers' gradients is in; all of them without it. */
-      quorum: z.number().gt(0).max(1).optional(),
-      /** Are slices as long as workers are fast? */
-      balance: z.boolean().optional(),
-    })
-    .refine(({ quorum, balance }) => quorum === undefined || balance !== true, {
-      error: "give quorum or balance: a step that does not wait for the slow has nothing to balance",
-    }),
-  z.strictObject({
-    mode: z.literal("ssp"),
-    stalenessSteps: z.number().int().min(0).max(LIMITS.stalenessStepsMax),
+const bspSpecSchema = z
+  .strictObject({
+    mode: z.literal("bsp"),
+    /** A step closes once this share of the workers' gradients is in; all of them without it. */
+    quorum: z.number().gt(0).max(1).optional(),
+    /** Are slices as long as workers are fast? */
+    balance: z.boolean().optional(),
+  })
+  .refine(({ quorum, balance }) => quorum === undefined || balance !== true, {
+    error: "give quorum or balance: a step that does not wait for the slow has nothing to balance",
+  });
+const sspSpecSchema = z.strictObject({
+  mode: z.literal("ssp"),
+  stalenessSteps: z.number().int().min(0).max(LIMITS.stalenessStepsMax),
+});
+const aspSpecSchema = z.strictObject({ mode: z.literal("asp") });
+const localSgdSpecSchema = z.strictObject({
+  mode: z.literal("localSgd"),
+  /** Local steps of a worker between two rounds, on average, or the time between them. */
+  every: z.union([z.number().int().min(1), z.strictObject({ seconds: z.number().finite().positive() })], {
+    error: "give a whole number of steps, from 1 on, or { seconds: 30 }",
   }),
-  z.strictObject({ mode: z.literal("asp") }),
-  z.strictObject({
-    mode: z.literal("localSgd"),
-    /** Local steps of a worker between two rounds, on average, or the time between them. */
-    every: z.union([z.number().int().min(1), z.strictObject({ seconds: z.number().finite().positive() })]),
-    outer: outerSchema,
-    /** In which form what a round averages travels; float32 without it. */
-    compression: valueDtype.optional(),
-  }),
-]);
+  outer: outerSchema,
+  /** In which form what a round averages travels; float32 without it. */
+  compression: valueDtype.optional(),
+});
+
+// Interfaces, so that the compiler names them where it complains of an author's program.
+interface BspSpec extends z.infer<typeof bspSpecSchema> {}
+interface SspSpec extends z.infer<typeof sspSpecSchema> {}
+interface AspSpec extends z.infer<typeof aspSpecSchema> {}
+interface LocalSgdSpec extends z.infer<typeof localSgdSpecSchema> {}
 /** A consistency mode, as `bsp()` and the others make it. Plain data: it travels in a job. */
-export type ConsistencySpec = z.infer<typeof consistencySpecSchema>;
+export type ConsistencySpec = BspSpec | SspSpec | AspSpec | LocalSgdSpec;
+
+export const consistencySpecSchema = z.discriminatedUnion("mode", [
+  bspSpecSchema,
+  sspSpecSchema,
+  aspSpecSchema,
+  localSgdSpecSchema,
+]);
 
 /** When workers average their dense weights. */
 export interface DenseRoundsSpec {

@@ -14,6 +14,7 @@ export {
   METRIC_NAMES,
   metricSchema,
   rankingMetricOf,
+  type CacheSpec,
   type ClipSpec,
   type EarlyStoppingSpec,
   type EmbeddingUse,
@@ -27,5 +28,7 @@ export {
   type RankingMetricName,
   type Usage,
   type VariableSpec,
+  type WireForm,
+  type WireSpec,
 } from "./manifest.ts";
 export { monitoredOf, type Monitored } from "./monitor.ts";

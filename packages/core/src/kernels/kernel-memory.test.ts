@@ -31,6 +31,30 @@ test("addFloats() adds in place what is longer than a piece, and only there", ()
   expect(all).toEqual(expected);
 });
 
+test("lostFloats() refuses other lengths, and goes through what is longer than a piece", () => {
+  const three = new Float32Array(3);
+  expect(() => memory.lostFloats(three, new Float32Array(2), three)).toThrow(RangeError);
+  expect(() => memory.lostFloats(three, three, new Float32Array(4))).toThrow(RangeError);
+  const values = noise(50_003);
+  const sent = noise(50_010).subarray(7);
+  const lost = new Float32Array(50_003);
+  memory.lostFloats(values, sent, lost);
+  expect(lost).toEqual(values.map((x, i) => x - sent[i]!));
+});
+
+test("magnitudes of what is longer than a piece are counted, and found at their places", () => {
+  const values = noise(50_003);
+  const sizes = Array.from(values, (value) => bitsOf(value) & 0x7fff_ffff);
+  const counts = new Uint32Array(4096);
+  for (const size of sizes) counts[size >>> 19]!++;
+  expect(memory.countMagnitudes(values)).toEqual(counts);
+  const least = sizes.toSorted((a, b) => b - a)[1000]!;
+  const places = [...sizes.keys()].filter((i) => sizes[i]! >= least);
+  const out = new Uint32Array(places.length);
+  expect(memory.placesFromMagnitude(values, least, out)).toBe(places.length);
+  expect([...out]).toEqual(places);
+});
+
 test("nothing becomes nothing", () => {
   expect(memory.toBfloat16(new Float32Array(0))).toEqual(new Uint16Array(0));
   expect(memory.fromBfloat16(new Uint16Array(0))).toEqual(new Float32Array(0));

@@ -13,6 +13,9 @@ const PIECE_FLOATS = PIECE_BYTES / 4;
 /** A row of int8 has its scale and its minimum in front. */
 const INT8_HEADER_BYTES = 8;
 
+/** A bucket of magnitudes is the upper 12 of 31 bits. */
+const MAGNITUDE_BUCKETS = 4096;
+
 /** The hash's state, floats (a piece, or one row where that is longer), then what they are coded as or other floats. */
 const HASH_AT = 0;
 const FLOATS_AT = 64;
@@ -55,6 +58,54 @@ export class KernelMemory {
       kernels.addFloats(FLOATS_AT, CODES_AT, n);
       this.#take(FLOATS_AT, sums);
     });
+  }
+
+  /**
+   * out[i] = values[i] − sent[i]; 0 where that is not finite. `out` may be either.
+   *
+   * @throws {RangeError} their lengths differ
+   */
+  lostFloats(values: Float32Array, sent: Float32Array, out: Float32Array): void {
+    if (sent.length !== values.length || out.length !== values.length)
+      throw new RangeError(`${values.length} values, of which ${sent.length} are sent and ${out.length} lost`);
+    const { kernels } = this.#open();
+    this.#each(values.length, 1, (at, n) => {
+      this.#put(FLOATS_AT, values.subarray(at, at + n));
+      this.#put(CODES_AT, sent.subarray(at, at + n));
+      kernels.lostFloats(FLOATS_AT, CODES_AT, n, FLOATS_AT);
+      this.#take(FLOATS_AT, out.subarray(at, at + n));
+    });
+  }
+
+  /** How many values have each upper 12 bits of the 31 of |value|, exponent first: u32[4096], ascending. */
+  countMagnitudes(values: Float32Array): Uint32Array<ArrayBuffer> {
+    const { kernels, bytes } = this.#open();
+    bytes.fill(0, CODES_AT, CODES_AT + 4 * 4 * MAGNITUDE_BUCKETS);
+    this.#each(values.length, 1, (at, n) => {
+      this.#put(FLOATS_AT, values.subarray(at, at + n));
+      kernels.countMagnitudes(FLOATS_AT, n, CODES_AT);
+    });
+    const tables = new Uint32Array(bytes.buffer, CODES_AT, 4 * MAGNITUDE_BUCKETS);
+    const counts = new Uint32Array(tables.subarray(0, MAGNITUDE_BUCKETS));
+    for (let i = MAGNITUDE_BUCKETS; i < tables.length; i++) counts[i % MAGNITUDE_BUCKETS]! += tables[i]!;
+    return counts;
+  }
+
+  /**
+   * Writes the places of the values with bits of |value| from `least` on, ascending, to `out`, which has room for all.
+   *
+   * @returns how many there are
+   */
+  placesFromMagnitude(values: Float32Array, least: number, out: Uint32Array): number {
+    const { kernels, bytes } = this.#open();
+    let found = 0;
+    this.#each(values.length, 1, (from, n) => {
+      this.#put(FLOATS_AT, values.subarray(from, from + n));
+      const places = kernels.placesFromMagnitude(FLOATS_AT, n, least, CODES_AT);
+      const piece = new Uint32Array(bytes.buffer, CODES_AT, places);
+      for (let i = 0; i < places; i++) out[found++] = from + piece[i]!;
+    });
+    return found;
   }
 
   /** Rounded to nearest, ties to even; NaN stays NaN. */

@@ -37,6 +37,8 @@ export interface Kernels extends TableKernels {
 
   /** to[i] += from[i], `n` floats. */
   addFloats(to: number, from: number, n: number): void;
+  /** out[i] = values[i] - sent[i], `n` floats; 0 where that is not finite. `out` may be either. */
+  lostFloats(values: number, sent: number, n: number, out: number): void;
   /** to[i] += from[i], `n` floats and bfloat16s. */
   addBfloat16(to: number, from: number, n: number): void;
   /** values[i] *= factor, `n` floats. */
@@ -53,6 +55,13 @@ export interface Kernels extends TableKernels {
    * @returns how many keys were written
    */
   mergeRuns(lanes: number, laneCount: number, dim: number, outKeys: number, outValues: number): number;
+
+  // A magnitude is the bits of |x|, which are in the order of the values, NaN above all.
+
+  /** counts u32[4, 4096] += how many of `n` floats have each upper 12 bits of a magnitude: the sums of four tables. */
+  countMagnitudes(values: number, n: number, counts: number): void;
+  /** out u32[…]: the places of those of `n` floats whose magnitude is `least` or above, ascending; returns how many. */
+  placesFromMagnitude(values: number, n: number, least: number, out: number): number;
 
   /** MurmurHash3_x64_128 with seed 0 of `bytes` bytes, 16 bytes to `out`. */
   hash128(at: number, bytes: number, out: number): void;

@@ -17,16 +17,12 @@ export type { ConvertedTable } from "./converted-table.ts";
 export {
   defineJob,
   type CompileArgs,
-  type EarlyStoppingArgs,
-  type FitArgs,
   type JobArgs,
   type JobDefinition,
   type ModelOf,
-  type MonitorName,
   type OneBound,
-  type CacheArgs,
-  type WireArgs,
 } from "./define-job.ts";
+export type { CacheArgs, EarlyStoppingArgs, FitArgs, MonitorName, WireArgs } from "./fit.ts";
 export { embedding, VolaryEmbedding, type EmbeddingArgs } from "./layers/embedding.ts";
 export type { Combiner, SequenceMask } from "./layers/embedding-usage.ts";
 export { FunctionModel, type FunctionModelOptions } from "./tower/function-model.ts";

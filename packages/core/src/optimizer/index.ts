@@ -17,7 +17,7 @@ export {
   type OptimizerName,
   type SgdOptions,
 } from "./optimizer-builders.ts";
-export { loadServerUpdate, optimizerOf, type Optimizer } from "./optimizer.ts";
+export { isElementwise, loadServerUpdate, optimizerOf, type Optimizer } from "./optimizer.ts";
 export { optimizerSpecSchema, type OptimizerKind, type OptimizerSpec, type ScheduleSpec } from "./optimizer-spec.ts";
 export { isPlainUpdate, PLAIN_UPDATES, type PlainUpdate } from "./plain-updates.ts";
 export {

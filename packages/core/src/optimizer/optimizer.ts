@@ -70,6 +70,11 @@ export function loadServerUpdate(spec: SpecOf<"custom">, update: ServerUpdate): 
   opened.set(spec, customOptimizer(update, spec));
 }
 
+/** Does it update each weight of a row apart from the others? Then parts of a row may be updated by themselves. */
+export function isElementwise({ kind }: OptimizerSpec): boolean {
+  return kind !== "rowwise-adagrad" && kind !== "custom";
+}
+
 function open(spec: OptimizerSpec): Optimizer {
   switch (spec.kind) {
     case "none":

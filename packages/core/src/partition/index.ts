@@ -13,7 +13,15 @@ export {
 export type { CopyPart } from "./copy-part.ts";
 export { Partition, type PartitionOptions } from "./partition.ts";
 export type { PartitionCopy } from "./partition-copy.ts";
-export type { CommitAnswer, Committed, PartitionRole, PromiseAnswer, Received, StartAnswer } from "./step-state.ts";
+export type {
+  CloseAnswer,
+  CommitAnswer,
+  Committed,
+  PartitionRole,
+  PromiseAnswer,
+  Received,
+  StartAnswer,
+} from "./step-state.ts";
 export { placePartitions, siteOf, type Placement } from "./placement.ts";
-export type { PushIdentity } from "./push-identities.ts";
+export { TRAINING_CLIENT, type DirectPush, type PushIdentity } from "./push-identities.ts";
 export type { KeySegment, Segment, SegmentSize, SegmentTarget } from "./segment.ts";

@@ -7,8 +7,16 @@ import { assert } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import type { PartitionParts } from "./partition-parts.ts";
 import type { Sabotages } from "../sabotage.ts";
-import { sizeOfRuns, writeRuns, type KeyRuns, type Segment, type SegmentSize, type SegmentTarget } from "./segment.ts";
-import type { CommitAnswer, Committed, PromiseAnswer, Received, StartAnswer } from "./step-state.ts";
+import {
+  checkRuns,
+  sizeOfRuns,
+  writeRuns,
+  type KeyRuns,
+  type Segment,
+  type SegmentSize,
+  type SegmentTarget,
+} from "./segment.ts";
+import type { CloseAnswer, CommitAnswer, Committed, PromiseAnswer, Received, StartAnswer } from "./step-state.ts";
 
 export class PartitionStep {
   readonly #parts: PartitionParts;
@@ -79,6 +87,41 @@ export class PartitionStep {
     }
     this.#parts.state.staged = true;
     return "staged";
+  }
+
+  /** Is a slot of the open step in? */
+  hasSlot({ step, attempt, slot }: Committed & { slot: number }): boolean {
+    const { state, staging } = this.#parts;
+    return step === state.committed.step + 1 && attempt === state.attempt && staging.has(slot);
+  }
+
+  /**
+   * Closes the open step: it is the sum of these slots, in their order, times `scale`; what others sent is dropped. One
+   * that is closed stays as it is.
+   *
+   * @throws {RangeError} the sums are not finite; the step is open then, and these slots are in
+   * @throws {ClusterError} as `receive`; the same then
+   */
+  close({ step, attempt, slots, scale }: Committed & { slots: readonly number[]; scale: number }): CloseAnswer {
+    const { tables, arena, state, staging, room } = this.#parts;
+    assert(state.role === "head", "a replica stages what its head has closed");
+    if (step !== state.committed.step + 1 || attempt !== state.attempt) return "refused";
+    if (!slots.every((slot) => staging.has(slot))) return "refused";
+    if (state.staged) return "already";
+    staging.keepOnly(new Set(slots));
+    staging.sum(scale);
+    checkRuns(tables, staging.sums, arena);
+    room.pledge(staging.sums);
+    state.staged = true;
+    return "staged";
+  }
+
+  /** Opens a step again that was closed, with the slots that it was the sum of: its close was refused elsewhere. */
+  reopen(): void {
+    const { state, staging, room } = this.#parts;
+    assert(state.staged && !staging.isTaken, "a step is opened again where its slots are");
+    room.release();
+    state.staged = false;
   }
 
   /** Takes a slot back that is in but not committed, as if it had never come: its push was refused elsewhere. */

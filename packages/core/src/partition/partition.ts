@@ -4,9 +4,11 @@
  *
  * - promised(term): messages of leaders with smaller terms are refused from then on.
  * - committed(step, attempt): the last step applied to the rows.
- * - open(attempt, slots): step committed + 1 is collecting slots of this attempt; staged once it closed.
+ * - open(attempt, slots): step committed + 1 is collecting slots of this attempt; staged once it closed, by itself when
+ *   all are in, or by its leader's word.
  *
- * A new attempt opens by `start` alone; after a commit the next step opens by itself in the same attempt.
+ * A new attempt opens by `start` alone; after a commit the next step opens by itself in the same attempt. Where gradients
+ * are applied as they come there are no attempts: `committed` is the newest step that a push was of.
  *
  * The head of a chain of replicas takes these messages, and its changes reach the other replicas as records, in order:
  * a staged step as its sums (`stage`), then `commit`, `promise`, `set` and `pushDirect`. A replica applies them without
@@ -18,6 +20,7 @@ import { assert } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { NO_SABOTAGE, type Sabotages } from "../sabotage.ts";
 import type { Arena } from "../table/arena.ts";
+import type { EvictionTime } from "../table/eviction.ts";
 import type { ExportedRows } from "../table/exported-rows.ts";
 import type { RowDtype } from "../table/row-layout.ts";
 import { Rows } from "../table/rows.ts";
@@ -28,7 +31,7 @@ import { PartitionCopy, PartitionCopyTarget } from "./partition-copy.ts";
 import { digestOf } from "./partition-digest.ts";
 import type { PartitionParts } from "./partition-parts.ts";
 import { PartitionStep } from "./partition-step.ts";
-import { PushIdentities, type PushIdentity } from "./push-identities.ts";
+import { PushIdentities, stepOf, type DirectPush, type PushIdentity } from "./push-identities.ts";
 import { bytesToRead, readRows, type ReadTarget } from "./read-rows.ts";
 import { Room } from "./room.ts";
 import {
@@ -48,6 +51,7 @@ import {
 } from "./segment.ts";
 import { Staging } from "./staging.ts";
 import type {
+  CloseAnswer,
   CommitAnswer,
   Committed,
   PartitionRole,
@@ -178,6 +182,27 @@ export class Partition {
     return this.#step.receive(o);
   }
 
+  /** Is a slot of the open step in? */
+  hasSlot(o: Committed & { slot: number }): boolean {
+    return this.#step.hasSlot(o);
+  }
+
+  /**
+   * Closes the open step: it is the sum of these slots, in their order, times `scale`; what others sent is dropped. One
+   * that is closed stays as it is.
+   *
+   * @throws {RangeError} the sums are not finite; the step is open then, and these slots are in
+   * @throws {ClusterError} as `receive`; the same then
+   */
+  close(o: Committed & { slots: readonly number[]; scale: number }): CloseAnswer {
+    return this.#step.close(o);
+  }
+
+  /** Opens a step again that was closed, with the slots that it was the sum of: its close was refused elsewhere. */
+  reopen(): void {
+    this.#step.reopen();
+  }
+
   /** Takes a slot back that is in but not committed, as if it had never come: its push was refused elsewhere. */
   withdraw(o: Committed & { slot: number }): void {
     this.#step.withdraw(o);
@@ -211,7 +236,7 @@ export class Partition {
    * @param o.records of the same step at the head of the chain, for a replica
    */
   commit(o: Committed & { term: number; records?: readonly VocabularyRecord[] }): CommitAnswer {
-    return this.#step.commit(o, (sums) => this.#update(sums, o.step, o.records));
+    return this.#step.commit(o, (sums) => this.#update(sums, { step: o.step, since: o.step - 1 }, o.records));
   }
 
   /** May a pull for `step`, which wants the state after step − 1, be answered now? */
@@ -284,17 +309,22 @@ export class Partition {
   }
 
   /**
-   * Applies gradients at once, outside of steps. The same push again changes nothing.
+   * Applies gradients at once. The same push again changes nothing. One of training counts as of the newest step that
+   * any was of, so that steps never go back; others as of the newest committed one.
    *
    * @param segment that {@link check} has let pass, unless the push was applied before
    * @param records of the same push at the head of the chain, for a replica
    * @throws {RangeError | ClusterError} an identity that no client may have
    */
-  pushDirect(identity: PushIdentity, segment: Segment, records?: readonly VocabularyRecord[]): "applied" | "duplicate" {
-    if (this.#parts.identities.has(identity)) return "duplicate";
+  pushDirect(push: DirectPush, segment: Segment, records?: readonly VocabularyRecord[]): "applied" | "duplicate" {
+    const { identities, state } = this.#parts;
+    if (identities.has(push)) return "duplicate";
     const runs = this.#runsOf(segment);
-    this.#parts.identities.add(identity);
-    this.#update(runs, this.#parts.state.committed.step, records);
+    identities.add(push);
+    const { step: since, attempt } = state.committed;
+    const step = Math.max(since, stepOf(push));
+    state.committed = { step, attempt };
+    this.#update(runs, { step, since }, records);
     return "applied";
   }
 
@@ -389,12 +419,13 @@ export class Partition {
     return this.#direct;
   }
 
-  #update({ counts, keys, values }: KeyRuns, step: number, records: readonly VocabularyRecord[] | undefined): void {
+  #update(runs: KeyRuns, time: Required<EvictionTime>, records: readonly VocabularyRecord[] | undefined): void {
+    const { counts, keys, values } = runs;
     const { rows, vocabulary, state } = this.#parts;
     if (state.role === "replica") vocabulary.follow(records);
     for (let i = 0; i < counts.length; i++) {
-      if (counts[i]! > 0) rows[i]!.update(keys[i]!, counts[i]!, values[i]!, step);
+      if (counts[i]! > 0) rows[i]!.update(keys[i]!, counts[i]!, values[i]!, time.step);
     }
-    vocabulary.end(rows, step);
+    vocabulary.end(rows, time);
   }
 }

@@ -7,9 +7,15 @@
  * given up. So a partition remembers, per client, only what is neither, at most {@link LIMITS.directPushesMax}
  * numbers. Clients are never forgotten while the job is open, since a forgotten one could count twice; after
  * {@link LIMITS.pushClientsMax} of them no new one is let in.
+ *
+ * The workers of a job whose gradients are applied as they come push as one client, {@link TRAINING_CLIENT}: a batch has
+ * the same name whoever pushes it, so one that two workers were given counts once.
  */
 import { ClusterError, ProtocolError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
+
+/** Whom the pushes of a job's batches are by; no other client has this number. */
+export const TRAINING_CLIENT = 0;
 
 export interface PushIdentity {
   /** Whole, below 2⁵³. */
@@ -17,6 +23,17 @@ export interface PushIdentity {
   /** From 1. */
   readonly sequence: number;
   readonly settled: number;
+}
+
+/** A direct push as it is applied. */
+export interface DirectPush extends PushIdentity {
+  /** Of a batch of training: how many batches make a step. 0 or nothing in pushes of others, which belong to no step. */
+  readonly slots?: number;
+}
+
+/** The step that a direct push is of, from 1; 0 where it is of none. */
+export function stepOf({ sequence, slots = 0 }: DirectPush): number {
+  return slots === 0 ? 0 : Math.ceil(sequence / slots);
 }
 
 interface PushesOfClient {

@@ -1,6 +1,7 @@
 /**
  * What the slots of one step sent to one partition, and their sums once the step closes: of equal keys in slot order,
  * `((slot 0 + slot 1) + slot 2) …`, each sum rounded to float32. The order that slots arrived in cannot change a bit.
+ * Where the step's leader closes it, the sums are of the slots it names, times a factor, rounded once more.
  *
  * A replica takes the sums of its head instead (`prepare`, `take`).
  *
@@ -95,8 +96,17 @@ export class Staging {
     this.slotsIn -= 1;
   }
 
-  /** Sums the slots that are in. A table that only one slot has is not copied. */
-  sum(): void {
+  /** Forgets the slots that are in but not among these. */
+  keepOnly(slots: ReadonlySet<number>): void {
+    for (let s = 0; s < this.slots; s++) if (this.has(s) && !slots.has(s)) this.remove(s);
+  }
+
+  /**
+   * Sums the slots that are in, times `scale`. A table that only one slot has is not copied where that is 1.
+   *
+   * @throws {ClusterError} LIMIT_EXCEEDED: no memory for the sums
+   */
+  sum(scale = 1): void {
     const { kernels, words } = this.#arena;
     const { specs } = this.#tables;
     const { counts, keys, values } = this.sums;
@@ -108,8 +118,9 @@ export class Staging {
       filled += 1;
       bytes += buffer.bytes;
     }
+    const isMade = filled > 1 || scale !== 1;
     // First the lanes, then keys and values of one table after the other, with room as if no two slots shared a key.
-    const lanes = filled > 1 ? this.#reserve(this.#sumBuffer, LANE_BYTES * filled + bytes) : 0;
+    const lanes = isMade ? this.#reserve(this.#sumBuffer, LANE_BYTES * filled + bytes) : 0;
     let out = lanes + LANE_BYTES * filled;
     for (let i = 0; i < specs.length; i++) {
       let laneCount = 0;
@@ -121,7 +132,7 @@ export class Staging {
         if (is !== "filled" || n === 0) continue;
         only = runs;
         pairs += n;
-        if (filled > 1) {
+        if (isMade) {
           const lane = (lanes + LANE_BYTES * laneCount) / 4;
           words[lane] = runs.keys[i]!;
           words[lane + 1] = runs.values[i]!;
@@ -129,7 +140,7 @@ export class Staging {
         }
         laneCount++;
       }
-      if (laneCount <= 1) {
+      if (laneCount === 0 || (laneCount === 1 && scale === 1)) {
         counts[i] = pairs;
         keys[i] = only.keys[i]!;
         values[i] = only.values[i]!;
@@ -138,6 +149,7 @@ export class Staging {
         keys[i] = out;
         values[i] = out + 8 * pairs;
         counts[i] = kernels.mergeRuns(lanes, laneCount, dim, keys[i]!, values[i]!);
+        if (scale !== 1) kernels.scaleFloats(values[i]!, counts[i]! * dim, scale);
         out = values[i]! + 4 * dim * counts[i]!;
       }
     }

@@ -37,4 +37,7 @@ export type StartAnswer =
  */
 export type Received = "waiting" | "staged" | "duplicate" | "late" | "early";
 
+/** refused: of another step or attempt than is open, or a slot of it is not in. */
+export type CloseAnswer = "staged" | "already" | "refused";
+
 export type CommitAnswer = "committed" | "already" | "refused";

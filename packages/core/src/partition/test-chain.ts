@@ -2,6 +2,7 @@
 import { ClusterError } from "../errors.ts";
 import type { TableSpec } from "../table/table-spec.ts";
 import type { Partition } from "./partition.ts";
+import type { DirectPush } from "./push-identities.ts";
 import type { Segment } from "./segment.ts";
 import { keysOf } from "./test-segment.ts";
 
@@ -44,13 +45,13 @@ export class TestChain {
     if (answers.some((answer) => answer !== "committed")) throw new Error(`commits: ${answers.join(", ")}`);
   }
 
-  pushDirect(identity: { client: number; sequence: number; settled: number }, segment: Segment): void {
+  pushDirect(push: DirectPush, segment: Segment): void {
     const { head } = this;
     if (!this.#takenBy(() => (head.check(segment), true))) return;
-    const outcome = head.pushDirect(identity, segment);
+    const outcome = head.pushDirect(push, segment);
     for (const replica of this.replicas) {
-      if (!replica.hasApplied(identity)) replica.check(segment);
-      const other = replica.pushDirect(identity, segment, head.records);
+      if (!replica.hasApplied(push)) replica.check(segment);
+      const other = replica.pushDirect(push, segment, head.records);
       if (other !== outcome) throw new Error(`the head has ${outcome} the push, a replica ${other}`);
     }
   }

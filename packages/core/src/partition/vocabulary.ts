@@ -10,7 +10,7 @@ import { assert } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { NO_SABOTAGE, type Sabotages } from "../sabotage.ts";
 import { Admission } from "../table/admission.ts";
-import { Eviction } from "../table/eviction.ts";
+import { Eviction, type EvictionTime } from "../table/eviction.ts";
 import type { Rows, RowsCare } from "../table/rows.ts";
 import type { TableSpec } from "../table/table-spec.ts";
 import { Tombstones, type VocabularyRecord } from "../table/vocabulary-record.ts";
@@ -57,18 +57,18 @@ export class Vocabulary {
   }
 
   /**
-   * After a step's updates: lets rows go.
+   * After the updates of a step or a direct push: lets rows go.
    *
    * @param rows in the order of the tables
    */
-  end(rows: readonly Rows[], step: number): void {
+  end(rows: readonly Rows[], { step, since }: Required<EvictionTime>): void {
     if (this.#places.length === 0) return;
     const orders = this.#orders;
     this.#orders = undefined;
     const records: VocabularyRecord[] = [];
     for (const place of this.#places) {
       const admitted = rows[place]!.takeAdmitted();
-      const evicted = orders ? this.#evictAs(orders, rows[place]!, place) : rows[place]!.evict(step);
+      const evicted = orders ? this.#evictAs(orders, rows[place]!, place) : rows[place]!.evict({ step, since });
       if (admitted.length + evicted.length > 0)
         records.push({ step, table: this.#tables[place]!.id, admitted, evicted });
     }

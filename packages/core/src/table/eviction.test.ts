@@ -87,6 +87,14 @@ describe("rows that were not updated for long", () => {
     }
   });
 
+  test("go in a round that steps passed over, once", () => {
+    const eviction = new Eviction({ expireSteps: 80, order: "least-recent" }, alone);
+    const isDue = (since: number, step: number) => eviction.isDue({ since, step, rows: 1 });
+    expect([isDue(101, 103), isDue(103, 107), isDue(107, 107), isDue(104, 130)]).toEqual([false, true, false, true]);
+    expect(eviction.choose({ since: 103, step: 107, ...laidOut([row(1, 1, 20), row(2, 1, 90)]) })).toBe(1);
+    expect(isDue(107, 110)).toBe(false); // the oldest is of step 90 now
+  });
+
   test("are not looked for while none can be old enough", () => {
     const eviction = new Eviction({ expireSteps: 10, order: "least-recent" }, alone);
     expect(eviction.isDue({ step: 9, rows: 5 })).toBe(false);

@@ -18,6 +18,13 @@ export interface EvictionPlace {
   readonly partitions: number;
 }
 
+/** When rows are looked through: what is new is of step `step`, and that before it was of step `since`. */
+export interface EvictionTime {
+  readonly step: number;
+  /** The step before `step` by default. Steps are passed over where gradients are applied as they come. */
+  readonly since?: number;
+}
+
 /** The ages of a table's rows, in their headers. */
 export interface RowAges {
   /** The memory of the rows. */
@@ -48,8 +55,8 @@ export class Eviction {
   }
 
   /** May rows have to go after `step`, when there are `rows` of them? If not, {@link choose} gives none. */
-  isDue({ step, rows }: { step: number; rows: number }): boolean {
-    return rows > this.rowsMax || (rows > 0 && this.#isRound(step) && step - this.#oldest >= this.#expireSteps);
+  isDue({ rows, ...time }: EvictionTime & { rows: number }): boolean {
+    return rows > this.rowsMax || (rows > 0 && this.#isRound(time) && time.step - this.#oldest >= this.#expireSteps);
   }
 
   /**
@@ -57,8 +64,8 @@ export class Eviction {
    *
    * @returns how many go
    */
-  choose({ step, words, rows, n }: RowAges & { step: number }): number {
-    let gone = this.#isRound(step) ? this.#expired({ step, words, rows, n }) : 0;
+  choose({ words, rows, n, ...time }: RowAges & EvictionTime): number {
+    let gone = this.#isRound(time) ? this.#expired({ step: time.step, words, rows, n }) : 0;
     if (n - gone > this.rowsMax) {
       const to = n - this.#rowsAfter;
       select({ words, rows, from: gone, n, count: to - gone, fields: this.#fields });
@@ -67,8 +74,10 @@ export class Eviction {
     return gone;
   }
 
-  #isRound(step: number): boolean {
-    return (step + this.#partition) % this.#roundSteps === 0;
+  /** Is a round due after one of the steps behind `since`? */
+  #isRound({ step, since = step - 1 }: EvictionTime): boolean {
+    const roundsBy = (s: number) => Math.floor((s + this.#partition) / this.#roundSteps);
+    return roundsBy(step) > roundsBy(since);
   }
 
   #expired({ step, words, rows, n }: RowAges & { step: number }): number {

@@ -62,7 +62,7 @@ describe("rows that may go to disk", () => {
     rows.makeRoom(3);
     expect(share.cold).toMatchObject({ rows: 0, rowsSpilled: 0 });
     rows.push(2, ...Array.from({ length: 14 }, (_, i) => 10 + i));
-    expect(keysOf(rows.evict(2))).toEqual([1n, 2n]);
+    expect(keysOf(rows.evict({ step: 2 }))).toEqual([1n, 2n]);
     expect(rows.count).toBe(15);
   });
 });
@@ -73,6 +73,6 @@ test("an export of a table that lost all its rows ends", () => {
     eviction: new Eviction(eachStep, alone),
   });
   rows.push(1, 1, 2, 3);
-  expect(rows.evict(2)).toHaveLength(6);
+  expect(rows.evict({ step: 2 })).toHaveLength(6);
   expect(rows.export(0, 10)).toMatchObject({ keys: new Uint32Array(0), next: undefined });
 });

@@ -7,7 +7,7 @@
 import { learningRateAt, optimizerOf, type OptimizerSpec } from "../optimizer/index.ts";
 import type { Admission } from "./admission.ts";
 import { CHUNK_ROWS, type Arena } from "./arena.ts";
-import type { Eviction } from "./eviction.ts";
+import type { Eviction, EvictionTime } from "./eviction.ts";
 import { exportRows, type ExportedRows } from "./exported-rows.ts";
 import { encodeRow, InitialRows } from "./initial-rows.ts";
 import { sortKeys } from "./key-order.ts";
@@ -270,17 +270,17 @@ export class Rows {
   }
 
   /**
-   * Lets the rows go that are due after `step`.
+   * Lets the rows go that are due.
    *
    * @returns their keys as pairs of words, ascending
    */
-  evict(step: number): Uint32Array<ArrayBuffer> {
+  evict(time: EvictionTime): Uint32Array<ArrayBuffer> {
     const live = this.#table.count;
-    if (!this.#eviction?.isDue({ step, rows: live })) return new Uint32Array(0);
+    if (!this.#eviction?.isDue({ ...time, rows: live })) return new Uint32Array(0);
     const { words } = this.#arena;
     const rows = new Uint32Array(live);
     const { n } = this.#table.list(0, live, rows);
-    const gone = rows.subarray(0, this.#eviction.choose({ step, words, rows, n }));
+    const gone = rows.subarray(0, this.#eviction.choose({ ...time, words, rows, n }));
     const keys = new Uint32Array(2 * gone.length);
     for (let i = 0; i < gone.length; i++) {
       keys[2 * i] = words[gone[i]! / 4]!;

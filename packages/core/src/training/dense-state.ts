@@ -53,6 +53,11 @@ export class DenseState {
     return this.#buffer.subarray(0, this.#floats);
   }
 
+  /** Of the optimizer's state. */
+  get stateBytes(): number {
+    return this.#buffer.byteLength - this.weights.byteLength;
+  }
+
   /**
    * Applies the summed gradients of `step` (from 1), clipped as the manifest says.
    *

@@ -1,9 +1,14 @@
+export { batchCount, batchesPerStep, placeOfBatch, samplesOfBatch } from "./batches/job-batches.ts";
 export { CommittedRows, type CommittedRowsOptions } from "./committed-rows.ts";
+export { DenseRounds, type DenseRoundsOptions } from "./dense-round.ts";
 export { denseFloats, denseTableOf, readDense, writeDense } from "./dense-table.ts";
 export type { GradientModel, PredictInput, StepGradients, StepInput } from "./gradient-model.ts";
 export { JobSession, type JobSessionOptions } from "./job-session.ts";
-export { stepPlan, type StepPlan } from "./plan.ts";
+export { PeerLinks, type PeerEvents } from "./peer-links.ts";
+export { stepPlan, type SlotOfStep, type StepPlan } from "./plan.ts";
+export { Recovery } from "./recovery.ts";
 export { RowPlanner, StepRowsFactory, type RowPlannerOptions, type StepRows } from "./step-rows.ts";
 export type { Attempt, StepEffect, StepEvent } from "./step-events.ts";
+export { controlOf } from "./step-messages.ts";
 export { StepTransaction } from "./step-transaction.ts";
 export { WorkerSession, type WorkerSessionOptions } from "./worker-session.ts";

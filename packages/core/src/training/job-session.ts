@@ -12,7 +12,7 @@ import { LIMITS } from "../limits.ts";
 import type { Sabotages } from "../sabotage.ts";
 import { frame, type Clock, type Control, type ControlOf, type Dialer, type Frame, type Link } from "../wire/index.ts";
 import { CommittedRows } from "./committed-rows.ts";
-import { DenseRounds } from "./dense-round.ts";
+import { DenseExchange } from "./dense-exchange.ts";
 import { readDense, writeDense } from "./dense-table.ts";
 import { Evaluation } from "./evaluation.ts";
 import type { GradientModel } from "./gradient-model.ts";
@@ -25,6 +25,7 @@ import type { Attempt, StepEffect, StepEvent } from "./step-events.ts";
 import { controlOf, eventOf, heldOf, startOf, type TermOfJob } from "./step-messages.ts";
 import { StepRefusals } from "./step-refusals.ts";
 import { StepRowsFactory } from "./step-rows.ts";
+import { StepTimes } from "./step-times.ts";
 import { StepTransaction } from "./step-transaction.ts";
 
 /** Ids of a step's pulls and pushes stay below this, those of {@link Requests} above. */
@@ -42,6 +43,8 @@ export interface JobSessionOptions {
   coordinator: { send(control: Control): void };
   dialer: Dialer;
   clock: Clock;
+  /** A line for people. */
+  log(line: string): void;
   sabotages?: Sabotages | undefined;
 }
 
@@ -55,9 +58,10 @@ export class JobSession {
   readonly #tables: TableClient;
   readonly #evaluation: Evaluation;
   readonly #prepared: PreparedSteps;
-  readonly #rounds: DenseRounds;
+  readonly #exchange: DenseExchange;
   readonly #refusals: StepRefusals;
   readonly #news: JobNews;
+  readonly #times: StepTimes;
   /** From `open` on. */
   #compute: SlotCompute | undefined;
   /** A term that the coordinator has named, until there is the partition map that it goes by. */
@@ -66,10 +70,8 @@ export class JobSession {
   #heads = 0;
   /** The term that a new one was asked for. */
   #askedIn = -1;
-  /** This slot's dense gradients with the loss as one more element, until their round begins. */
+  /** This slot's dense gradients with the loss as one more element, until their exchange begins. */
   #computed: Float32Array = new Float32Array(0);
-  /** The reduced gradients and loss that wait for their commit. */
-  #held: Float32Array | undefined;
   /** Dense state that a leader sent, until it is used or the next step begins. */
   #received: Float32Array | undefined;
   #computing: Promise<void> = Promise.resolve();
@@ -99,6 +101,7 @@ export class JobSession {
       sabotages: o.sabotages,
     });
     this.#news = new JobNews({ job, dataset, tell: (control) => this.#tellCoordinator(control) });
+    this.#times = new StepTimes({ job, clock, tell: (control) => this.#tellCoordinator(control) });
     this.#refusals = new StepRefusals({
       clock,
       askForNewTerm: (reason) => this.#askForNewTerm(reason),
@@ -116,14 +119,14 @@ export class JobSession {
         onLost: (_, reason) => this.#askForNewTerm(reason),
       },
     });
-    this.#rounds = new DenseRounds({
+    this.#exchange = new DenseExchange({
       job,
+      worker,
+      wire: manifest.fit.wire,
       send: (to, f) => this.#peers.sendFrame(to, f),
       awaits: ({ step, attempt }) => attempt >= this.#machine.term && step > this.#machine.applied,
-      reduced: (at, sum) => {
-        this.#held = sum;
-        this.#feed({ kind: "reduced", ...at });
-      },
+      held: (at) => this.#feed({ kind: "reduced", ...at }),
+      log: o.log,
     });
     const reads = { job, links: nodes, requests: this.#requests, clock };
     this.#tables = new TableClient(reads);
@@ -149,6 +152,11 @@ export class JobSession {
       onDown: (_, link, reason) => this.#requests.failLink(link, reason),
       onUp: (node) => this.#feed({ kind: "resend", node }),
     });
+  }
+
+  /** Of the dense optimizer's state on this worker; 0 before the job is open. */
+  get stateBytes(): number {
+    return this.#compute?.stateBytes ?? 0;
   }
 
   /** Reads the initial dense weights and says that this worker is ready. */
@@ -199,6 +207,7 @@ export class JobSession {
     if (this.#closed) return;
     this.#closed = true;
     this.#cancelTick();
+    this.#times.close();
     this.#forgetMaps();
     this.#prepared.drop();
     this.#peers.close();
@@ -222,11 +231,11 @@ export class JobSession {
     const announced = this.#announced;
     if (announced?.heads !== map.heads) return;
     this.#announced = undefined;
-    const { term, members, heads } = announced;
+    const { term, members, heads, shares } = announced;
     if (term <= this.#machine.term) return;
     this.#heads = heads;
     this.#peers.meet(members);
-    this.#prepared.adopt(map);
+    this.#prepared.adopt(map, shares);
     this.#feed({ kind: "term", term, members: members.map((m) => m.worker), nodes: this.#prepared.route.nodes });
   }
 
@@ -281,15 +290,15 @@ export class JobSession {
 
   #onPeerControl(worker: number, control: Control): void {
     if (control.type === "start") {
-      const { step, attempt, members } = control;
-      this.#feed({ kind: "start", step, attempt, members });
+      const { step, attempt, members, owners = [] } = control;
+      this.#feed({ kind: "start", step, attempt, members, owners });
     } else if (control.type === "held") {
       this.#feed({ kind: "held", rank: control.rank, step: control.step, attempt: control.attempt });
     } else throw new ProtocolError(`a worker takes no "${control.type}" message from worker ${worker}`);
   }
 
   #onPeerFrame(f: Frame): void {
-    if (f.opcode === "reduce") this.#rounds.take(f);
+    if (f.opcode === "reduce" || f.opcode === "stateShare") this.#exchange.take(f);
     else if (f.opcode === "denseState") {
       const { step, attempt } = f;
       if (step <= this.#machine.applied) return; // it was sent to be safe, and is not needed
@@ -347,18 +356,17 @@ export class JobSession {
         this.#prepared.pushAll({ ...effect, slot: this.#machine.rank });
         break;
       case "reduce":
-        this.#rounds.begin({ ...effect, data: this.#computed });
+        this.#exchange.begin({ ...effect, data: this.#computed, shard: this.#compute!.shard });
         break;
       case "apply":
         this.#apply(effect);
         break;
       case "drop":
         this.#prepared.drop();
-        this.#rounds.abandon();
-        this.#held = undefined;
+        this.#exchange.drop();
         break;
       case "suspend":
-        this.#rounds.abandon();
+        this.#exchange.abandon();
         break;
       case "request-lease":
         this.#tellCoordinator({ type: "lease-request", job, purpose: "train", term: effect.term });
@@ -380,15 +388,19 @@ export class JobSession {
   async #run({ step, attempt }: Attempt): Promise<void> {
     const prepared = this.#prepared.get(step);
     if (this.#closed || !prepared?.rows || prepared.attempt !== attempt) return;
+    const { clock } = this.#o;
+    const { samples } = prepared.rows.batch;
+    const from = clock.now();
     const result = await this.#compute!.backward(step, prepared.rows);
     if (this.#closed || this.#prepared.get(step) !== prepared) return;
     this.#computed = this.#compute!.take(step, prepared.rows, result);
+    this.#times.add({ term: attempt, step, samples, computeMs: clock.now() - from });
     this.#feed({ kind: "computed", step, attempt });
   }
 
   #apply(at: Attempt): void {
-    this.#news.add(this.#compute!.apply(at, this.#held!));
-    this.#held = undefined;
+    this.#prepared.settle(at);
+    this.#news.add(this.#compute!.apply(at, this.#exchange.commit()));
     this.#news.tellBadRows();
   }
 

@@ -5,7 +5,15 @@
 import { retry } from "../client/index.ts";
 import { ClusterError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import type { Clock, Control, Dialer, Frame, Link, Member } from "../wire/index.ts";
+import {
+  copyOfFrame,
+  type Clock,
+  type Control,
+  type Dialer,
+  type Frame,
+  type Link,
+  type Member,
+} from "../wire/index.ts";
 
 export interface PeerEvents {
   onControl(worker: number, control: Control): void;
@@ -68,7 +76,7 @@ export class PeerLinks {
   sendFrame(worker: number, frame: Frame): void {
     const link = this.#links.get(worker);
     if (link) link.sendFrame(frame);
-    else this.#wait(worker, { frame });
+    else this.#wait(worker, { frame: copyOfFrame(frame) }); // a link copies what it sends, too
   }
 
   close(): void {

@@ -40,6 +40,8 @@ export class PreparedSteps {
   /** Steps whose samples are being read. */
   readonly #reading = new Map<number, Attempt>();
   readonly #ahead: StepsAhead;
+  /** How long slices are in relation to one another, in the term under way. */
+  #shares: readonly number[] | undefined;
 
   constructor(o: PreparedStepsOptions) {
     this.#o = o;
@@ -55,9 +57,10 @@ export class PreparedSteps {
     return this.#o.rows.route;
   }
 
-  /** A new term goes by this map. What is still being read for an older one has nobody to pull its rows for. */
-  adopt(map: PartitionMap): void {
+  /** A new term goes by this map and these shares. What is still being read for an older one has nobody to pull its rows for. */
+  adopt(map: PartitionMap, shares?: readonly number[]): void {
     this.#reading.clear();
+    this.#shares = shares;
     this.#o.rows.adopt(map);
   }
 
@@ -73,10 +76,11 @@ export class PreparedSteps {
       this.#pullAll({ step, attempt }, undefined);
       return;
     }
-    const rows = this.#ahead.take({ step, rank, slots });
+    const slice = { step, rank, slots, shares: this.#shares };
+    const rows = this.#ahead.take(slice);
     if (rows instanceof Promise) this.#pullOnceRead({ step, attempt, rows });
     else this.#pullAll({ step, attempt }, this.#o.rows.upToDate(rows));
-    this.#ahead.readOn({ step, rank, slots });
+    this.#ahead.readOn(slice);
   }
 
   /**
@@ -120,8 +124,13 @@ export class PreparedSteps {
     const n = route.nodes.indexOf(node);
     if (n < 0) return;
     const at = { job: this.#o.job, requestId: step, generation: route.heads, step, attempt, term: attempt, slot };
-    const sections = { ...rows.sections(n), ...rows.pushValues(n) };
-    this.#o.nodes.sendKeyed(node, frame({ opcode: "push", ...at, ...sections }));
+    this.#o.nodes.sendKeyed(node, frame({ opcode: "push", ...at, ...rows.push(n) }));
+  }
+
+  /** A step is committed: what its push left out is kept for a later one. */
+  settle({ step, attempt }: Attempt): void {
+    const prepared = this.#prepared.get(step);
+    if (prepared?.attempt === attempt) prepared.rows?.settle();
   }
 
   /** Forgets everything: the attempt is given up. */
@@ -157,7 +166,6 @@ export class PreparedSteps {
     const n = route.nodes.indexOf(node);
     if (n < 0) return;
     const at = { job: this.#o.job, requestId: step, generation: route.heads, step, term: attempt };
-    const sections = rows ? { dtype: rows.wire.rows, ...rows.sections(n) } : {};
-    this.#o.nodes.sendKeyed(node, frame({ opcode: "pull", ...at, ...sections }));
+    this.#o.nodes.sendKeyed(node, frame({ opcode: "pull", ...at, ...rows?.sections(n) }));
   }
 }

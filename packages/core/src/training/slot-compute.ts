@@ -3,10 +3,12 @@
  * dense weights with the reduced gradients.
  */
 import type { JobManifest } from "../job/index.ts";
+import { sumsOf, type DenseResult } from "./dense-exchange.ts";
 import { DenseState } from "./dense-state.ts";
 import type { GradientModel, StepGradients } from "./gradient-model.ts";
 import type { StepPlan } from "./plan.ts";
 import type { Attempt } from "./step-events.ts";
+import { ShardedState } from "./sharded-state.ts";
 import { refuseNonFinite } from "./step-fault.ts";
 import type { StepRows } from "./step-rows.ts";
 
@@ -20,15 +22,29 @@ export class SlotCompute {
   readonly #manifest: JobManifest;
   readonly #plan: StepPlan;
   readonly #model: GradientModel;
-  readonly #dense: DenseState;
+  readonly #dense: DenseState | ShardedState;
 
   /** @param o.weights float32, all dense variables in order; copied */
   constructor(o: { manifest: JobManifest; plan: StepPlan; model: GradientModel; weights: Float32Array }) {
     this.#manifest = o.manifest;
     this.#plan = o.plan;
     this.#model = o.model;
-    this.#dense = new DenseState({ weights: o.weights, manifest: o.manifest });
-    o.model.setDense(o.weights);
+    const { weights, manifest } = o;
+    this.#dense =
+      manifest.fit.dense === "sharded"
+        ? new ShardedState({ weights, manifest, rangeOf: sumsOf(weights.length) })
+        : new DenseState({ weights, manifest });
+    o.model.setDense(weights);
+  }
+
+  /** What a round's sums are updated with, where each worker does that for a part of them. */
+  get shard(): ShardedState | undefined {
+    return this.#dense instanceof ShardedState ? this.#dense : undefined;
+  }
+
+  /** Of the dense optimizer's state on this worker. */
+  get stateBytes(): number {
+    return this.#dense.stateBytes;
   }
 
   /** The dense weights: a view, valid until the next update. */
@@ -36,7 +52,7 @@ export class SlotCompute {
     return this.#dense.weights;
   }
 
-  /** Weights and optimizer state for a worker that has none, as one copy. */
+  /** For a worker that has none: weights and, unless it is sharded, optimizer state, as one copy. */
   snapshot(): Float32Array {
     return this.#dense.snapshot();
   }
@@ -70,11 +86,12 @@ export class SlotCompute {
     return data;
   }
 
-  /** Applies the reduced gradients of a committed step. @param reduced the sum of what all slots took */
-  apply({ step, attempt }: Attempt, reduced: Float32Array): CommittedStep {
-    this.#dense.update({ grads: reduced, step });
+  /** Takes over what came of a committed step's exchange. */
+  apply({ step, attempt }: Attempt, { values, loss }: DenseResult): CommittedStep {
+    if (this.#dense instanceof ShardedState) this.#dense.apply({ gathered: values, step });
+    else this.#dense.update({ grads: values, step });
     this.#model.setDense(this.#dense.weights);
-    return { step, attempt, samples: this.#samplesOf(step), lossSum: reduced.at(-1)! };
+    return { step, attempt, samples: this.#samplesOf(step), lossSum: loss };
   }
 
   #samplesOf(step: number): number {

@@ -9,6 +9,19 @@ export interface Attempt {
 export interface StartEvent extends Attempt {
   kind: "start";
   members: readonly number[];
+  /** The members of the step before, by rank, as far as they are still there; the others are {@link LOST}. */
+  owners: readonly number[];
+}
+
+/** The number of no worker. */
+export const LOST = 0;
+
+/** Sum the dense gradients of `members`, of whom this worker is the one of rank `rank`. */
+export interface ReduceEffect extends Attempt {
+  rank: number;
+  members: readonly number[];
+  /** Where the optimizer's state is sharded: the ranks that its parts, of before the step, are split by. */
+  owners: readonly number[];
 }
 
 /** From the leader of the term `attempt`: the dense state after `step`. */
@@ -62,7 +75,7 @@ export type NodeMessage =
 
 export type StepEffect =
   | NodeMessage
-  | ({ kind: "send-start-to-worker"; worker: number; members: readonly number[] } & Attempt)
+  | ({ kind: "send-start-to-worker"; worker: number } & Omit<StartEvent, "kind">)
   | ({ kind: "send-held"; worker: number; rank: number } & Attempt)
   /** Give `worker`, which has no dense state, the state after `step`, for the start of `attempt`. */
   | ({ kind: "send-dense-state"; worker: number } & Attempt)
@@ -75,7 +88,7 @@ export type StepEffect =
   | ({ kind: "compute" } & Attempt)
   /** Push the row gradients to every node. */
   | ({ kind: "push" } & Attempt)
-  | ({ kind: "reduce"; rank: number; members: readonly number[] } & Attempt)
+  | ({ kind: "reduce" } & ReduceEffect)
   /** Apply the dense result held for `step`: it is committed. */
   | ({ kind: "apply" } & Attempt)
   /** Forget gradients and dense result of an attempt that will never be committed. */

@@ -27,12 +27,13 @@ export function controlOf(message: NodeMessage, { job, heads }: TermOfJob): Cont
   }
 }
 
-/** The start of an attempt, as nodes and workers are told. */
+/** The start of an attempt, as nodes are told, and workers, who need to know the owners. */
 export function startOf(
-  { step, attempt, members }: Attempt & { members: readonly number[] },
+  { step, attempt, members, owners }: Attempt & { members: readonly number[]; owners?: readonly number[] },
   { job, heads }: TermOfJob,
 ): ControlOf<"start"> {
-  return { type: "start", job, step, attempt, term: attempt, heads, slots: members.length, members: [...members] };
+  const start = { step, attempt, term: attempt, heads, slots: members.length, members: [...members] };
+  return { type: "start", job, ...start, ...(owners ? { owners: [...owners] } : {}) };
 }
 
 /** A rank holds the dense result of an attempt. */

@@ -5,8 +5,8 @@
  *
  * Shapes: B samples, E floats of a sample's rows, N floats of its numbers, M places of its masked sequences.
  */
-import { headsOf, PulledRows } from "../client/index.ts";
-import { encodeRows, type ValueDtype } from "../compression/index.ts";
+import { headsOf, type PulledRows } from "../client/index.ts";
+import { RowResiduals } from "../compression/index.ts";
 import { weighingSamples, type Batch, type Dataset, type Split } from "../data/index.ts";
 import {
   copyAside,
@@ -20,19 +20,15 @@ import {
   type UseKeys,
 } from "../embedding/index.ts";
 import { assert, ClusterError } from "../errors.ts";
-import { KernelMemory } from "../kernels/index.ts";
-import { floatsOfNumbers, type EmbeddingUse, type JobManifest, type NumberUse } from "../job/index.ts";
+import { floatsOfNumbers, type EmbeddingUse, type JobManifest, type NumberUse, type WireSpec } from "../job/index.ts";
 import { partitionFunction, type PartitionMap } from "../partition/index.ts";
 import { DENSE_TABLE } from "../table/index.ts";
 import { frame, type Frame } from "../wire/index.ts";
+import { RowCache, type RowAge } from "./row-cache.ts";
 import { denseKeys } from "./dense-table.ts";
 import { RowBuffers } from "./row-buffers.ts";
-
-/** In which dtypes rows and gradients travel. */
-export interface WireDtypes {
-  readonly rows: ValueDtype;
-  readonly gradients: ValueDtype;
-}
+import { RowPull, type RowPullOptions } from "./row-pull.ts";
+import { rowPush, type RowPush, type RowsOfPush } from "./row-push.ts";
 
 /** The PS nodes that a step's frames go to. */
 export interface Route {
@@ -42,71 +38,58 @@ export interface Route {
   readonly nodes: readonly number[];
 }
 
-/** Holds nothing between two calls. */
-const KERNELS = new KernelMemory();
-
 export class StepRows {
   readonly batch: Batch;
-  readonly wire: WireDtypes;
   /** Where its frames go. */
   readonly route: Route;
-  readonly #plan: KeyPlan;
-  readonly #generations: readonly Uint32Array[];
-  /** Width of each table's rows, shape [T]. */
-  readonly #dims: Uint32Array;
-  readonly #numbers: Float32Array;
-  readonly #buffers: RowBuffers;
-  /** The rows of all unique keys, until they are gathered. */
-  #rows: Float32Array | undefined;
-  /** Per node, from the first pull on. */
-  #pulled: readonly PulledRows[] | undefined;
-  /** Values of each node's push, once computed. */
+  readonly #o: StepRowsOptions;
+  readonly #pull: RowPull;
+  /** Gradients of each node's keys, once computed. */
   #sums: readonly Float32Array[] | undefined;
+  #push: RowPush | undefined;
 
-  constructor(o: {
-    batch: Batch;
-    plan: KeyPlan;
-    generations: readonly Uint32Array[];
-    dims: Uint32Array;
-    numbers: Float32Array;
-    wire: WireDtypes;
-    route: Route;
-    buffers: RowBuffers;
-  }) {
+  constructor(o: StepRowsOptions) {
+    this.#o = o;
     this.batch = o.batch;
-    this.wire = o.wire;
     this.route = o.route;
-    this.#plan = o.plan;
-    this.#generations = o.generations;
-    this.#dims = o.dims;
-    this.#numbers = o.numbers;
-    this.#buffers = o.buffers;
+    this.#pull = new RowPull(o);
   }
 
   get uniqueKeys(): number {
-    return this.#plan.uniqueKeys;
+    return this.#o.plan.uniqueKeys;
+  }
+
+  /** Rows of samples, those of dense variables not among them, and how many were kept from before. */
+  get use(): { rows: number; cachedRows: number } {
+    return { rows: this.#pull.keys, cachedRows: this.#pull.keptKeys };
   }
 
   /** float32, shape [B, M]; undefined where M = 0 */
   get masks(): Float32Array | undefined {
-    return this.#plan.masks;
+    return this.#o.plan.masks;
   }
 
   /** float32, shape [B, N] */
   get numbers(): Float32Array {
-    return this.#numbers;
+    return this.#o.numbers;
   }
 
-  /** The sections of the frame to node number `n`: the same arrays each time. */
-  sections(n: number): Pick<Frame, "tables" | "partitions" | "generations" | "counts" | "keys"> {
-    const { partitions, counts, keys } = this.#plan.nodes[n]!;
-    return { tables: this.#plan.tables, partitions, generations: this.#generations[n]!, counts, keys };
+  /** Is node number `n` asked for any row? */
+  asks(n: number): boolean {
+    return this.#pull.asks(n);
+  }
+
+  /** The sections and the dtype of the pull from node number `n`. */
+  sections(n: number): Pick<Frame, "dtype" | "tables" | "partitions" | "generations" | "counts" | "keys"> {
+    const { plan, wire, generationsOf } = this.#o;
+    const { partitions, counts, keys } = this.#pull.asked[n]!;
+    const { rows: dtype = "float32" } = wire;
+    return { dtype, tables: plan.tables, partitions, generations: generationsOf(partitions), counts, keys };
   }
 
   /** Takes the rows that node number `n` sends. */
   pulled(n: number): PulledRows {
-    this.#pulled ??= this.#openPulled();
-    return this.#pulled[n]!;
+    return this.#pull.part(n);
   }
 
   /**
@@ -125,24 +108,23 @@ export class StepRows {
    */
   denseWeights(floats: number): Float32Array {
     const flat = new Float32Array(floats);
-    copyAside({ plan: this.#plan, rows: this.#pulledRows(), flat, dim: DENSE_TABLE.dim });
+    copyAside({ plan: this.#o.plan, rows: this.#pull.rows(), flat, dim: DENSE_TABLE.dim });
     return flat;
   }
 
   /** The pulled rows of every sample side by side: a new float32 array, shape [B, E]. Once: the rows are let go. */
   gather(): Float32Array {
-    const rows = this.#pulledRows();
-    const packed = new Float32Array(this.#plan.samples * packedWidth(this.#plan));
-    gatherRows({ plan: this.#plan, rows, packed });
+    const { plan } = this.#o;
+    const rows = this.#pull.rows();
+    const packed = new Float32Array(plan.samples * packedWidth(plan));
+    gatherRows({ plan, rows, packed });
     this.release();
     return packed;
   }
 
   /** Lets the rows go, gathered or not; parts that still come are not taken any more. */
   release(): void {
-    if (this.#rows) this.#buffers.give(this.#rows);
-    this.#rows = undefined;
-    for (const pulled of this.#pulled ?? []) pulled.close();
+    this.#pull.release();
   }
 
   /**
@@ -150,8 +132,10 @@ export class StepRows {
    * @param denseGrads float32, all variables in order, where they are rows on the PS
    */
   scatter(rowGrads: Float32Array, denseGrads?: Float32Array): void {
-    this.#sums = sumRowGradients({ plan: this.#plan, packed: rowGrads });
-    if (denseGrads) placeAside({ plan: this.#plan, sums: this.#sums, flat: denseGrads, dim: DENSE_TABLE.dim });
+    const { plan } = this.#o;
+    this.#sums = sumRowGradients({ plan, packed: rowGrads });
+    if (denseGrads) placeAside({ plan, sums: this.#sums, flat: denseGrads, dim: DENSE_TABLE.dim });
+    this.#push = undefined;
   }
 
   /** Gradients of the keys of node number `n`, in key order, once `scatter` was called. */
@@ -160,40 +144,45 @@ export class StepRows {
     return this.#sums[n]!;
   }
 
-  /** The same as a push carries them. */
-  pushValues(n: number): Pick<Frame, "dtype" | "values" | "coded"> {
-    const dtype = this.wire.gradients;
-    const values = this.gradientsFor(n);
-    if (dtype === "float32") return { dtype, values, coded: NO_BYTES };
-    const { counts } = this.#plan.nodes[n]!;
-    return { dtype, values: NO_FLOATS, coded: encodeRows(KERNELS, values, { dtype, counts, dims: this.#dims }) };
+  /**
+   * What of the gradients node number `n` is sent: the same arrays each time. What earlier pushes of this worker left
+   * out is in it, so the first call comes when the one before is settled.
+   */
+  push(n: number): RowsOfPush {
+    assert(this.#sums, "push before the gradients are there");
+    this.#push ??= rowPush({ ...this.#o, sums: this.#sums }, this.#o.wire, this.#o.residuals);
+    return this.#push.to(n);
   }
 
-  #pulledRows(): Float32Array {
-    const isWhole = this.#plan.nodes.every((_, n) => this.pulled(n).whole);
-    assert(this.#rows && isWhole, "rows are gathered before they are there");
-    return this.#rows;
-  }
-
-  #openPulled(): PulledRows[] {
-    const rows = this.#buffers.take(this.#plan.rowFloats);
-    this.#rows = rows;
-    const dims = this.#dims;
-    return this.#plan.nodes.map(
-      ({ from, to, counts }) => new PulledRows({ rows: rows.subarray(from, to), counts, dims }),
-    );
+  /** What was pushed counts: what it left out is kept for a later push. Until then it may be given up. */
+  settle(): void {
+    this.#push?.settle();
   }
 }
 
-const NO_BYTES = new Uint8Array(0);
-const NO_FLOATS = new Float32Array(0);
+export interface StepRowsOptions {
+  readonly batch: Batch;
+  readonly plan: KeyPlan;
+  /** Width of each table's rows, shape [T]. */
+  readonly dims: Uint32Array;
+  readonly numbers: Float32Array;
+  readonly wire: WireSpec;
+  readonly route: Route;
+  readonly placement: KeyPlacement;
+  readonly buffers: RowBuffers;
+  readonly residuals: RowResiduals;
+  readonly kept?: RowPullOptions["kept"];
+  readonly generationsOf: (partitions: Uint32Array) => Uint32Array;
+}
 
 /** What the keys of a batch travel by. */
 export interface RowPlannerOptions {
-  manifest: Pick<JobManifest, "model" | "tables"> & { readonly fit?: Pick<JobManifest["fit"], "wire"> };
+  manifest: Pick<JobManifest, "model" | "tables"> & { readonly fit?: Pick<JobManifest["fit"], "wire" | "cache"> };
   map: PartitionMap;
   /** Do dense variables travel with the rows, as they do where they are rows on the PS? Not by default. */
-  withDense?: boolean;
+  withDense?: boolean | undefined;
+  /** What this worker's pushes left out; planners of one worker's pushes have it in common. */
+  residuals?: RowResiduals | undefined;
 }
 
 /** Makes step rows of batches, whoever read them. */
@@ -205,13 +194,17 @@ export class RowPlanner {
   #map: PartitionMap;
   #route: Route;
   readonly #dimOf: ReadonlyMap<number, number>;
-  readonly #wire: WireDtypes;
+  readonly #wire: WireSpec;
   readonly #buffers = new RowBuffers();
+  readonly #residuals: RowResiduals;
+  readonly #cache: RowCache | undefined;
 
-  constructor({ manifest, map, withDense = false }: RowPlannerOptions) {
+  constructor({ manifest, map, withDense = false, residuals = new RowResiduals() }: RowPlannerOptions) {
     const { embeddings, numbers, variables } = manifest.model;
-    const { rows = "float32", gradients = "float32" } = manifest.fit?.wire ?? {};
-    this.#wire = { rows, gradients: typeof gradients === "string" ? gradients : "float32" };
+    const { wire = {}, cache } = manifest.fit ?? {};
+    this.#wire = wire;
+    this.#cache = cache && new RowCache(cache);
+    this.#residuals = residuals;
     this.#dimOf = new Map([DENSE_TABLE, ...manifest.tables].map(({ id, dim }) => [id, dim]));
     const tableIds = new Map(manifest.tables.map((t) => [t.name, t.id]));
     this.#embeddings = embeddings;
@@ -242,20 +235,27 @@ export class RowPlanner {
     this.#placement = placementOf(map, this.#route);
   }
 
-  /** @throws {ClusterError} BAD_DATA: a list of weights that is not as long as its list of keys */
-  rowsOf(batch: Batch): StepRows {
+  /**
+   * @param age how old rows may be that are kept from before, where the job keeps any; all are pulled without it
+   * @throws {ClusterError} BAD_DATA: a list of weights that is not as long as its list of keys
+   */
+  rowsOf(batch: Batch, age?: RowAge): StepRows {
     const keys = this.#embeddings.map((use) => keysOf(use, batch));
-    const plan = this.#unique.collect({ keys, samples: batch.samples, placement: this.#placement });
-    const generations = plan.nodes.map(({ partitions }) => partitions.map((p) => this.#map.entries[p]!.generation));
+    const placement = this.#placement;
+    const plan = this.#unique.collect({ keys, samples: batch.samples, placement });
+    const { entries } = this.#map;
     return new StepRows({
       batch,
       plan,
-      generations,
       dims: plan.tables.map((id) => this.#dimOf.get(id)!),
       numbers: packNumbers(this.#numbers, batch),
       wire: this.#wire,
       route: this.#route,
+      placement,
       buffers: this.#buffers,
+      residuals: this.#residuals,
+      kept: this.#cache && age && { cache: this.#cache, age },
+      generationsOf: (partitions) => partitions.map((p) => entries[p]!.generation),
     });
   }
 }

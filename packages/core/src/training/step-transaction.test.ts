@@ -72,7 +72,7 @@ describe("StepTransaction", () => {
   test("a follower waits for the leader's start", () => {
     const { feed } = machine({ worker: 11 });
     expect(kinds(feed(begin(1)))).toEqual(["suspend"]);
-    expect(kinds(feed({ kind: "start", step: 1, attempt: 1, members: MEMBERS }))).toEqual(["prepare"]);
+    expect(kinds(feed({ kind: "start", step: 1, attempt: 1, members: MEMBERS, owners: [] }))).toEqual(["prepare"]);
   });
 
   test("the leader commits only when every node has staged and every rank holds", () => {
@@ -176,22 +176,22 @@ describe("StepTransaction", () => {
   test("starts of older attempts and repeated starts change nothing", () => {
     const { feed } = machine({ worker: 11 });
     feed(begin(5));
-    expect(feed({ kind: "start", step: 1, attempt: 4, members: MEMBERS })).toEqual([]);
-    expect(feed({ kind: "start", step: 1, attempt: 5, members: MEMBERS })).toHaveLength(1);
-    expect(feed({ kind: "start", step: 1, attempt: 5, members: MEMBERS })).toEqual([]);
+    expect(feed({ kind: "start", step: 1, attempt: 4, members: MEMBERS, owners: [] })).toEqual([]);
+    expect(feed({ kind: "start", step: 1, attempt: 5, members: MEMBERS, owners: [] })).toHaveLength(1);
+    expect(feed({ kind: "start", step: 1, attempt: 5, members: MEMBERS, owners: [] })).toEqual([]);
   });
 
   test("a start that overtakes the coordinator's word waits for it", () => {
     const { feed, transaction } = machine({ worker: 11 });
-    expect(feed({ kind: "start", step: 1, attempt: 3, members: MEMBERS })).toEqual([]);
-    expect(feed({ kind: "start", step: 1, attempt: 2, members: [11] })).toEqual([]);
+    expect(feed({ kind: "start", step: 1, attempt: 3, members: MEMBERS, owners: [] })).toEqual([]);
+    expect(feed({ kind: "start", step: 1, attempt: 2, members: [11], owners: [] })).toEqual([]);
     expect(kinds(feed(begin(3)))).toEqual(["suspend", "prepare"]);
     expect(transaction.running).toMatchObject({ step: 1, attempt: 3, members: MEMBERS });
   });
 
   test("what the leader of a term says that was passed over counts for nothing", () => {
     const { feed, transaction } = machine({ worker: 11 });
-    expect(feed({ kind: "start", step: 1, attempt: 3, members: MEMBERS })).toEqual([]);
+    expect(feed({ kind: "start", step: 1, attempt: 3, members: MEMBERS, owners: [] })).toEqual([]);
     expect(kinds(feed(begin(4)))).toEqual(["suspend"]);
     expect(feed(begin(3))).toEqual([]);
     expect(transaction.running).toBeUndefined();
@@ -200,7 +200,7 @@ describe("StepTransaction", () => {
   test("a joiner waits for the dense state of the step before", () => {
     const { feed } = machine({ worker: 12 });
     feed(begin(2, [10, 12]));
-    expect(feed({ kind: "start", step: 4, attempt: 2, members: [10, 12] })).toEqual([]);
+    expect(feed({ kind: "start", step: 4, attempt: 2, members: [10, 12], owners: [] })).toEqual([]);
     expect(feed({ kind: "dense-state", step: 2, attempt: 2 })).toEqual([]);
     expect(feed({ kind: "dense-state", step: 3, attempt: 1 })).toEqual([]);
     expect(kinds(feed({ kind: "dense-state", step: 3, attempt: 2 }))).toEqual(["restore", "prepare"]);
@@ -217,7 +217,7 @@ describe("StepTransaction", () => {
   });
 
   test("a joiner whose start overtook the coordinator's word takes the dense state before or after it", () => {
-    const start: StepEvent = { kind: "start", step: 4, attempt: 2, members: [10, 12] };
+    const start: StepEvent = { kind: "start", step: 4, attempt: 2, members: [10, 12], owners: [] };
     const dense: StepEvent = { kind: "dense-state", step: 3, attempt: 2 };
     const term = begin(2, [10, 12]);
     for (const order of [
@@ -322,11 +322,19 @@ describe("StepTransaction", () => {
         [1, "drop"],
       ] as const) {
         const { feed, transaction } = machine({ worker: 11 });
-        feed(begin(1), { kind: "start", step: 1, attempt: 1, members: MEMBERS }, pulled(1, 1), pulled(2, 1));
+        feed(
+          begin(1),
+          { kind: "start", step: 1, attempt: 1, members: MEMBERS, owners: [] },
+          pulled(1, 1),
+          pulled(2, 1),
+        );
         feed({ kind: "computed", step: 1, attempt: 1 }, { kind: "reduced", step: 1, attempt: 1 });
         expect(kinds(feed(begin(2, MEMBERS, [2, 3])))).toEqual(["suspend"]);
         expect(kinds(feed({ kind: "resend" }))).toEqual([]);
-        expect(kinds(feed({ kind: "start", step, attempt: 2, members: MEMBERS }))).toEqual([effect, "prepare"]);
+        expect(kinds(feed({ kind: "start", step, attempt: 2, members: MEMBERS, owners: [] }))).toEqual([
+          effect,
+          "prepare",
+        ]);
         expect(transaction.applied).toBe(step - 1);
       }
     });
@@ -368,7 +376,7 @@ describe("StepTransaction", () => {
 
     test("a follower, or another term, is not concerned", () => {
       const follower = machine({ worker: 11 });
-      follower.feed(begin(1), { kind: "start", step: 1, attempt: 1, members: MEMBERS });
+      follower.feed(begin(1), { kind: "start", step: 1, attempt: 1, members: MEMBERS, owners: [] });
       follower.feed(noLease(1), pulled(1, 1), pulled(2, 1));
       expect(kinds(follower.feed({ kind: "computed", step: 1, attempt: 1 }))).toEqual(["push", "reduce", "prepare"]);
       const leader = leaderAt(1);

@@ -15,14 +15,15 @@
 import { assert } from "../errors.ts";
 import { NO_SABOTAGE, type Sabotages } from "../sabotage.ts";
 import { Recovery } from "./recovery.ts";
-import type {
-  Attempt,
-  DenseStateEvent,
-  PromiseEvent,
-  StartEvent,
-  StepEffect,
-  StepEvent,
-  TermEvent,
+import {
+  LOST,
+  type Attempt,
+  type DenseStateEvent,
+  type PromiseEvent,
+  type StartEvent,
+  type StepEffect,
+  type StepEvent,
+  type TermEvent,
 } from "./step-events.ts";
 
 interface Run extends Attempt {
@@ -43,8 +44,11 @@ export class StepTransaction {
   #term = 0;
   #members: readonly number[] = [];
   #nodes: readonly number[] = [];
-  /** Members that held the dense result of the newest committed step; who was only started may have missed it. */
-  #synced: ReadonlySet<number> = new Set();
+  /**
+   * Members that held the dense result of the step this worker applied last, by the ranks that they had; who was only
+   * started after it may lack it. Those that left since are LOST, even if they come back.
+   */
+  #owners: readonly number[] = [];
   /** Of a new leader, until it starts a step. */
   #recovery: Recovery | undefined;
   #run: Run | undefined;
@@ -183,6 +187,7 @@ export class StepTransaction {
     this.#term = term;
     this.#members = members;
     this.#nodes = nodes;
+    this.#owners = this.#owners.map((worker) => (members.includes(worker) ? worker : LOST));
     this.#suspended = true;
     this.#recovery = undefined;
     this.#commit = undefined;
@@ -222,15 +227,16 @@ export class StepTransaction {
       return;
     }
     const members = this.#members;
+    const owners = this.#owners;
     for (const node of this.#nodes) out.push({ kind: "send-start-to-node", node, step, attempt, members });
     for (const worker of members) {
       if (worker === this.#worker) continue;
-      out.push({ kind: "send-start-to-worker", worker, step, attempt, members });
-      if (committed.step > 0 && !this.#synced.has(worker))
+      out.push({ kind: "send-start-to-worker", worker, step, attempt, members, owners });
+      if (committed.step > 0 && !owners.includes(worker))
         out.push({ kind: "send-dense-state", worker, step: committed.step, attempt });
     }
     if (committed.step > 0) out.push({ kind: "report-commit", ...committed });
-    this.#onStart({ kind: "start", step, attempt, members }, out);
+    this.#onStart({ kind: "start", step, attempt, members, owners }, out);
   }
 
   /** The leader's word may come before the coordinator's, which says who the members and the nodes are: then it waits. */
@@ -247,7 +253,7 @@ export class StepTransaction {
   }
 
   #onStart(event: StartEvent, out: StepEffect[]): void {
-    const { step, attempt, members } = event;
+    const { step, attempt, members, owners } = event;
     if (this.#run && !this.#suspended && this.#run.attempt === attempt) return; // a repeated start
     if (this.#held?.step === step - 1) this.#apply(this.#held, out);
     if (this.#applied !== step - 1) {
@@ -257,6 +263,7 @@ export class StepTransaction {
     if (this.#run && this.#run.step >= step)
       out.push({ kind: "drop", step: this.#run.step, attempt: this.#run.attempt });
     this.#held = undefined;
+    this.#owners = owners;
     this.#suspended = false;
     this.#run = newRun({ step, attempt }, members);
     this.#prepare(step, out);
@@ -317,7 +324,7 @@ export class StepTransaction {
     run.pushed = true;
     const { step, attempt } = run;
     out.push({ kind: "push", step, attempt });
-    out.push({ kind: "reduce", step, attempt, rank: this.rank, members: run.members });
+    out.push({ kind: "reduce", step, attempt, rank: this.rank, members: run.members, owners: this.#owners });
     this.#prepare(step + 1, out);
   }
 
@@ -371,7 +378,7 @@ export class StepTransaction {
   #apply(committed: Attempt, out: StepEffect[]): void {
     this.#held = undefined;
     this.#applied = committed.step;
-    this.#synced = new Set(this.#run!.members);
+    this.#owners = this.#run!.members;
     out.push({ kind: "apply", step: committed.step, attempt: committed.attempt });
   }
 

@@ -18,6 +18,8 @@ export interface SliceOfStep {
   step: number;
   rank: number;
   slots: number;
+  /** Of the term that the step is trained in. */
+  shares?: readonly number[] | undefined;
 }
 
 export interface StepsAheadOptions {
@@ -31,7 +33,8 @@ type Read = StepRows | Promise<StepRows>;
 
 export class StepsAhead {
   readonly #o: StepsAheadOptions;
-  readonly #steps = new Map<number, SliceOfStep & { rows: Read }>();
+  /** By step: its samples, from position `from` to `to` of its epoch's order. */
+  readonly #steps = new Map<number, { from: number; to: number; rows: Read }>();
   readonly #orders = new Map<number, EpochOrder>();
   /** The last step that a stream was asked for. */
   #reading: Promise<unknown> | undefined;
@@ -43,26 +46,27 @@ export class StepsAhead {
   /** The samples of a step, read ahead or now; they belong to the caller. */
   take(slice: SliceOfStep): Read {
     for (const [step, read] of this.#steps) {
-      if (step < slice.step || read.rank !== slice.rank || read.slots !== slice.slots) this.#steps.delete(step);
+      const { from, to } = this.#rangeOf({ ...slice, step });
+      if (step < slice.step || read.from !== from || read.to !== to) this.#steps.delete(step);
     }
     const ahead = this.#steps.get(slice.step)?.rows;
     this.#steps.delete(slice.step);
     if (ahead) return ahead;
-    const rows = this.#read(slice);
+    const rows = this.#read(slice.step, this.#rangeOf(slice));
     this.#heed(rows);
     return rows;
   }
 
   /** Reads on behind a step, whose samples were taken. */
-  readOn({ step, rank, slots }: SliceOfStep): void {
+  readOn(slice: SliceOfStep): void {
     const { manifest, plan } = this.#o;
-    const last = Math.min(plan.steps, step + (manifest.fit.prefetch ?? PREFETCH));
-    for (let next = step + 1; next <= last; next++) {
-      if (this.#steps.has(next)) continue;
-      const slice = { step: next, rank, slots };
-      const rows = this.#reading ? this.#reading.then(() => this.#read(slice)) : this.#read(slice);
+    const last = Math.min(plan.steps, slice.step + (manifest.fit.prefetch ?? PREFETCH));
+    for (let later = slice.step + 1; later <= last; later++) {
+      if (this.#steps.has(later)) continue;
+      const range = this.#rangeOf({ ...slice, step: later });
+      const rows = this.#reading ? this.#reading.then(() => this.#read(later, range)) : this.#read(later, range);
       this.#heed(rows);
-      this.#steps.set(next, { ...slice, rows });
+      this.#steps.set(later, { ...range, rows });
       if (!(rows instanceof Promise)) return;
     }
   }
@@ -76,10 +80,13 @@ export class StepsAhead {
     if (rows instanceof Promise) this.#reading = rows.catch(() => {});
   }
 
-  #read({ step, rank, slots }: SliceOfStep): Read {
+  #rangeOf({ step, rank, slots, shares }: SliceOfStep): { from: number; to: number } {
+    return this.#o.plan.sliceOf({ step, slot: rank, slots, shares });
+  }
+
+  #read(step: number, { from, to }: { from: number; to: number }): Read {
     const { plan, rows } = this.#o;
     const epoch = plan.epochOf(step);
-    const { from, to } = plan.sliceOf({ step, slot: rank, slots });
     return rows.read("train", this.#orderOf(epoch).slice(from, to), epoch);
   }
 

@@ -66,14 +66,17 @@ const dataset = (): Dataset => ({
 });
 
 /** Every sample's rows have a gradient of 1, and so have the dense weights in a whole step. */
-const model = (): GradientModel => ({
+const model = (compute: (samples: number) => Promise<void>): GradientModel => ({
   denseFloats: 1,
   setDense: () => {},
-  step: async ({ rows, samples, globalSamples }) => ({
-    rowGrads: new Float32Array(rows.length).fill(1),
-    denseGrads: Float32Array.of(samples / globalSamples),
-    lossSum: 0,
-  }),
+  step: async ({ rows, samples, globalSamples }) => {
+    await compute(samples);
+    return {
+      rowGrads: new Float32Array(rows.length).fill(1),
+      denseGrads: Float32Array.of(samples / globalSamples),
+      lossSum: 0,
+    };
+  },
   predict: async ({ samples }) => new Float32Array(samples),
   dispose: () => {},
 });
@@ -97,6 +100,12 @@ class Cluster {
   readonly told: Control[] = [];
   map: PartitionMap;
   term = 0;
+  /** Over the job's own. */
+  fit: Partial<JobManifest["fit"]> = {};
+  /** Of the slices of the next term; equal by default. */
+  sliceShares: (members: number) => number[] | undefined = () => undefined;
+  /** How long a model computes. */
+  modelMs: (samples: number) => number = () => 0;
   /** Answers instead of a node, if it says so. */
   instead: (node: number, message: Control | Frame, link: Link) => boolean = () => false;
   /** Is told of a map that is new; workers are, by default. */
@@ -157,7 +166,9 @@ class Cluster {
   beginTerm(): void {
     const ready = this.#workers.filter((worker) => worker.ready);
     const members = ready.map(({ id: worker, address }) => ({ worker, address }));
-    this.tellWorkers({ type: "term", job: JOB, term: ++this.term, heads: this.map.heads, members });
+    const shares = this.sliceShares(members.length);
+    const { heads } = this.map;
+    this.tellWorkers({ type: "term", job: JOB, term: ++this.term, heads, members, ...(shares ? { shares } : {}) });
   }
 
   tellWorkers(control: Control): void {
@@ -201,7 +212,8 @@ class Cluster {
       dialer: host.dialer,
       clock: host.clock,
       openDataset: async () => dataset(),
-      openModel: async () => model(),
+      openModel: async () =>
+        model((samples) => new Promise((resolve) => void host.clock.after(this.modelMs(samples), resolve))),
       log: () => {},
     });
   }
@@ -319,7 +331,12 @@ class Cluster {
         const id = this.#workers.length + 1;
         this.#workers.push({ id, link, address: control.address, ready: false });
         link.sendControl({ type: "worker-joined", worker: id });
-        link.sendControl({ type: "assign", job: JOB, manifest: MANIFEST, map: this.map });
+        link.sendControl({
+          type: "assign",
+          job: JOB,
+          manifest: { ...MANIFEST, fit: { ...MANIFEST.fit, ...this.fit } },
+          map: this.map,
+        });
         break;
       }
       case "ready":
@@ -414,6 +431,32 @@ describe("WorkerSession", { timeout: 60_000 }, () => {
     cluster.expectTrained();
   });
 
+  test("trains each sample once when slices change their lengths, at whatever moment", async () => {
+    for (const [i, afterMs] of MOMENTS.entries()) {
+      const cluster = new Cluster(i);
+      const lengths = [[96, 32, 64], [8, 512, 8], undefined, [1, 1, 2]];
+      cluster.sliceShares = (members) => lengths[(i + cluster.term) % lengths.length]?.slice(0, members);
+      await train(cluster, { workers: 3, afterMs, fault: () => cluster.beginTerm() });
+      cluster.expectTrained();
+    }
+  });
+
+  test("tells how long the samples of its slices took", async () => {
+    const cluster = new Cluster();
+    cluster.sliceShares = (members) => (members === 2 ? [3, 1] : undefined);
+    cluster.modelMs = (samples) => 10 * samples;
+    await train(cluster, { workers: 2 });
+    await cluster.clock.advance(LIMITS.stepTimesEveryMs);
+    cluster.expectTrained();
+    const told = cluster.heard("step-times");
+    expect(told.length).toBeGreaterThanOrEqual(4); // the first step of each worker, and all later ones
+    for (const { samples, computeMs } of told) expect(computeMs).toBe(10 * samples);
+    const last = told.filter(({ step }) => step === STEPS).map(({ term, samples }) => ({ term, samples }));
+    const slices = Array.from({ length: 2 }, () => expect.objectContaining({ term: cluster.term }));
+    expect(last).toEqual(slices);
+    expect(Math.max(...last.map(({ samples }) => samples))).toBe(3 * Math.min(...last.map(({ samples }) => samples)));
+  });
+
   test("trains each sample once when a head is lost, at whatever moment", async () => {
     for (const [i, afterMs] of MOMENTS.entries()) {
       const cluster = new Cluster(i);
@@ -445,6 +488,18 @@ describe("WorkerSession", { timeout: 60_000 }, () => {
         },
       });
       cluster.expectTrained();
+    }
+  });
+
+  test("what was left out of an attempt that is given up is not kept", async () => {
+    for (const [i, afterMs] of MOMENTS.entries()) {
+      const cluster = new Cluster(i);
+      cluster.fit = { wire: { gradients: { topK: 0.5 } } };
+      // Each key comes once: of a step's four rows two are sent, and none is longer for having been kept before.
+      await train(cluster, { afterMs, fault: () => (cluster.kill(1), cluster.takeOver(1, 3)) });
+      expect(cluster.heard("fail")).toEqual([]);
+      expect(cluster.steps).toEqual([STEPS, STEPS, STEPS, STEPS]);
+      expect(cluster.shares.reduce((sum, { applied }) => sum + applied, 0)).toBe((ROWS / 2) * DIM);
     }
   });
 

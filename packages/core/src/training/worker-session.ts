@@ -6,6 +6,7 @@
  * is the job session's.
  */
 import { NodeLinks } from "../client/index.ts";
+import { consistencyOf } from "../consistency/index.ts";
 import type { Dataset } from "../data/index.ts";
 import { ClusterError, ProtocolError } from "../errors.ts";
 import type { JobManifest } from "../job/index.ts";
@@ -13,6 +14,7 @@ import { LIMITS } from "../limits.ts";
 import type { Sabotages } from "../sabotage.ts";
 import type { Clock, Control, ControlOf, Dialer, Link } from "../wire/index.ts";
 import type { GradientModel } from "./gradient-model.ts";
+import { BatchSession } from "./batches/batch-session.ts";
 import { JobSession } from "./job-session.ts";
 
 export interface WorkerSessionOptions {
@@ -46,7 +48,7 @@ export class WorkerSession {
   readonly #o: WorkerSessionOptions;
   #worker = 0;
   #onJoined: () => void = () => {};
-  #job: JobSession | undefined;
+  #job: JobSession | BatchSession | undefined;
   #opening: Opening | undefined;
   /** To the PS nodes of the job, which has been left once these are others. */
   #nodes: NodeLinks | undefined;
@@ -72,6 +74,11 @@ export class WorkerSession {
     });
     o.coordinator.sendControl({ type: "worker-join", name: o.name, address: o.address, backend: o.backend });
     this.#heartbeat();
+  }
+
+  /** Of the dense optimizer's state of the job in steps that this worker is in; 0 where it is in none. */
+  get stateBytes(): number {
+    return this.#job instanceof JobSession ? this.#job.stateBytes : 0;
   }
 
   /** Why a peer that says hello is turned away, if it is. */
@@ -135,12 +142,14 @@ export class WorkerSession {
     this.#nodes = nodes;
     let dataset: Dataset | undefined;
     let model: GradientModel | undefined;
-    let session: JobSession | undefined;
+    let session: JobSession | BatchSession | undefined;
     try {
       dataset = await this.#o.openDataset(manifest);
       model = await this.#o.openModel(manifest);
       await this.#reach(nodes);
-      session = new JobSession({
+      const { work } = consistencyOf(manifest.fit.consistency);
+      const Session = work === "steps" ? JobSession : BatchSession;
+      session = new Session({
         job,
         manifest,
         worker: this.#worker,
@@ -151,6 +160,7 @@ export class WorkerSession {
         coordinator: { send: (control) => coordinator.sendControl(control) },
         dialer,
         clock,
+        log,
         sabotages,
       });
       this.#job = session;

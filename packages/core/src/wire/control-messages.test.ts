@@ -148,6 +148,7 @@ const MESSAGES: { [T in ControlType]: ControlOf<T> } = {
   assign: { type: "assign", job: 1, manifest: MANIFEST, map: MAP },
   ready: { type: "ready", job: 1, trainRows: 100, testRows: 40, fingerprint: "f" },
   term: { type: "term", ...IN_JOB, heads: 5, members: [{ worker: 1, address: "ws://host:99" }], shares: [1] },
+  "step-times": { type: "step-times", ...IN_JOB, step: 7, samples: 300, computeMs: 12.5 },
   "term-request": { type: "term-request", ...IN_JOB, reason: "a PS node has a newer map" },
   "lease-request": { type: "lease-request", ...IN_JOB, purpose: "train" },
   lease: { type: "lease", ...IN_JOB, purpose: "evaluate", lease: 1, from: 0, to: 64 },
@@ -172,7 +173,7 @@ const MESSAGES: { [T in ControlType]: ControlOf<T> } = {
   "status-request": { type: "status-request" },
   status: { type: "status", status: STATUS },
   "commits-request": { type: "commits-request", job: 1 },
-  commits: { type: "commits", job: 1, commits: [ATTEMPT], terms: [{ term: 2, members: [1, 2] }] },
+  commits: { type: "commits", job: 1, commits: [ATTEMPT], terms: [{ term: 2, members: [1, 2], shares: [2, 1] }] },
 };
 
 /** Peers of other versions read these, which may say more then. */

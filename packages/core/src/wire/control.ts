@@ -211,6 +211,8 @@ export const controlSchema = z.discriminatedUnion("type", [
     heads: u32,
     slots: u32,
     members: z.array(u32).max(LIMITS.workersPerJobMax),
+    /** To ranks: by whose ranks the dense optimizer's state after the step before is split; 0 for one that is lost. */
+    owners: z.array(u32).max(LIMITS.workersPerJobMax).optional(),
   }),
   of("staged", { job: u32, ...attemptOf, heads: u32 }),
   of("held", { job: u32, ...attemptOf, rank: u32 }),
@@ -292,6 +294,9 @@ export const controlSchema = z.discriminatedUnion("type", [
     members: z.array(memberSchema).max(LIMITS.workersPerJobMax),
     /** How long the members' slices are in relation to one another; equal without it. */
     shares: z.array(z.number().positive()).max(LIMITS.workersPerJobMax).optional(),
+  }).refine(({ members, shares }) => shares === undefined || shares.length === members.length, {
+    path: ["shares"],
+    error: "must be one for each member",
   }),
   of("term-request", { job: u32, term: u32, reason: text }),
   of("lease-request", { job: u32, purpose: leasePurpose, term: u32 }),
@@ -301,6 +306,15 @@ export const controlSchema = z.discriminatedUnion("type", [
     job: u32,
     term: u32,
     commits: z.array(z.strictObject({ ...attemptOf, samples: u32, lossSum: z.number() })).max(100_000),
+  }),
+  /** The newest step that this worker has computed in the term, and what its samples took since it last said so. */
+  of("step-times", {
+    job: u32,
+    term: u32,
+    step: u32,
+    samples: u32,
+    /** Without waiting for others. */
+    computeMs: z.number().nonnegative(),
   }),
   of("trained", { job: u32, term: u32, step: u32 }),
   /** Evaluate the held-out rows as they are after `step`, once its dense result is applied. */
@@ -329,7 +343,10 @@ export const controlSchema = z.discriminatedUnion("type", [
   of("commits", {
     job: u32,
     commits: z.array(z.strictObject(attemptOf)),
-    terms: z.array(z.strictObject({ term: u32, members: z.array(u32) })),
+    /** `shares` as of the message "term". */
+    terms: z.array(
+      z.strictObject({ term: u32, members: z.array(u32), shares: z.array(z.number().positive()).optional() }),
+    ),
   }),
 ]);
 

@@ -60,7 +60,10 @@ export interface FrameHeader {
   term: number;
   /** The sender's slot, or rank in a reduce frame. */
   slot: number;
-  /** How many slots the sender believes the step has. */
+  /**
+   * Of a staged step, how many there are; of a batch that is pushed directly, how many make a step; 1 in a pull that any
+   * replica may answer, and in a reduce frame of floats that travel exactly beside others that do not.
+   */
   slots: number;
   /** Cursor of an export; hop of a reduce frame; of a part of a pull's reply, the floats before it. */
   cursor: number;

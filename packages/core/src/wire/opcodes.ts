@@ -24,6 +24,7 @@ export const OPCODES = {
   chainAck: 20,
   copyPart: 21,
   copyPartReply: 22,
+  stateShare: 23,
 } as const;
 export type Opcode = keyof typeof OPCODES;
 

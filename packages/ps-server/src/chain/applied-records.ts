@@ -4,7 +4,7 @@
  * those that lost theirs.
  */
 import { ProtocolError } from "@volary/core/errors";
-import type { PushIdentity, Segment } from "@volary/core/partition";
+import type { DirectPush, Segment } from "@volary/core/partition";
 import type { TableSpec, VocabularyRecord } from "@volary/core/table";
 import type { Frame, RecordOpcode } from "@volary/core/wire";
 import type { RecordBody, RecordHead } from "./chain-record.ts";
@@ -97,11 +97,11 @@ export class RecordSegments {
         break;
       }
       case "pushRecord": {
-        const identity = identityOf(this.#frame);
+        const push = directPushOf(this.#frame);
         const segment = this.#segment(s);
-        if (partition.hasApplied(identity)) break;
+        if (partition.hasApplied(push)) break;
         partition.check(segment);
-        partition.pushDirect(identity, segment, this.#vocabulary(s));
+        partition.pushDirect(push, segment, this.#vocabulary(s));
         break;
       }
       case "checkRecord":
@@ -167,8 +167,8 @@ export class RecordSegments {
 }
 
 /** Who pushes what, of a direct push. @throws {RangeError} a number that no client has */
-export function identityOf({ term, attempt, step, cursor }: Frame): PushIdentity {
+export function directPushOf({ term, attempt, step, slots, cursor }: Frame): DirectPush {
   const client = attempt * 0x1_0000_0000 + term;
   if (!Number.isSafeInteger(client)) throw new RangeError(`a client's number is below 2^53; this push has ${client}`);
-  return { client, sequence: step, settled: cursor };
+  return { client, sequence: step, settled: cursor, slots };
 }

@@ -1,10 +1,11 @@
 /**
  * Chains that change by chance while clients push and read: nodes are lost and added, links break, maps come late.
- * Every push counts once, and a read shows all that was acknowledged before it was asked.
+ * Every push counts once, and a read shows all that was acknowledged before it was asked. Pushes are those of a client,
+ * or of the batches of a job, which any worker may push.
  */
 import { expect, test } from "vitest";
-import type { PartitionMap } from "@volary/core/partition";
-import { keepsOrder, sameChain } from "@volary/core/partition";
+import { asp, bsp } from "@volary/core/consistency";
+import { keepsOrder, sameChain, TRAINING_CLIENT, type PartitionMap } from "@volary/core/partition";
 import { seededRandom, type SeededRandom } from "@volary/core/testing";
 import type { Sabotage } from "@volary/core/sabotage";
 import { decodeFrame, type Frame } from "@volary/core/wire";
@@ -47,15 +48,20 @@ class World {
   readonly #history: PartitionMap[];
   /** The map that clients go by: not always the newest. */
   #known: PartitionMap;
+  /** Batches that make a step; 0 where pushes are a client's. */
+  readonly #slots: number;
   readonly counts = { acknowledged: 0, reads: 0, lost: 0, installed: 0, orders: 0 };
 
-  constructor(seed: number, ...sabotages: Sabotage[]) {
+  constructor(seed: number, { sabotages = [], slots = 0 }: { sabotages?: Sabotage[]; slots?: number } = {}) {
+    this.#slots = slots;
     this.#random = seededRandom(seed);
     const chains = [
       [1, 2],
       [2, 3, 1],
     ];
-    this.t = new TestChains({ chains, others: [4], bounds: { copyPartBytes: 120 }, sabotages: new Set(sabotages) });
+    const consistency = slots > 0 ? asp() : bsp();
+    const bounds = { copyPartBytes: 120 };
+    this.t = new TestChains({ chains, others: [4], consistency, bounds, sabotages: new Set(sabotages) });
     this.#known = this.t.map;
     this.#history = [this.t.map];
     for (const [partition, [head]] of chains.entries()) this.t.set(head!, { [partition]: OTHERS });
@@ -105,7 +111,8 @@ class World {
     const partitions = [...push.left].filter((p) => this.#known.entries[p]!.chain[0] === node);
     const values = Object.fromEntries(partitions.map((p) => [p, { [push.keys[p]!]: 1 }]));
     push.asked = { request: this.t.nextRequest, node, partitions };
-    this.t.push(node, values, { sequence: push.sequence, map: this.#known });
+    const training = this.#slots > 0 ? { client: TRAINING_CLIENT, slots: this.#slots } : {};
+    this.t.push(node, values, { sequence: push.sequence, ...training, map: this.#known });
   }
 
   #askAgain(): void {
@@ -120,6 +127,12 @@ class World {
     const atLeast = this.#pushesOf(partition, key).filter(({ left }) => !left.has(partition)).length;
     this.#reads.set(this.t.nextRequest, { node, partition, key, atLeast });
     this.t.pull(node, { [partition]: [key] }, { map: this.#known });
+  }
+
+  /** The newest step that a push of a partition was of. */
+  #stepOf(partition: number): number {
+    const of = this.#pushes.filter(({ partitions }) => partitions.includes(partition));
+    return this.#slots === 0 ? 0 : Math.ceil(Math.max(0, ...of.map(({ sequence }) => sequence)) / this.#slots);
   }
 
   #pushesOf(partition: number, key: number): Push[] {
@@ -276,6 +289,7 @@ class World {
         const [answer] = this.t.answers();
         const sums = KEYS.map((key) => this.#pushesOf(partition, key).length);
         expect(answer).toMatch(new RegExp(`= ${sums.join()}$`));
+        expect(this.t.digest(node, partition)).toMatch(new RegExp(`^step ${this.#stepOf(partition)} attempt 0;`));
       }
     }
     for (const node of this.#alive) {
@@ -305,6 +319,10 @@ test.each(SEEDS)("chains that change by chance, seed %d", (seed) => {
   for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += world.counts[key];
 });
 
+test.each(SEEDS.slice(0, 30))("chains that change by chance while batches are pushed, seed %d", (seed) => {
+  run(new World(seed, { slots: 3 }));
+});
+
 test("enough happened in them", () => {
   expect(total.acknowledged).toBeGreaterThan(3000);
   expect(total.reads).toBeGreaterThan(300);
@@ -322,7 +340,7 @@ test.each<Sabotage>([
 ])("a node that is made to %s is noticed", (sabotage) => {
   const isNoticed = (seed: number): boolean => {
     try {
-      run(new World(seed, sabotage));
+      run(new World(seed, { sabotages: [sabotage] }));
       return false;
     } catch {
       return true;

@@ -88,8 +88,8 @@ export class HeadRecords {
 
   /** Segments of a direct push that were applied. */
   pushed(frame: Frame, from: { keys: Uint32Array; values: Float32Array }, places: readonly SegmentPlace[]): void {
-    const { term, attempt, step, cursor, tables } = frame;
-    const fields = { term, attempt, step, cursor, table: tables.length };
+    const { term, attempt, step, slots, cursor, tables } = frame;
+    const fields = { term, attempt, step, slots, cursor, table: tables.length };
     const all = joinedWords([tables, this.#vocabularyTables]);
     this.#requests({ opcode: "pushRecord", fields, tables: all.slice() }, from, places);
   }

@@ -69,7 +69,7 @@ export class Coordinator {
     });
     const [workers, nodes] = [this.#workers, this.#nodes];
     this.#jobs = new Jobs({ effects, workers, nodes, map: () => this.map, records });
-    this.#training = new Training({ effects, workers, jobs: this.#jobs, heads: () => this.map?.heads ?? 0 });
+    this.#training = new Training({ effects, workers, nodes, jobs: this.#jobs, map: () => this.map, sabotages });
   }
 
   get map(): PartitionMap | undefined {
@@ -115,6 +115,7 @@ export class Coordinator {
     }
     for (const node of this.#nodes.overdue(now))
       this.#loseNode(node, "it did not come back to the new coordinator", now);
+    this.#training.tick(now);
     this.#chains.tick(now);
     return this.#flush(now);
   }
@@ -162,7 +163,7 @@ export class Coordinator {
         this.#training.onReady(this.#workers.memberOf(link, control.job), control, now);
         break;
       case "term-request":
-        this.#training.onTermRequest(this.#workers.memberOf(link, control.job), control);
+        this.#training.onTermRequest(this.#workers.memberOf(link, control.job), control, now);
         break;
       case "lease-request":
         this.#training.onLeaseRequest(this.#workers.memberOf(link, control.job), control, now);
@@ -170,6 +171,24 @@ export class Coordinator {
       case "progress":
         this.#workers.memberOf(link, control.job);
         for (const commit of control.commits) this.#jobs.of(control.job).commit(commit);
+        break;
+      case "step-times":
+        this.#training.onStepTimes(this.#workers.memberOf(link, control.job), control, now);
+        break;
+      case "batch-done":
+      case "round-held":
+      case "dense-ready":
+        this.#training.onBatches(this.#workers.memberOf(link, control.job), control, now);
+        break;
+      case "promise":
+      case "slot-in":
+      case "staged":
+      case "committed":
+        this.#training.onAnswer(this.#nodes.memberOf(link).node, control, now);
+        break;
+      case "stale-heads":
+      case "stale-term":
+        this.#nodes.memberOf(link); // it goes by a newer map or term, which came from here
         break;
       case "trained":
         this.#training.onTrained(this.#workers.memberOf(link, control.job), control, now);
@@ -191,7 +210,7 @@ export class Coordinator {
         this.#jobs.run(this.#jobs.of(control.job));
         break;
       case "finish-job":
-        this.#training.onFinishJob(this.#jobs.of(control.job), control.reason);
+        this.#training.onFinishJob(this.#jobs.of(control.job), control.reason, now);
         break;
       case "stop-job":
         this.#jobs.end(this.#jobs.of(control.job), "stopped", "stopped by its owner", now);
@@ -254,6 +273,7 @@ export class Coordinator {
     this.#jobs.onNodeBack(member);
     this.#onMapRequest(link);
     this.#jobs.openAgain(member);
+    this.#training.onNodeBack(member.node);
   }
 
   #loseNode(node: PsMember | PsNode, why: string, now: number): void {
@@ -325,20 +345,20 @@ export class Coordinator {
   #flush(now: number): CoordinatorEffect[] {
     const heads = this.map?.heads;
     const map = this.#chains.update({ rowsExist: this.#jobs.rowsExist }, now);
-    if (map) this.#publish(map, { headsChanged: map.heads !== heads });
+    if (map) this.#publish(map, { headsChanged: map.heads !== heads }, now);
     this.#jobs.tellOpened();
     for (const { link, status } of this.#watchers.news(now)) this.#send(link, { type: "job-status", status });
     return this.#effects.take();
   }
 
   /** Tells all who go by the map, then begins new terms, which go by it too. */
-  #publish(map: PartitionMap, { headsChanged }: { headsChanged: boolean }): void {
+  #publish(map: PartitionMap, { headsChanged }: { headsChanged: boolean }, now: number): void {
     this.#effects.save("map", map);
     this.#effects.save("plan", this.#chains.plan);
     const links = new Set(Array.from(this.#nodes.all, ({ link }) => link));
     if (headsChanged) for (const link of this.#headsMatterTo()) links.add(link);
     for (const link of links) this.#send(link, { type: "map", map });
-    if (headsChanged) this.#training.onHeads();
+    if (headsChanged) this.#training.onHeads(now);
   }
 
   /** Links of workers that have a job, and of clients and watchers of jobs that are open. */

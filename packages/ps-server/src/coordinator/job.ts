@@ -11,9 +11,12 @@ import type { MetricsState } from "@volary/core/metrics";
 import type { JobPhase, JobStatus } from "@volary/core/wire";
 import { stepPlan, type StepPlan } from "@volary/core/training";
 import { BadRows } from "./bad-rows.ts";
+import { BalanceShares } from "./balance-shares.ts";
+import type { BatchTraining } from "./batches/batch-training.ts";
 import { EarlyStopping } from "./early-stopping.ts";
 import { Evaluation } from "./evaluation.ts";
 import { JobHistory } from "./job-history.ts";
+import { LateMembers } from "./late-members.ts";
 import { LeaseTable, type Lease } from "./lease-table.ts";
 
 /** Steps leased to the leader at once: small enough to lose, large enough to be rare. */
@@ -40,7 +43,8 @@ export class Job {
   term = 0;
   /** Worker ids in rank order. */
   members: number[] = [];
-  readonly terms: { term: number; members: number[] }[] = [];
+  /** With the shares by which the slices of a term's members are long, where they are not equal. */
+  readonly terms: { term: number; members: number[]; shares?: number[] | undefined }[] = [];
   data: DataSize | undefined;
   plan: StepPlan | undefined;
   history: JobHistory | undefined;
@@ -49,6 +53,10 @@ export class Job {
   samples = 0;
   loss: number | null = null;
   readonly badRows = new BadRows();
+  readonly balance = new BalanceShares();
+  readonly late = new LateMembers();
+  /** Where the coordinator gives out batches, once training has begun. */
+  batches: BatchTraining | undefined;
   /** Why training ends before its last step, once it does. */
   ending: string | undefined;
   /** Does the leader of this term wait for a lease, until an evaluation is done? */
@@ -101,12 +109,14 @@ export class Job {
     if (data.testRows > 0) this.#validateEvery = stepsBetween(fit.validate, this.plan);
   }
 
-  beginTerm(members: number[]): void {
+  /** @param shares how long the members' slices are in relation to one another; equal without it */
+  beginTerm(members: number[], shares?: number[]): void {
     this.#trainLeases?.release({ holder: this.term });
     this.leaseAwaited = false;
     this.term++;
     this.members = members;
-    this.terms.push({ term: this.term, members: [...members] });
+    this.terms.push({ term: this.term, members: [...members], ...(shares ? { shares } : {}) });
+    this.late.begin(members);
   }
 
   /** Is training at a step after which the held-out rows are to be evaluated, and were not? */
@@ -115,6 +125,13 @@ export class Job {
     const step = this.commits.length;
     if (every === undefined || step === 0 || step % every !== 0 || step === this.plan!.steps) return false;
     return this.ending === undefined && this.evaluation?.step !== step;
+  }
+
+  /** The last step before the next pause; the newest committed one while training pauses, or ends. */
+  get trainableTo(): number {
+    const step = this.commits.length;
+    if (this.ending !== undefined || this.validationIsDue || this.isEvaluating) return step;
+    return Math.min(this.plan!.steps, ...this.#pauses().map((every) => step + every - (step % every)));
   }
 
   /**
@@ -206,6 +223,7 @@ export class Job {
       metrics: this.metrics,
       validation: this.history?.newestValidation ?? null,
       badRows: this.badRows.news,
+      ...(this.batches ? { batches: this.batches.status } : {}),
       trainSeconds: Math.max(0, until - this.startedAt - paused) / 1000,
     };
   }

@@ -44,6 +44,12 @@ export class PsMembers {
     return this.#nodes.get(link);
   }
 
+  /** The link of the node with this number, while there is one. */
+  linkOf(node: number): LinkId | undefined {
+    for (const member of this.#nodes.values()) if (member.node === node) return member.link;
+    return undefined;
+  }
+
   /** @throws {ClusterError} NOT_A_MEMBER */
   memberOf(link: LinkId): PsMember {
     const node = this.#nodes.get(link);

@@ -9,7 +9,7 @@ const STATE = "job/";
 const savedJobSchema = z.object({
   phase: z.string(),
   term: z.number(),
-  terms: z.array(z.object({ term: z.number(), members: z.array(z.number()) })),
+  terms: z.array(z.object({ term: z.number(), members: z.array(z.number()), shares: z.array(z.number()).optional() })),
   message: z.string().optional(),
   metrics: z.record(z.string(), z.number()).nullable(),
 });

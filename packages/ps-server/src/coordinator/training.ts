@@ -1,40 +1,49 @@
 /**
  * The jobs that are trained: their members and terms, what is leased to whom, how far they are.
  */
+import { consistencyOf, type Consistency } from "@volary/core/consistency";
 import { ClusterError } from "@volary/core/errors";
+import type { PartitionMap } from "@volary/core/partition";
+import { NO_SABOTAGE, type Sabotages } from "@volary/core/sabotage";
 import type { Control, ControlOf } from "@volary/core/wire";
-import type { Effects } from "./effects.ts";
+import { BatchTraining } from "./batches/batch-training.ts";
+import type { NodeAnswer } from "./batches/step-leader.ts";
+import type { Effects, LinkId } from "./effects.ts";
 import type { Job } from "./job.ts";
 import type { Jobs } from "./jobs.ts";
+import type { PsMembers } from "./ps-members.ts";
 import type { Worker, Workers } from "./workers.ts";
+
+interface TrainingOptions {
+  effects: Effects;
+  workers: Workers;
+  nodes: PsMembers;
+  jobs: Jobs;
+  map: () => PartitionMap | undefined;
+  sabotages?: Sabotages | undefined;
+}
 
 export class Training {
   readonly #effects: Effects;
   readonly #workers: Workers;
+  readonly #nodes: PsMembers;
   readonly #jobs: Jobs;
-  /** `heads` of the partition map. */
-  readonly #heads: () => number;
+  readonly #map: () => PartitionMap | undefined;
+  readonly #sabotages: Sabotages;
 
-  constructor({
-    effects,
-    workers,
-    jobs,
-    heads,
-  }: {
-    effects: Effects;
-    workers: Workers;
-    jobs: Jobs;
-    heads: () => number;
-  }) {
+  constructor({ effects, workers, nodes, jobs, map, sabotages = NO_SABOTAGE }: TrainingOptions) {
     this.#effects = effects;
     this.#workers = workers;
+    this.#nodes = nodes;
     this.#jobs = jobs;
-    this.#heads = heads;
+    this.#map = map;
+    this.#sabotages = sabotages;
   }
 
   /** Partitions have other heads: every job that is trained fences them. */
-  onHeads(): void {
-    for (const job of this.#jobs.all) if (job.phase === "training") this.#newTerm(job, "partitions have other heads");
+  onHeads(now: number): void {
+    for (const job of this.#jobs.all)
+      if (job.phase === "training") this.#newTerm(job, "partitions have other heads", now);
   }
 
   onReady(worker: Worker, { trainRows, testRows, fingerprint }: ControlOf<"ready">, now: number): void {
@@ -55,13 +64,14 @@ export class Training {
       return;
     }
     worker.ready = true;
-    if (job.phase === "training") this.#newTerm(job, `worker ${worker.name} joined`);
+    if (job.phase === "training") this.#newTerm(job, `worker ${worker.name} joined`, now);
     else if (job.phase === "evaluating") this.#dismiss(worker, { job: job.job, phase: "evaluating" });
     else if (this.#workers.readyFor(job.job).length >= job.manifest.workersMin) {
       job.phase = "training";
       job.startedAt = now;
       this.#jobs.save(job);
-      this.#newTerm(job, "start");
+      if (modeOf(job).work === "batches") job.batches = this.#batchesOf(job);
+      this.#newTerm(job, "start", now);
     }
   }
 
@@ -74,22 +84,28 @@ export class Training {
   }
 
   /** Ranks go by seniority, so rank 0 holds the dense state if anyone does. */
-  #newTerm(job: Job, why: string): void {
+  #newTerm(job: Job, why: string, now: number): void {
     const seniority = new Map(job.members.map((worker, rank) => [worker, rank]));
     const workers = this.#workers
       .readyFor(job.job)
       .sort(
         (a, b) => (seniority.get(a.worker) ?? Infinity) - (seniority.get(b.worker) ?? Infinity) || a.worker - b.worker,
       );
-    job.beginTerm(workers.map((w) => w.worker));
+    const ranks = workers.map((w) => w.worker);
+    const shares = modeOf(job).isBalanced ? job.balance.of(ranks) : undefined;
+    job.beginTerm(ranks, shares);
     this.#jobs.save(job);
     this.#effects.log(
-      `job ${job.job} (${job.manifest.name}): term ${job.term} with ${workers.length} workers (${why})`,
+      `job ${job.job} (${job.manifest.name}): term ${job.term} with ${workers.length} workers (${why})` +
+        (shares ? `, shares ${shares.join(" : ")}` : ""),
     );
     const members = workers.map(({ worker, address }) => ({ worker, address }));
-    const term: Control = { type: "term", job: job.job, term: job.term, heads: this.#heads(), members };
+    const base = { type: "term", job: job.job, term: job.term, heads: this.#map()!.heads, members } as const;
+    const term: Control = { ...base, ...(shares ? { shares } : {}) };
     for (const { link } of workers) this.#effects.send(link, term);
     if (job.isEvaluating) this.#inviteToEvaluate(job);
+    job.batches?.onTerm(this.#map()!, now);
+    this.#goOn(job, now);
   }
 
   loseWorker(worker: Worker, why: string, now: number): void {
@@ -98,21 +114,128 @@ export class Training {
     const job = worker.job === undefined ? undefined : this.#jobs.of(worker.job);
     if (!job?.active || !worker.ready) return;
     job.badRows.forget(worker.worker);
+    job.balance.forget(worker.worker);
+    job.late.forget(worker.worker);
     job.evaluation?.release(worker.worker);
-    if (this.#workers.readyFor(job.job).length === 0) {
+    job.batches?.lose(worker.worker);
+    if (this.#workers.readyFor(job.job).length === 0 || job.batches?.hasWeights === false) {
       this.#jobs.end(
         job,
         "failed",
         `the last worker is lost (${why}), and with it the dense weights; run the job again`,
         now,
       );
-    } else if (job.phase === "training") this.#newTerm(job, `worker ${worker.name} lost: ${why}`);
+    } else if (job.phase === "training") this.#newTerm(job, `worker ${worker.name} lost: ${why}`, now);
   }
 
-  onTermRequest(worker: Worker, { term, reason }: ControlOf<"term-request">): void {
+  onTermRequest(worker: Worker, { term, reason }: ControlOf<"term-request">, now: number): void {
     const job = this.#jobs.of(worker.job!);
     if (job.phase !== "training" || term !== job.term) return;
-    this.#newTerm(job, reason);
+    this.#newTerm(job, reason, now);
+  }
+
+  // -- the pace of steps that all members train together -----------------------------------------------------
+
+  /** A member has computed its part of a step. */
+  onStepTimes(worker: Worker, times: ControlOf<"step-times">, now: number): void {
+    const job = this.#jobs.of(worker.job!);
+    if (job.phase !== "training" || times.term !== job.term) return;
+    job.late.computed(worker.worker, times.step);
+    job.balance.heard(worker.worker, times);
+    if (!modeOf(job).isBalanced || job.isEvaluating) return;
+    const { members, terms } = job;
+    if (job.balance.mayImprove({ members, shares: terms.at(-1)!.shares }, now))
+      this.#newTerm(job, "slices fit the workers' speeds better", now);
+  }
+
+  /** Called a few times a second: leaves out members that the others wait for too long. */
+  tick(now: number): void {
+    for (const job of this.#jobs.all) {
+      if (job.phase === "training" && job.batches) this.#onTick(job, job.batches, now);
+      if (job.phase !== "training" || modeOf(job).work !== "steps") continue;
+      this.#takeBack(job, now);
+      if (job.isEvaluating || job.ending !== undefined) job.late.pause();
+      else this.#leaveOut(job, job.late.look(job.commits.length, now), now);
+    }
+  }
+
+  #leaveOut(job: Job, late: readonly number[], now: number): void {
+    if (late.length === 0) return;
+    const names: string[] = [];
+    for (const worker of this.#workers.readyFor(job.job)) {
+      if (!late.includes(worker.worker)) continue;
+      const seconds = job.late.leaveOut(worker.worker, now) / 1000;
+      job.balance.forget(worker.worker);
+      job.badRows.forget(worker.worker);
+      worker.unfitFor.add(job.job);
+      names.push(worker.name);
+      const message = `this worker is too slow for the others, and is left out for ${seconds} s`;
+      this.#dismiss(worker, { job: job.job, phase: "training", message });
+    }
+    this.#newTerm(job, `too slow, and left out: ${names.join(", ")}`, now);
+  }
+
+  /** Workers that were left out may join again. */
+  #takeBack(job: Job, now: number): void {
+    const back = job.late.returning(now);
+    if (back.length === 0) return;
+    for (const worker of this.#workers.all) if (back.includes(worker.worker)) worker.unfitFor.delete(job.job);
+    this.#jobs.assignIdle();
+  }
+
+  // -- batches that are given out here, one by one -------------------------------------------------------------
+
+  #batchesOf(job: Job): BatchTraining {
+    return new BatchTraining({
+      job,
+      sabotages: this.#sabotages,
+      toWorker: (worker, control) => this.#sendTo(this.#workers.linkOf(worker), control),
+      toNode: (node, control) => this.#sendTo(this.#nodes.linkOf(node), control),
+    });
+  }
+
+  /** Who has just left needs nothing: its loss, or its return, is dealt with when it is heard of. */
+  #sendTo(link: LinkId | undefined, control: Control): void {
+    if (link !== undefined) this.#effects.send(link, control);
+  }
+
+  /** Goes on with a job whose batches are given out here, as far as it can now. */
+  #goOn(job: Job, now: number): void {
+    if (job.phase !== "training") return;
+    const next = job.batches?.next(now);
+    if (next === "validate") this.#evaluate(job, now);
+    else if (next === "over") this.#endTraining(job, now);
+  }
+
+  /** A worker says how far it is with what it was given. */
+  onBatches(worker: Worker, control: ControlOf<"batch-done" | "round-held" | "dense-ready">, now: number): void {
+    const job = this.#jobs.of(worker.job!);
+    if (!job.batches || !job.active) return;
+    if (control.type === "batch-done") job.batches.onDone(worker.worker, control, now);
+    else if (control.type === "round-held") job.batches.onRoundHeld(worker.worker, control);
+    else {
+      job.batches.onDenseReady(worker.worker, control);
+      if (job.isEvaluating) this.#inviteToEvaluate(job);
+    }
+    this.#goOn(job, now);
+  }
+
+  /** What a PS node says to the coordinator as the leader of a job's steps. */
+  onAnswer(node: number, answer: NodeAnswer, now: number): void {
+    const job = this.#jobs.of(answer.job);
+    if (job.phase !== "training") return;
+    job.batches?.onAnswer(node, answer, now);
+    this.#goOn(job, now);
+  }
+
+  /** The link to a PS node came back. */
+  onNodeBack(node: number): void {
+    for (const job of this.#jobs.all) if (job.phase === "training") job.batches?.onNodeBack(node);
+  }
+
+  #onTick(job: Job, batches: BatchTraining, now: number): void {
+    batches.tick(now);
+    this.#goOn(job, now);
   }
 
   // -- leases, progress, evaluation --------------------------------------------------------------------------
@@ -120,7 +243,7 @@ export class Training {
   onLeaseRequest(worker: Worker, { purpose, term }: ControlOf<"lease-request">, now: number): void {
     const job = this.#jobs.of(worker.job!);
     if (purpose === "train") {
-      if (job.phase !== "training" || term !== job.term || job.members[0] !== worker.worker) return;
+      if (job.phase !== "training" || term !== job.term || job.members[0] !== worker.worker || job.batches) return;
       if (job.validationIsDue && !job.isEvaluating) this.#evaluate(job, now);
       if (job.isEvaluating) job.leaseAwaited = true;
       else this.#leaseSteps(job, worker);
@@ -157,7 +280,7 @@ export class Training {
   #inviteToEvaluate(job: Job): void {
     const evaluation = job.evaluation!;
     for (const { worker, link } of this.#workers.readyFor(job.job)) {
-      if (!evaluation.invite(worker)) continue;
+      if (job.batches?.mayTrain(worker) === false || !evaluation.invite(worker)) continue;
       this.#effects.send(link, { type: "evaluate", job: job.job, term: job.term, step: evaluation.step });
     }
   }
@@ -170,10 +293,14 @@ export class Training {
         "PROTOCOL_VIOLATION",
         `job ${job.job} ended at step ${step} but ${job.commits.length} commits were reported`,
       );
+    this.#endTraining(job, now);
+  }
+
+  #endTraining(job: Job, now: number): void {
     job.endTraining(now);
     this.#jobs.save(job);
     // Where training was ended at a validation, that one is the last.
-    if (job.evaluation?.step !== step) this.#evaluate(job, now);
+    if (job.evaluation?.step !== job.commits.length) this.#evaluate(job, now);
     else if (job.evaluation.done) this.#finish(job);
   }
 
@@ -189,6 +316,7 @@ export class Training {
       return;
     }
     this.#jobs.save(job);
+    this.#goOn(job, now);
     const leader = this.#workers.readyFor(job.job).find(({ worker }) => worker === job.members[0]);
     if (!job.leaseAwaited || !leader) return;
     job.leaseAwaited = false;
@@ -210,11 +338,19 @@ export class Training {
   }
 
   /** Training ends after the step under way. */
-  onFinishJob(job: Job, reason: string): void {
+  onFinishJob(job: Job, reason: string, now: number): void {
     if (job.over || job.phase === "evaluating") return;
     job.ending ??= reason;
     this.#effects.log(`job ${job.job} (${job.manifest.name}) ends early: ${reason}`);
+    if (job.batches) {
+      this.#goOn(job, now);
+      return;
+    }
     const leader = this.#workers.readyFor(job.job).find(({ worker }) => worker === job.members[0]);
     if (leader && job.phase === "training") this.#leaseSteps(job, leader);
   }
+}
+
+function modeOf({ manifest }: Job): Consistency {
+  return consistencyOf(manifest.fit.consistency);
 }

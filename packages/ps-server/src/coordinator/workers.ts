@@ -20,6 +20,7 @@ export interface Worker {
 export class Workers {
   readonly #effects: Effects;
   readonly #workers = new Map<LinkId, Worker>();
+  readonly #links = new Map<number, LinkId>();
 
   constructor(effects: Effects) {
     this.#effects = effects;
@@ -44,12 +45,19 @@ export class Workers {
     const worker = this.#effects.newId("worker");
     const idle = { job: undefined, ready: false, unfitFor: new Set<number>() };
     this.#workers.set(link, { worker, name, address, backend, link, heardAt: now, ...idle });
+    this.#links.set(worker, link);
     this.#effects.log(`worker ${worker} (${name}) joined on ${backend}`);
     this.#effects.send(link, { type: "worker-joined", worker });
   }
 
   remove(link: LinkId): void {
+    this.#links.delete(this.#workers.get(link)?.worker ?? 0);
     this.#workers.delete(link);
+  }
+
+  /** The link of the worker with this number, while there is one. */
+  linkOf(worker: number): LinkId | undefined {
+    return this.#links.get(worker);
   }
 
   /** Those that have opened a job, by number. */

@@ -2,6 +2,7 @@
  * PS nodes in chains, for tests: each pair has a first-in, first-out queue in either direction, which a test delivers
  * from, cuts and connects again. The test plays clients and the coordinator.
  */
+import type { ConsistencySpec } from "@volary/core/consistency";
 import type { PartitionEntry, PartitionMap } from "@volary/core/partition";
 import type { Sabotages } from "@volary/core/sabotage";
 import { TableMemory, type TableSpec } from "@volary/core/table";
@@ -42,6 +43,8 @@ export interface TestChainsOptions {
   /** Nodes that are in no chain yet. */
   others?: readonly number[];
   tables?: readonly TableSpec[];
+  /** Of the job; `bsp()` by default. */
+  consistency?: ConsistencySpec;
   bounds?: PsBounds;
   sabotages?: Sabotages;
   /** Of single nodes, in place of large ones. */
@@ -54,6 +57,7 @@ const MEMORIES: TableMemory[] = [];
 export class TestChains {
   readonly nodes = new Map<number, PsNode>();
   readonly tables: readonly TableSpec[];
+  readonly consistency: ConsistencySpec;
   map: PartitionMap;
   nowMs = 1;
   /** What the coordinator was told. */
@@ -66,6 +70,7 @@ export class TestChains {
   constructor(o: TestChainsOptions) {
     const nodes = [...new Set([...o.chains.flat(), ...(o.others ?? [])])].toSorted((a, b) => a - b);
     this.tables = o.tables ?? [SUMS];
+    this.consistency = o.consistency ?? { mode: "bsp" };
     this.map = {
       version: 1,
       heads: 1,
@@ -87,7 +92,7 @@ export class TestChains {
   }
 
   openJob(): ControlOf<"open-job"> {
-    const consistency = { mode: "bsp" } as const;
+    const { consistency } = this;
     return { type: "open-job", job: JOB, seed: 1, consistency, tables: [...this.tables] };
   }
 
@@ -250,15 +255,18 @@ export class TestChains {
     };
   }
 
-  /** @returns the number of the request */
+  /**
+   * @param o.slots of a batch of training: how many batches make a step
+   * @returns the number of the request
+   */
   push(
     node: number,
     values: Values,
-    o: { sequence: number; client?: number; settled?: number; map?: PartitionMap },
+    o: { sequence: number; client?: number; settled?: number; slots?: number; map?: PartitionMap },
   ): number {
-    const { sequence, client = 7, settled = 0 } = o;
+    const { sequence, client = 7, settled = 0, slots = 0 } = o;
     const requestId = ++this.#lastRequest;
-    const identity = { term: client, step: sequence, cursor: settled };
+    const identity = { term: client, step: sequence, cursor: settled, slots };
     this.send(node, {
       opcode: "pushDirect",
       requestId,
@@ -309,6 +317,12 @@ export class TestChains {
     const { heads } = this.map;
     const fields = { ...at, generation: heads, term: at.attempt, requestId: ++this.#lastRequest };
     this.send(node, { opcode: "push", ...fields, ...this.sections(values), values: valuesOf(values) });
+  }
+
+  close(node: number, at: { step: number; attempt: number; slots: readonly number[]; scale?: number }): void {
+    const { heads } = this.map;
+    const { attempt, slots, scale = 1 } = at;
+    this.say(node, LEADER, { type: "close", job: JOB, ...at, term: attempt, heads, slots: [...slots], scale });
   }
 
   commit(node: number, at: { step: number; attempt: number; term: number }): void {
@@ -377,6 +391,7 @@ function textOf(effect: PsEffect): string {
       return `promise ${control.term}, ${control.committed.step}/${control.committed.attempt}${control.whole ? "" : " in part"}`;
     if (control.type === "staged" || control.type === "committed")
       return `${control.type} ${control.step}/${control.attempt}`;
+    if (control.type === "slot-in") return `slot ${control.slot} of ${control.step}/${control.attempt} in`;
     return control.type;
   }
   const { opcode, requestId, values, partitions } = effect.frame;

@@ -1,4 +1,5 @@
 /** One PS node for tests, by its messages: what is sent to it is lent, and what it says is kept. */
+import type { ConsistencySpec } from "@volary/core/consistency";
 import { TableMemory, type TableSpec } from "@volary/core/table";
 import type { PartitionMap } from "@volary/core/partition";
 import { lend } from "@volary/core/testing";
@@ -170,6 +171,10 @@ export class TestNode {
     this.say(link, { type: "start", job: JOB, heads: HEADS, ...at, members });
   }
 
+  close(link: number, at: StepAt & { slots: number[]; scale?: number }): void {
+    this.say(link, { type: "close", job: JOB, heads: HEADS, scale: 1, ...at });
+  }
+
   commit(link: number, at: StepAt): void {
     this.say(link, { type: "commit", job: JOB, heads: HEADS, ...at });
   }
@@ -190,10 +195,11 @@ export class TestNode {
 /** A node with {@link JOB} open. */
 export function testNode({
   tables = [TABLE],
+  consistency = { mode: "bsp" },
   ...options
-}: Partial<PsNodeOptions> & { tables?: TableSpec[] } = {}): TestNode {
+}: Partial<PsNodeOptions> & { tables?: TableSpec[]; consistency?: ConsistencySpec } = {}): TestNode {
   const t = new TestNode(options);
-  t.say(COORDINATOR, openJob(JOB, ...tables));
+  t.say(COORDINATOR, { ...openJob(JOB, ...tables), consistency });
   t.said();
   return t;
 }

@@ -2,8 +2,9 @@
 export * from "./checks";
 export * from "./convert";
 export * from "./hash";
+export { countMagnitudes, placesFromMagnitude } from "./magnitudes";
 export { mergeRuns } from "./merge";
-export { addBfloat16, addFloats, scaleFloats, scatterAdd } from "./reduce";
+export { addBfloat16, addFloats, lostFloats, scaleFloats, scatterAdd } from "./reduce";
 export { tableDelete, tableFind, tableInsert, tableRehash, tableRows } from "./table";
 export { tableGather } from "./gather";
 export { rowsRead, rowsTouched, rowsWrite } from "./rows";

@@ -1,4 +1,5 @@
 /** Checks that speak to the author of a job: the place, what is wrong, what to write instead. */
+import type { z } from "zod";
 import { didYouMean, quoted } from "../../data/spec/nearest-name.ts";
 
 /** @throws {TypeError} naming the first key that is not `known`, and the nearest that is */
@@ -33,4 +34,18 @@ export function checkInteger(
   throw new RangeError(
     `${place} is ${JSON.stringify(value) ?? String(value)}; it must be an integer from ${min} to ${max}, as ${usual}`,
   );
+}
+
+/** @throws {TypeError} naming the first part that is wrong */
+export function checked<T>(place: string, schema: z.ZodType<T>, value: unknown): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  throw new TypeError(`${[place, ...issue.path].join(".")}: ${issue.message}`, { cause: parsed.error });
+}
+
+/** @throws {TypeError} naming the value */
+export function checkObject(place: string, value: unknown): asserts value is object {
+  if (typeof value === "object" && value !== null) return;
+  throw new TypeError(`${place} is ${JSON.stringify(value) ?? String(value)}; it must be an object`);
 }

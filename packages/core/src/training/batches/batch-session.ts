@@ -1,0 +1,333 @@
+/**
+ * One job on one worker, where the coordinator says batch by batch what is trained next: reads the samples, pulls their
+ * rows, computes, pushes the gradients, and says so. What is read of the next batch overlaps with the one under way.
+ *
+ * Runs in Node, in a browser and in the simulation: data, model, links and clock are arguments.
+ *
+ * What happens when a peer dies here: what a lost PS node has not answered is asked of the next head; a lost worker's
+ * batches are given to others, and rounds of dense weights are called again without it.
+ */
+import { Requests, TableClient } from "../../client/index.ts";
+import { RowResiduals } from "../../compression/index.ts";
+import { consistencyOf, type Consistency } from "../../consistency/index.ts";
+import type { Batch } from "../../data/index.ts";
+import { ClusterError, ProtocolError, type ClusterErrorCode } from "../../errors.ts";
+import { checkLabels } from "../../job/index.ts";
+import type { Control, ControlOf, Frame, Link } from "../../wire/index.ts";
+import { CommittedRows } from "../committed-rows.ts";
+import { readDense, writeDense } from "../dense-table.ts";
+import { Evaluation } from "../evaluation.ts";
+import { HeadRequests } from "../head-requests.ts";
+import { JobNews } from "../job-news.ts";
+import type { JobSessionOptions } from "../job-session.ts";
+import { PeerLinks } from "../peer-links.ts";
+import { stepPlan, type StepPlan } from "../plan.ts";
+import { rowAgeOf } from "../row-cache.ts";
+import { refuseNonFinite } from "../step-fault.ts";
+import { RowPlanner } from "../step-rows.ts";
+import { PushAtOnce, PushSlot, type BatchPush } from "./batch-push.ts";
+import { DenseOnPs, type DensePlace } from "./dense-place.ts";
+import { batchesPerStep, JobBatches, placeOfBatch, samplesOfBatch } from "./job-batches.ts";
+import { LocalDense } from "./local-dense.ts";
+import { RoundMember } from "./round-member.ts";
+
+/** A batch that the coordinator gave, whose samples are being read. */
+interface Given {
+  readonly control: ControlOf<"batch">;
+  readonly samples: Promise<Batch>;
+}
+
+/** Where dense weights are, once they are read. */
+interface Opened {
+  readonly dense: DensePlace;
+  readonly local: LocalDense | undefined;
+  readonly rounds: RoundMember | undefined;
+}
+
+export class BatchSession {
+  readonly job: number;
+  readonly #o: JobSessionOptions;
+  readonly #mode: Consistency;
+  readonly #plan: StepPlan;
+  readonly #batches: JobBatches;
+  readonly #requests = new Requests();
+  readonly #tables: TableClient;
+  readonly #rows: CommittedRows;
+  readonly #push: BatchPush;
+  readonly #peers: PeerLinks;
+  readonly #evaluation: Evaluation;
+  readonly #news: JobNews;
+  #opened: Opened | undefined;
+  #term = 0;
+  #askedIn = -1;
+  /** Batches are trained one after another. */
+  #training: Promise<void> = Promise.resolve();
+  /** The push of the batch before: one at a time is on its way. */
+  #pushing: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(o: JobSessionOptions) {
+    const { job, manifest, worker, dataset, model, nodes, clock, dialer } = o;
+    this.#o = o;
+    this.job = job;
+    this.#mode = consistencyOf(manifest.fit.consistency);
+    this.#plan = stepPlan({ manifest, trainRows: dataset.trainRows });
+    this.#batches = new JobBatches({ manifest, plan: this.#plan, dataset });
+    const reads = { job, links: nodes, requests: this.#requests, clock };
+    this.#tables = new TableClient(reads);
+    const planning = { withDense: this.#mode.dense === "ps", residuals: new RowResiduals() };
+    this.#rows = new CommittedRows({ manifest, ...reads, ...planning });
+    this.#push =
+      this.#mode.gradients === "at-once"
+        ? new PushAtOnce({
+            job,
+            batchesPerStep: batchesPerStep(manifest),
+            planner: new RowPlanner({ manifest, map: nodes.map, ...planning }),
+            heads: new HeadRequests(reads),
+          })
+        : new PushSlot({ job, nodes });
+    this.#news = new JobNews({ job, dataset, tell: (control) => this.#tell(control) });
+    this.#peers = new PeerLinks({
+      worker,
+      job,
+      name: o.name,
+      dialer,
+      clock,
+      events: {
+        onControl: (from, { type }) => {
+          throw new ProtocolError(`a worker takes no "${type}" message from worker ${from}`);
+        },
+        onFrame: (_, f) => this.#opened?.rounds?.onFrame(f),
+        onLost: (_, reason) => this.#askForNewTerm(reason),
+      },
+    });
+    const committed = new CommittedRows({ manifest, ...reads });
+    this.#evaluation = new Evaluation({
+      manifest,
+      dataset,
+      model,
+      pull: (batch) => committed.pull(batch),
+      clock,
+      ask: () => this.#tell({ type: "lease-request", job, purpose: "evaluate", term: this.#term }),
+      report: (lease, metrics) => {
+        this.#news.tellBadRows();
+        this.#tell({ type: "evaluated", job, lease, metrics });
+      },
+      fail: (error) => this.#fail(error),
+    });
+    nodes.listen({
+      onControl: (node, control) => this.#onNodeControl(node, control),
+      onFrame: (_, f) => this.#onNodeFrame(f),
+      onDown: (_, link, reason) => this.#requests.failLink(link, reason),
+      onUp: (node) => this.#push.onUp(node),
+    });
+  }
+
+  /** Reads the dense weights, where the worker has its own, and says that it is ready. */
+  async open(): Promise<void> {
+    const { manifest, dataset, model, worker } = this.#o;
+    const { rounds } = this.#mode;
+    checkLabels(manifest, dataset.labelWidth);
+    if (rounds) {
+      const weights = await readDense(this.#tables, manifest.model.variables);
+      if (this.#closed) return;
+      const local = new LocalDense({ manifest, model, outer: rounds.outer, weights });
+      const member = new RoundMember({
+        job: this.job,
+        worker,
+        dense: local,
+        compression: rounds.compression,
+        sendFrame: (to, f) => this.#peers.sendFrame(to, f),
+        tell: (control) => this.#tell(control),
+      });
+      this.#opened = { dense: local, local, rounds: member };
+    } else this.#opened = { dense: new DenseOnPs({ manifest, model }), local: undefined, rounds: undefined };
+    this.#news.tellBadRows();
+    const { trainRows, testRows, fingerprint } = dataset;
+    this.#tell({ type: "ready", job: this.job, trainRows, testRows, fingerprint });
+  }
+
+  onCoordinator(control: Control): void {
+    switch (control.type) {
+      case "term":
+        this.#onTerm(control);
+        break;
+      case "batch":
+        this.#onBatch(control);
+        break;
+      case "call-round":
+        this.#opened?.rounds?.onCall(control);
+        break;
+      case "commit-round":
+        this.#opened?.rounds?.onCommit(control);
+        break;
+      case "store-dense":
+        this.#heed(this.#store(control));
+        break;
+      case "lease":
+        this.#evaluation.onLease(control);
+        break;
+      case "no-lease":
+        this.#evaluation.onNoLease(control.reason);
+        break;
+      case "evaluate":
+        this.#heed(this.#evaluate(control.step));
+        break;
+      case "error":
+        this.#fail(new ClusterError("JOB_FAILED", `the coordinator refused: ${control.message}`));
+        break;
+      default:
+        throw new ProtocolError(`a worker takes no "${control.type}" message from the coordinator`);
+    }
+  }
+
+  /** Another worker of this job has dialed. */
+  acceptPeer(worker: number, link: Link): void {
+    this.#peers.accept(worker, link);
+  }
+
+  close(reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#requests.close(new ClusterError("JOB_STOPPED", reason));
+    this.#peers.close();
+    this.#o.nodes.close(reason);
+    this.#o.model.dispose();
+    this.#o.dataset.close().catch(() => {});
+  }
+
+  // -- messages in -------------------------------------------------------------------------------------------
+
+  #onTerm(control: ControlOf<"term">): void {
+    this.#term = control.term;
+    if (this.#o.nodes.map.heads < control.heads) this.#tell({ type: "map-request" });
+    if (this.#mode.dense === "rounds") this.#peers.meet(control.members);
+    this.#opened?.rounds?.onTerm(control);
+  }
+
+  #onBatch(control: ControlOf<"batch">): void {
+    const samples = this.#batches.read(control.batch);
+    samples.catch(() => {}); // who trains it hears of that
+    const given = { control, samples };
+    this.#training = this.#training.then(() => this.#train(given));
+    this.#heed(this.#training);
+  }
+
+  #onNodeControl(node: number, control: Control): void {
+    switch (control.type) {
+      case "stale-heads":
+      case "stale-term":
+        break; // the coordinator begins another term, and gives the batch out again
+      case "error":
+        if (this.#requests.takeError(control)) break;
+        this.#onRefused(
+          new ClusterError(control.code as ClusterErrorCode, `PS node ${node} refused: ${control.message}`),
+        );
+        break;
+      default:
+        throw new ProtocolError(`a worker takes no "${control.type}" message from a PS node`);
+    }
+  }
+
+  /** A PS node refused a slot: a mistake, or one that passes once partitions are taken over. */
+  #onRefused(error: ClusterError): void {
+    if (error.retryable || error.code === "UNKNOWN_JOB") this.#askForNewTerm(error.message);
+    else this.#fail(new ClusterError("BAD_UPDATE", error.message));
+  }
+
+  #onNodeFrame(f: Frame): void {
+    if (this.#requests.takeFrame(f) || f.opcode === "pullReply") return;
+    if (f.opcode === "pushDirectReply" || f.opcode === "setReply") return; // of a request that was given up
+    throw new ProtocolError(`a worker takes no "${f.opcode}" frame from a PS node`);
+  }
+
+  // -- one batch ---------------------------------------------------------------------------------------------
+
+  async #train({ control: given, samples }: Given): Promise<void> {
+    const batch = await samples;
+    if (this.#closed) return;
+    if (this.#mode.gradients === "at-commit" && given.term < this.#term) {
+      this.#tellDone(given, { lossSum: 0, computeMs: 0 }); // its slot is of a step that began anew
+      return;
+    }
+    const { manifest, model, clock } = this.#o;
+    const { dense } = this.#opened!;
+    const begunMs = clock.now();
+    const age = rowAgeOf({ cache: manifest.fit.cache, mode: this.#mode, ...given });
+    const rows = await this.#rows.pull(batch, { age });
+    if (this.#closed) return;
+    dense.begin(rows);
+    const result = await model.step({
+      rows: rows.gather(),
+      numbers: rows.numbers,
+      masks: rows.masks,
+      label: batch.label,
+      weight: batch.weight,
+      samples: batch.samples,
+      globalSamples: manifest.fit.batchSize,
+    });
+    if (this.#closed) return;
+    const { step } = placeOfBatch(manifest, given.batch);
+    refuseNonFinite(result, { manifest, step, plan: this.#plan, batch });
+    const { rowGrads, lossSum } = result;
+    const denseGrads = dense.end(result.denseGrads, batch.samples);
+    rows.scatter(rowGrads, denseGrads);
+    this.#news.tellBadRows();
+    await this.#pushing;
+    const computeMs = clock.now() - begunMs;
+    this.#pushing = this.#push
+      .push({ given, rows, rowGrads, denseGrads })
+      .then(() => this.#tellDone(given, { lossSum, computeMs, ...(age && rows.use) }));
+    this.#heed(this.#pushing);
+  }
+
+  /** Of its samples those count, too, that weigh nothing. */
+  #tellDone({ lease, batch }: ControlOf<"batch">, of: Pick<ControlOf<"batch-done">, "lossSum" | "computeMs" | "rows" | "cachedRows">): void {
+    const samples = samplesOfBatch(this.#o.manifest, this.#plan, batch);
+    this.#tell({ type: "batch-done", job: this.job, lease, batch, samples, ...of });
+  }
+
+  // -- pauses and the end ------------------------------------------------------------------------------------
+
+  async #evaluate(step: number): Promise<void> {
+    const { manifest, model } = this.#o;
+    const { local } = this.#opened!;
+    if (local) local.giveCommon();
+    else {
+      const weights = await readDense(this.#tables, manifest.model.variables);
+      if (this.#closed) return;
+      model.setDense(weights);
+    }
+    this.#evaluation.applied(step);
+    this.#evaluation.begin(step);
+  }
+
+  async #store({ term, step }: ControlOf<"store-dense">): Promise<void> {
+    await writeDense(this.#tables, this.#o.manifest.model.variables, this.#opened!.local!.weights);
+    this.#tell({ type: "trained", job: this.job, term, step });
+  }
+
+  // -- small change ------------------------------------------------------------------------------------------
+
+  /** Once in a term. */
+  #askForNewTerm(reason: string): void {
+    if (this.#askedIn === this.#term) return;
+    this.#askedIn = this.#term;
+    this.#tell({ type: "term-request", job: this.job, term: this.#term, reason });
+  }
+
+  #heed(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#fail(error));
+  }
+
+  #fail(error: unknown): void {
+    if (this.#closed) return;
+    const code = error instanceof ClusterError ? error.code : "JOB_FAILED";
+    const message = error instanceof Error ? error.message : String(error);
+    this.#tell({ type: "fail", job: this.job, code, message });
+  }
+
+  #tell(control: Control): void {
+    if (!this.#closed) this.#o.coordinator.send(control);
+  }
+}

@@ -1,0 +1,344 @@
+/** Jobs whose batches the coordinator gives out: who gets which, and what becomes of those that are late or lost. */
+import { describe, expect, it } from "vitest";
+import { asp, bsp, localSgd, ssp } from "@volary/core/consistency";
+import { LIMITS } from "@volary/core/limits";
+import { BatchedCluster, type BatchedOptions, type ModelWorker } from "./test-batched-training.ts";
+
+function started(options: BatchedOptions) {
+  const cluster = new BatchedCluster(options);
+  cluster.settle();
+  const [a, b] = cluster.workers as [ModelWorker, ModelWorker];
+  return { cluster, a, b, c: cluster.c, job: cluster.job };
+}
+
+/** All train until nobody has anything to do. */
+function finish(cluster: BatchedCluster): void {
+  for (let turns = 0; !cluster.isOver && turns < 2000; turns++) {
+    for (const worker of cluster.workers) if (worker.given.length > 0) cluster.work(worker);
+    cluster.settle();
+  }
+}
+
+const batchesOf = ({ given }: ModelWorker) => given.map(({ batch }) => batch);
+
+describe("where gradients are applied at once", () => {
+  it("each worker has two batches, is told the settled ones, and trains all in their order", () => {
+    const { cluster, a, b } = started({ fit: { consistency: asp() } });
+    expect([batchesOf(a), batchesOf(b)]).toEqual([
+      [0, 2],
+      [1, 3],
+    ]);
+    expect(a.given[0]).toMatchObject({ job: cluster.job, term: 1, settled: 0, begun: 0, slowest: 0, step: 1, slot: 0 });
+    expect(b.given[1]).toMatchObject({ batch: 3, begun: 1, step: 2, slot: 1 });
+    cluster.work(a);
+    cluster.work(b);
+    cluster.settle();
+    expect(a.given.at(-1)).toMatchObject({ batch: 4, settled: 1, begun: 2, slowest: 0, step: 3 });
+    expect(b.given.at(-1)).toMatchObject({ batch: 5, settled: 2, slowest: 1 });
+    expect(cluster.status).toMatchObject({ step: 1, samples: 10, loss: 0.5 });
+    finish(cluster);
+    expect(cluster.status).toMatchObject({ phase: "done", step: 10, samples: 100 });
+    expect(cluster.counts).toEqual({
+      finished: 20,
+      dropped: 0,
+      repeated: 0,
+      stalenessMax: 2,
+      rounds: 0,
+      cachedRows: 80,
+      rows: 200,
+    });
+  });
+
+  it("batches that no sample falls to are given to nobody", () => {
+    const { cluster } = started({ fit: { consistency: asp() }, trainRows: 21, workersMin: 3 });
+    finish(cluster);
+    expect(cluster.grants.map(({ batch }) => batch.batch)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect(cluster.status).toMatchObject({ phase: "done", step: 3, samples: 21 });
+  });
+
+  it("no more are given than the PS remember the names of", () => {
+    const { cluster, a, b } = started({ fit: { consistency: asp(), batchSize: 2 }, trainRows: 3000 });
+    for (let times = 0; times < LIMITS.batchesOpenMax + 10 && b.given.length > 0; times++) {
+      cluster.work(b);
+      cluster.settle();
+    }
+    expect(Math.max(...cluster.grants.map(({ batch }) => batch.batch))).toBe(LIMITS.batchesOpenMax - 1);
+    expect(batchesOf(a)).toEqual([0, 2]);
+    cluster.work(a);
+    cluster.settle();
+    expect(batchesOf(a)).toEqual([2, LIMITS.batchesOpenMax + 1]);
+  });
+
+  it("a lost worker's batches are given to others at once, under their own names", () => {
+    const { cluster, a, b } = started({ fit: { consistency: asp() } });
+    cluster.work(b);
+    cluster.settle();
+    cluster.lose(a);
+    cluster.settle();
+    expect(batchesOf(b)).toEqual([3, 4]);
+    cluster.work(b);
+    cluster.settle();
+    expect(b.given.at(-1)).toMatchObject({ batch: 0, term: 2, settled: 0 });
+    expect(cluster.counts.repeated).toBe(2);
+    finish(cluster);
+    expect(cluster.status).toMatchObject({ phase: "done", samples: 100, term: 2 });
+  });
+
+  it("a late batch is given to an idle worker as well, and the first that is done counts", () => {
+    const { cluster, a, b } = started({ fit: { consistency: asp() }, trainRows: 20 });
+    cluster.work(b);
+    cluster.work(b);
+    cluster.settle();
+    expect([batchesOf(a), batchesOf(b)]).toEqual([[0, 2], []]);
+    cluster.pass(LIMITS.lateMsMin - 1);
+    cluster.settle();
+    expect(batchesOf(b)).toEqual([]);
+    cluster.pass(2);
+    cluster.settle();
+    expect(batchesOf(b)).toEqual([0]);
+    cluster.work(b);
+    cluster.pass(1);
+    cluster.settle();
+    expect(batchesOf(b)).toEqual([2]);
+    cluster.work(a);
+    expect(cluster.counts).toMatchObject({ finished: 3, repeated: 2 });
+    cluster.work(b);
+    cluster.settle();
+    expect(cluster.status).toMatchObject({ phase: "done", samples: 20 });
+  });
+
+  it("with bounded delay nobody is far ahead, and a late one is waited for", () => {
+    const { cluster, a, b } = started({ fit: { consistency: ssp({ stalenessSteps: 2 }) } });
+    for (let times = 0; times < 5 && b.given.length > 0; times++) {
+      cluster.work(b);
+      cluster.settle();
+    }
+    cluster.pass(2 * LIMITS.lateMsMin);
+    cluster.settle();
+    expect([b.done, batchesOf(a), batchesOf(b)]).toEqual([3, [0, 2], []]);
+    cluster.work(a);
+    cluster.settle();
+    expect(batchesOf(b)).toHaveLength(1);
+    expect(cluster.counts).toMatchObject({ stalenessMax: 2, repeated: 0 });
+  });
+
+  it("a worker that joins begins where the slowest is", () => {
+    const { cluster, a, b } = started({ fit: { consistency: ssp({ stalenessSteps: 0 }) } });
+    for (let times = 0; times < 3; times++) {
+      cluster.work(a);
+      cluster.work(b);
+      cluster.settle();
+    }
+    const late = cluster.join();
+    cluster.settle();
+    expect(late.given).toMatchObject([{ term: 2, begun: 3, slowest: 3 }]);
+    expect(a.term!.members.map(({ worker }) => worker)).toContain(late.worker);
+  });
+
+  it("other heads are a new term, and nothing is given again", () => {
+    const { cluster, a } = started({ fit: { consistency: asp() }, nodes: 2, replicas: 2 });
+    cluster.loseNode([...cluster.nodes.keys()][0]!);
+    cluster.settle();
+    expect(a.term).toMatchObject({ term: 2, heads: cluster.c.map.heads });
+    expect(batchesOf(a)).toEqual([0, 2]);
+    expect(cluster.counts.repeated).toBe(0);
+  });
+});
+
+describe("with a quorum", () => {
+  const fit = { consistency: bsp({ quorum: 0.5 }) };
+
+  it("a batch that is dropped is trained in a later step, and its worker gets none before it is done", () => {
+    const { cluster, a, b } = started({ fit });
+    expect([batchesOf(a), batchesOf(b)]).toEqual([[0], [1]]);
+    cluster.work(a);
+    cluster.settle();
+    expect(cluster.counts).toMatchObject({ finished: 1, dropped: 1 });
+    expect(a.given).toMatchObject([{ batch: 1, step: 2, slot: 0, term: 1 }]);
+    expect(batchesOf(b)).toEqual([1]);
+    cluster.work(b); // of step 1
+    cluster.settle();
+    expect(b.given).toMatchObject([{ batch: 2, step: 2, slot: 1 }]);
+    expect(cluster.counts).toMatchObject({ finished: 1, dropped: 1 });
+    expect(cluster.status.step).toBe(0);
+    cluster.work(a);
+    cluster.settle();
+    expect(cluster.partitions[0]!.steps).toEqual([[0], [1]]);
+    expect(cluster.status).toMatchObject({ step: 1, samples: 10 });
+  });
+
+  it("of all waits for all, but not for one that is late", () => {
+    const { cluster, a, b } = started({ fit: { consistency: bsp({ quorum: 1 }) } });
+    cluster.work(b);
+    cluster.pass(LIMITS.lateMsMin - 1);
+    cluster.settle();
+    expect(cluster.counts.dropped).toBe(0);
+    cluster.pass(2);
+    cluster.settle();
+    expect(cluster.counts).toMatchObject({ finished: 1, dropped: 1 });
+    expect([batchesOf(a), batchesOf(b)]).toEqual([[0], [0]]);
+  });
+
+  it("a slot that one node lacks does not count, until it is back and the slot is pushed again", () => {
+    const { cluster, a, c, job } = started({ fit, nodes: 2 });
+    const [first, second] = [...cluster.nodes.keys()] as [number, number];
+    const given = a.given[0]!;
+    cluster.work(a, { to: [first] });
+    cluster.settle();
+    expect(cluster.counts.finished).toBe(0);
+    const again = c.ps("ps-2", 2);
+    cluster.nodes.set(again, cluster.nodes.get(second)!);
+    cluster.nodes.delete(second);
+    expect(c.types(again)).toEqual(expect.arrayContaining(["map", "fence", "start"]));
+    expect(c.types(again).indexOf("map")).toBeLessThan(c.types(again).indexOf("fence"));
+    cluster.push(again, given);
+    cluster.settle();
+    expect(cluster.counts.finished).toBe(1);
+    expect(cluster.status).toMatchObject({ phase: "training", job });
+  });
+
+  it("asks again what a node has not answered for a while", () => {
+    const { cluster, c } = started({ fit });
+    const [node] = [...cluster.nodes.keys()] as [number];
+    cluster.pass(LIMITS.resendEveryMs - 1);
+    expect(c.types(node)).not.toContain("fence");
+    cluster.pass(1);
+    expect(c.types(node)).toEqual(["fence", "start"]);
+  });
+
+  it("a new term begins the step under way anew", () => {
+    const { cluster, a, b, c, job } = started({ fit: { consistency: bsp({ quorum: 1 }) } });
+    cluster.work(a);
+    c.say(b.link, { type: "term-request", job, term: 1, reason: "a PS node refused a slot" });
+    cluster.settle();
+    expect(a.given).toMatchObject([{ batch: 0, term: 2, step: 1, slot: 0 }]);
+    expect(b.given).toMatchObject([{ batch: 1, term: 1 }]); // which it is to say that it has done
+    cluster.work(b);
+    cluster.settle();
+    expect(b.given).toMatchObject([{ batch: 1, term: 2, step: 1, slot: 1 }]);
+    finish(cluster);
+    expect(cluster.status).toMatchObject({ phase: "done", samples: 100 });
+    expect(cluster.partitions[0]!.steps.flat().toSorted((x, y) => x - y)).toEqual(cluster.batches);
+  });
+});
+
+describe("with rounds", () => {
+  it("batches are finished when their round is, and a round is called when its batches are done", () => {
+    const { cluster, a, b, c } = started({ fit: { consistency: localSgd({ every: 2 }) } });
+    cluster.work(a);
+    cluster.work(b);
+    cluster.work(b);
+    cluster.settle();
+    expect(batchesOf(b)).toEqual([]);
+    expect(cluster.counts).toMatchObject({ finished: 0, rounds: 0 });
+    cluster.work(a);
+    expect(c.types(a.link)).toEqual(["call-round"]);
+    cluster.settle();
+    expect(cluster.counts).toMatchObject({ finished: 4, rounds: 1 });
+    expect([batchesOf(a), batchesOf(b)]).toEqual([
+      [4, 6],
+      [5, 7],
+    ]);
+    finish(cluster);
+    expect(cluster.status).toMatchObject({ phase: "done", samples: 100 });
+  });
+
+  it("a batch that is trained again is settled, but not in its own name", () => {
+    const { cluster, a, b } = started({ fit: { consistency: localSgd({ every: 4 }) } });
+    for (const worker of [a, b, a, b]) cluster.work(worker);
+    cluster.settle();
+    cluster.lose(a);
+    cluster.settle();
+    for (let times = 0; times < 2; times++) cluster.work(b);
+    cluster.settle();
+    expect(b.given.map(({ batch, settled }) => [batch, settled])).toContainEqual([0, 0]);
+    expect(cluster.counts).toMatchObject({ finished: 4, rounds: 1, repeated: 4 });
+  });
+
+  it("rank 0 stores the dense weights at the end, and its successor where it is lost", () => {
+    const { cluster, a, b, c } = started({ fit: { consistency: localSgd({ every: 1 }) }, trainRows: 10 });
+    cluster.work(a);
+    cluster.work(b);
+    while (!c.types(a.link).includes("store-dense")) {
+      cluster.heed(a.link);
+      cluster.heed(b.link);
+    }
+    expect(c.told(a.link, "store-dense")).toMatchObject({ term: 1, step: 1 });
+    cluster.lose(a);
+    expect(c.types(b.link)).toContain("store-dense");
+    cluster.settle();
+    expect(cluster.status).toMatchObject({ phase: "done", term: 2, step: 1 });
+  });
+
+  it("a worker that joins trains and evaluates once it has the dense weights of a round", () => {
+    const fit = { consistency: localSgd({ every: 1 }), validate: { everySteps: 2 } } as const;
+    const { cluster, a, b, c } = started({ fit, testRows: 10 });
+    cluster.work(a);
+    cluster.work(b);
+    cluster.settle();
+    const late = cluster.join();
+    cluster.settle();
+    expect(batchesOf(late)).toEqual([]);
+    cluster.work(a);
+    cluster.work(b);
+    cluster.heed(a.link); // the call
+    cluster.heed(b.link);
+    expect(c.types(late.link)).toEqual(["call-round"]);
+    cluster.heed(late.link);
+    expect(c.types(a.link)).toEqual(["commit-round", "evaluate"]);
+    expect(c.types(late.link)).toEqual(["commit-round"]);
+    cluster.heed(a.link); // which sends it the weights
+    expect(c.types(late.link)).toEqual(["commit-round", "evaluate"]);
+    cluster.settle();
+    expect(batchesOf(late)).toHaveLength(1);
+    finish(cluster);
+    expect(cluster.status).toMatchObject({ phase: "done", samples: 100, validation: { step: 10 } });
+  });
+
+  it("the job has failed when the last worker with the dense weights is lost", () => {
+    const { cluster, a } = started({ fit: { consistency: localSgd({ every: 1 }) }, workersMin: 1 });
+    cluster.work(a);
+    cluster.settle();
+    cluster.join();
+    cluster.settle();
+    cluster.lose(a);
+    expect(cluster.status).toMatchObject({ phase: "failed" });
+    expect(cluster.status.message).toContain("and with it the dense weights");
+  });
+});
+
+describe.each([
+  ["at once", asp()],
+  ["a quorum", bsp({ quorum: 1 })],
+  ["rounds", localSgd({ every: 3 })],
+])("training with %s", (_, consistency) => {
+  it("ends early when its client says so: what is out is finished, and evaluated", () => {
+    const { cluster, a, b, c, job } = started({ fit: { consistency }, testRows: 10 });
+    cluster.work(a);
+    cluster.settle();
+    c.say(cluster.client, { type: "finish-job", job, reason: "enough" });
+    const given = cluster.grants.length;
+    for (const worker of [a, b]) while (worker.given.length > 0) cluster.work(worker);
+    cluster.settle();
+    expect(cluster.grants).toHaveLength(given);
+    expect(cluster.status).toMatchObject({ phase: "done", message: "enough", evaluated: 10, metrics: { mse: 1 } });
+    expect(cluster.status.step).toBeGreaterThan(0);
+  });
+
+  it("ends early after a validation that is no better, which is the last one", () => {
+    const earlyStopping = { monitor: "val_mse", patience: 1, minDelta: 0, mode: "min" } as const;
+    const fit = { consistency, earlyStopping, validate: { everySteps: 2 } } as const;
+    const { cluster } = started({ fit, testRows: 10 });
+    finish(cluster);
+    expect(cluster.status).toMatchObject({ phase: "done", step: 4, validation: { step: 4 } });
+    expect(cluster.status.message).toContain("stopped early after step 4: val_mse");
+  });
+
+  it("ends early at the end of an epoch whose loss is no better", () => {
+    const earlyStopping = { monitor: "loss", patience: 1, minDelta: 0, mode: "min" } as const;
+    const { cluster } = started({ fit: { consistency, earlyStopping, epochs: 5 }, trainRows: 30 });
+    finish(cluster);
+    expect(cluster.status).toMatchObject({ phase: "done", step: 6, steps: 15 });
+    expect(cluster.counts.finished).toBe(12);
+  });
+});
