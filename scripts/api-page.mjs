@@ -14,7 +14,7 @@ const pages = join(root, "docs/api");
 
 /** The chapters of a page, in order, and the files whose names stand in them: the first that fits. */
 const CHAPTERS = /** @type {const} */ ([
-  ["Job", /model\/(define-job|job-manifest)\.ts|job\/manifest\.ts|consistency\//],
+  ["Job", /model\/(define-job|fit|job-manifest)\.ts|job\/manifest\.ts|consistency\//],
   ["Plugins", /optimizer\/custom\.ts|model\/training-function\.ts|plugin-file\.ts/],
   ["Fields", /data\/field-builders\.ts/],
   ["Labels and held-out rows", /data\/label-builders\.ts/],

@@ -77,7 +77,7 @@ const PARTS: Record<string, (o: Setting) => Promise<Part>> = {
     };
   },
   cache: async (o) => {
-    const metrics = await measureRowCache({ ...o, steps: Math.max(12, Math.round(o.seconds)) });
+    const metrics = await measureRowCache({ ...o, steps: Math.max(8, Math.round(o.seconds / 2)) });
     return {
       metrics: { ...metrics },
       checks: [atMost("cachePullBytesRatio", metrics.cachePullBytesRatio, 0.65)],

@@ -9,7 +9,8 @@ import { learningRateAt, optimizerOf } from "@volary/core/optimizer";
 import { partitionFunction } from "@volary/core/partition";
 import { initializerOf } from "@volary/core/table";
 import { stepPlan } from "@volary/core/training";
-import { DENSE_FLOATS, toyDataset, toyModel } from "./toy-job.ts";
+import { DenseOracle } from "./dense-oracle.ts";
+import { toyDataset, toyModel } from "./toy-job.ts";
 import type { FinishedJob } from "./training-run.ts";
 import { VocabularyOracle } from "./vocabulary-oracle.ts";
 
@@ -60,10 +61,7 @@ export async function replay({
       return [spec.name, { spec, vocabulary, rows: new Map<bigint, Row>() }];
     }),
   );
-  const optimizer = optimizerOf(manifest.compile.optimizer);
-  const dense = new Float32Array(DENSE_FLOATS + optimizer.stateWidth(DENSE_FLOATS));
-  dense.fill(0.1, 0, DENSE_FLOATS);
-  optimizer.initState(dense, 0, DENSE_FLOATS);
+  const dense = new DenseOracle(manifest);
   const visits = Array.from({ length: manifest.fit.epochs }, () => new Uint32Array(dataset.trainRows));
   const weightsOf = (name: string, key: bigint): Float32Array => {
     const { spec, rows } = tables.get(name)!;
@@ -94,7 +92,7 @@ export async function replay({
       "test",
       Uint32Array.from({ length: dataset.testRows }, (_, i) => i),
     );
-    model.setDense(dense.subarray(0, DENSE_FLOATS));
+    model.setDense(dense.weights);
     const { samples, label } = batch;
     const scores = await model.predict({ rows: rowsOf(batch), numbers: batch.numbers.get("n")!, samples });
     return scores.reduce((sum, score, i) => sum + (score - label[i]!) ** 2, 0) / samples;
@@ -116,7 +114,7 @@ export async function replay({
     const sums = new Map<string, Map<bigint, Float32Array>>();
     const denseOfSlot: Float32Array[] = [];
     let loss = 0;
-    model.setDense(dense.subarray(0, DENSE_FLOATS));
+    model.setDense(dense.weights);
     for (let slot = 0; slot < slots; slot++) {
       const { from, to } = plan.sliceOf({ step, slot, slots, shares });
       const samples = order.slice(from, to);
@@ -160,8 +158,7 @@ export async function replay({
     }
     for (const { vocabulary, rows } of tables.values())
       for (const key of vocabulary.evicts(rows, step)) rows.delete(key);
-    const rate = learningRateAt(manifest.compile.optimizer, step);
-    optimizer.update(dense, 0, DENSE_FLOATS, doublingSum(denseOfSlot), 0, step, rate);
+    dense.update({ slots: denseOfSlot, members, step });
     lossSums.push(loss);
     if (evaluateAfter.has(step)) mse.set(step, await heldOutError());
   }
@@ -171,7 +168,7 @@ export async function replay({
       new Map([...rows].map(([key, row]) => [key, row.floats.slice(0, spec.dim)])),
     ]),
   );
-  return { tables: result, dense: dense.slice(0, DENSE_FLOATS), visits, mse, lossSums };
+  return { tables: result, dense: dense.weights, visits, mse, lossSums };
 }
 
 function add(sums: Map<string, Map<bigint, Float32Array>>, table: string, key: bigint, grad: Float32Array): void {
@@ -180,19 +177,4 @@ function add(sums: Map<string, Map<bigint, Float32Array>>, table: string, key: b
   const sum = grads.get(key);
   if (!sum) grads.set(key, grad.slice());
   else for (let d = 0; d < sum.length; d++) sum[d] = sum[d]! + grad[d]!;
-}
-
-/** As short vectors are summed: by doubling, where ranks beyond the largest power of two give theirs away first. */
-function doublingSum(slots: readonly Float32Array[]): Float32Array {
-  const power = 2 ** Math.floor(Math.log2(slots.length));
-  let sums = slots.slice(0, power).map((slot, rank) => sumOf(slot, slots[rank + power]));
-  for (let apart = 1; apart < power; apart *= 2) {
-    const before = sums;
-    sums = before.map((sum, rank) => sumOf(sum, before[rank ^ apart]));
-  }
-  return sums[0]!;
-}
-
-function sumOf(a: Float32Array, b: Float32Array | undefined): Float32Array {
-  return b === undefined ? a : a.map((x, i) => x + b[i]!);
 }

@@ -152,9 +152,12 @@ function wasEachAppliedOnce({ visits, samples, slotsMin }: Raced): boolean {
 
 /** Time that workers did not compute, over the time that the job was trained. */
 function idleShareOf(computed: readonly (readonly Computed[])[], trainSeconds: number): number {
+  const trainMs = 1000 * trainSeconds;
+  // What a worker still computes when training ends is dropped.
+  const endMs = Math.min(...computed.flat().map(({ from }) => from)) + trainMs;
   const shares = computed.map((spans) => {
-    const busyMs = spans.reduce((sum, { from, to }) => sum + to - from, 0);
-    return 1 - busyMs / (1000 * trainSeconds);
+    const busyMs = spans.reduce((sum, { from, to }) => sum + Math.min(to, endMs) - from, 0);
+    return 1 - busyMs / trainMs;
   });
   return shares.reduce((sum, share) => sum + share, 0) / shares.length;
 }

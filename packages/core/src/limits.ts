@@ -127,7 +127,10 @@ export const LIMITS = {
   /** Floats of one all-reduce sub-chunk: 256 KB to 1 MB. */
   reducePartFloatsMin: 65_536,
   reducePartFloatsMax: 262_144,
-  /** So many bytes of all-reduce could be sent in the time that a message takes on its way, however short. */
+  /**
+   * So many bytes of all-reduce could be sent in the time that a message takes on its way, however short: with it the
+   * choice turns where 2 to 4 Node processes on one machine did in fact, at 64 to 640 KB (November 2026).
+   */
   reduceLatencyBytes: 65_536,
   /** Bytes of all-reduce frames that a worker keeps until it begins their round. */
   earlyReduceBytesMax: 1024 * 1024 * 1024,

@@ -23,6 +23,11 @@ describe("algorithmOf()", () => {
     }
   });
 
+  test("keeps to a form sooner than it saves messages", () => {
+    expect(of(4, 27_000)).toBe("doubling");
+    expect(of(4, 27_000, "int8")).toBe("ring");
+  });
+
   test("an owner of its part is always in a ring", () => {
     expect(algorithmOf({ size: 3, n: 10, owned: true })).toBe("ring");
   });

@@ -7,8 +7,8 @@
  * What happens when a peer dies here: nothing; a round is abandoned by its owner when the term changes, and the old
  * residual is as it was.
  */
-import type { ValueDtype } from "../compression/index.ts";
-import { bytesOfBlocks } from "../compression/index.ts";
+import { bytesOfBlocks, type ValueDtype } from "../compression/index.ts";
+import { assert } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { Doubling } from "./doubling.ts";
 import { RingAllReduce } from "./ring.ts";
@@ -71,12 +71,18 @@ export function allReduce(o: ReduceOptions): AllReduce {
   const algorithm = algorithmOf({ size: o.size, n: o.data.length, form: o.form, owned: o.ownDone !== undefined });
   if (algorithm === "doubling") return new Doubling(o);
   const { form = "float32" } = o;
-  if (typeof form === "object") return new TopKAllReduce({ ...o, share: form.topK });
+  if (typeof form === "object") {
+    assert(o.ownDone === undefined, "no rank has whole sums of its own where each sends its greatest values to all");
+    return new TopKAllReduce({ ...o, share: form.topK });
+  }
   return new RingAllReduce({ ...o, dtype: form });
 }
 
 /** A message received is summed as well as sent: so much more each byte of it counts. */
 const SUMMED = 1.25;
+
+/** Who asks for a form has slow links: so much more each byte counts next to a message. */
+const SLOW_LINKS = 4;
 
 /**
  * The algorithm that takes the least time, as all ranks find alike. Short messages cost as much as
@@ -94,7 +100,7 @@ export function algorithmOf({
   form?: ReduceForm | undefined;
   owned: boolean;
 }): "doubling" | "ring" | "top-k" {
-  const latency = LIMITS.reduceLatencyBytes;
+  const latency = LIMITS.reduceLatencyBytes / (form === "float32" ? 1 : SLOW_LINKS);
   const doubling = owned ? Infinity : Doubling.exchanges(size) * (latency + SUMMED * 4 * n);
   if (typeof form === "object") {
     const gather = (size - 1) * (latency + SUMMED * 8 * countOfShare(form.topK, n));

@@ -8,7 +8,10 @@ export interface BspOptions {
    * whole, and its samples are trained in a later step. All are waited for without it.
    */
   quorum?: number;
-  /** Gives faster workers more samples of a step, as measured; slices are equal without it. */
+  /**
+   * Gives faster workers more samples of a step, as measured, so that all need as long; slices are equal without it. Each
+   * sample of a step is trained once all the same, but the last bits of a result depend on what was measured.
+   */
   balance?: boolean;
 }
 
@@ -41,7 +44,7 @@ export const bspMode: Consistency = {
 
 export const balancedMode: Consistency = { ...bspMode, isBalanced: true };
 
-/** Bulk-synchronous steps that the coordinator closes once `quorum` of the members' slots are in. */
+/** Bulk-synchronous steps that the coordinator closes once `quorum` of the members' slots are in: of all, it waits for all. */
 export function quorumMode(quorum: number): Consistency {
   // 0.55 · 20 is a little more than 11.
   const slotsOf = (members: number) => Math.max(1, Math.ceil(quorum * members - 1e-9));
@@ -51,6 +54,6 @@ export function quorumMode(quorum: number): Consistency {
     dense: "ps",
     closesStep: () => false,
     mayClose: ({ arrived, expected, members }) => arrived >= Math.min(expected, slotsOf(members)),
-    onLate: "drop",
+    onLate: quorum < 1 ? "drop" : "wait",
   };
 }

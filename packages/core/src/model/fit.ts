@@ -25,7 +25,7 @@ export interface FitArgs {
   epochs?: number;
   /** Samples of one step over all workers. */
   batchSize: number;
-  /** `bsp()` by default. */
+  /** How far workers may be apart: `bsp()` by default; those of `ssp()`, `asp()` and `localSgd()` wait less, or never. */
   consistency?: ConsistencySpec;
   /** Ends training early, after this many steps. */
   stepsMax?: number | undefined;
@@ -42,8 +42,8 @@ export interface FitArgs {
   classWeight?: Readonly<Record<number, number>> | undefined;
   /**
    * In which form rows and their gradients travel between workers and parameter servers, which store float32 all the
-   * same: "float32" by default, as they are; "bfloat16" in half the bytes, with 8 bits of each value; "int8" in a
-   * quarter, with 256 even steps between the least and the greatest value of each row.
+   * same, and dense gradients between workers: "float32" by default, as they are; "bfloat16" in half the bytes, with 8
+   * bits of each value; "int8" in a quarter, with 256 even steps between the least and the greatest value of each row.
    */
   wire?: WireArgs | undefined;
   /** Steps whose samples and keys a worker reads ahead, which costs memory for as many batches; 2 by default. */
@@ -51,7 +51,7 @@ export interface FitArgs {
   /**
    * Where dense variables come together. `bsp()` all-reduces their gradients; with "ps" parameter servers hold and
    * update them, as in `ssp()` and `asp()`; with "sharded" each worker keeps the optimizer's state of its share alone
-   * (ZeRO-1: Rajbhandari et al., SC 2020).
+   * (ZeRO-1: Rajbhandari et al., SC 2020), for optimizers and bounds on gradients that treat each weight by itself.
    */
   dense?: "all-reduce" | "ps" | "sharded" | undefined;
   /** Lets workers use rows again that they pulled before; none without it. Not with `bsp()`. */

@@ -1,9 +1,11 @@
 /** Dense gradients of several workers, in each form, replicated and sharded, while frames come in any order and members change. */
 import { describe, expect, test } from "vitest";
+import { ProtocolError } from "../errors.ts";
 import type { WireSpec } from "../job/index.ts";
+import { LIMITS } from "../limits.ts";
 import { adam, sgd, type OptimizerSpec } from "../optimizer/index.ts";
 import { seededRandom } from "../testing/index.ts";
-import { copyOfFrame, type Frame } from "../wire/index.ts";
+import { copyOfFrame, frame, type Frame } from "../wire/index.ts";
 import { DenseExchange, sumsOf, type DenseResult } from "./dense-exchange.ts";
 import { DenseState } from "./dense-state.ts";
 import { ShardedState } from "./sharded-state.ts";
@@ -103,9 +105,10 @@ class Group {
       if (link.startsWith(`${id} `) || frames[0]?.to === id) this.#links.delete(link);
   }
 
-  /** Begins the next step over `members`, and lets so many frames pass. */
+  /** Begins the next step over `members`, one after another, and lets so many frames pass: some come before. */
   begin(members: readonly number[], frames = Infinity): void {
     for (const [rank, id] of members.entries()) {
+      this.#pass(Math.min(frames, this.#random.below(8)));
       const { exchange, state } = this.workers.get(id)!;
       exchange.begin({
         step: this.step + 1,
@@ -182,7 +185,7 @@ class Group {
       if (busy.length === 0) return;
       const { to, f } = busy[this.#random.below(busy.length)]!.shift()!;
       const worker = this.workers.get(to)!;
-      if (f.attempt >= this.attempt) worker.exchange.take(f);
+      worker.exchange.take(f);
     }
   }
 }
@@ -326,6 +329,17 @@ describe("sharded", () => {
       expect(off).toBeLessThan(0.02);
     }
   });
+});
+
+test("state that comes to a worker whose job does not shard it, or more than may wait, is refused", () => {
+  const [plain, sharded] = [{}, SHARDED].map((o) => new Group({ ...o, floats: 3 }).join(1, 2));
+  const at = { step: 1, attempt: 1, values: new Float32Array(2) };
+  plain!.begin([1, 2], 0);
+  expect(() => plain!.workers.get(1)!.exchange.take(frame({ opcode: "stateShare", ...at }))).toThrow(ProtocolError);
+  const { exchange } = sharded!.workers.get(1)!;
+  for (let i = 0; i < LIMITS.earlyFramesMax; i++) exchange.take(frame({ opcode: "stateShare", ...at }));
+  expect(() => exchange.take(frame({ opcode: "stateShare", ...at }))).toThrow(`over ${LIMITS.earlyFramesMax} frames`);
+  for (let i = 0; i < 2; i++) exchange.take(frame({ opcode: "stateShare", ...at, attempt: 0 }));
 });
 
 /**

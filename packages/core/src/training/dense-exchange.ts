@@ -70,11 +70,10 @@ export class DenseExchange {
     this.#o = o;
     this.#form = o.wire?.dense ?? "float32";
     this.#feedsBack = typeof this.#form === "object" || (this.#form !== "float32" && o.wire?.errorFeedback === true);
-    const { job, send, awaits } = o;
     this.#rounds = new DenseRounds({
-      job,
-      send,
-      awaits,
+      job: o.job,
+      send: (worker, f) => o.send(worker, f),
+      awaits: (at) => o.awaits(at),
       reduced: (at, values, residual) => {
         this.#running = undefined;
         this.#held = { values, loss: values.at(-1)!, residual };
@@ -124,17 +123,17 @@ export class DenseExchange {
   }
 
   #arrange({ step, attempt, rank, members, owners }: Exchange, shard: ShardedState): void {
-    const { job, worker, send, log } = this.#o;
-    const { send: shares, lost } = shard.arrange({ owners, members, worker });
+    const { job, worker } = this.#o;
+    const { send, lost } = shard.arrange({ owners, members, worker });
     for (const { from, to } of lost) {
-      log(
+      this.#o.log(
         `job ${job}: the dense optimizer's state of the weights ${from} … ${to - 1} is lost with the worker that had ` +
           `it, and begins anew at step ${step}`,
       );
     }
-    for (const { worker: heir, from, state } of shares) {
+    for (const { worker: heir, from, state } of send) {
       const at = { step, attempt, term: attempt, slot: rank, cursor: from };
-      send(heir, frame({ opcode: "stateShare", job, ...at, values: state }));
+      this.#o.send(heir, frame({ opcode: "stateShare", job, ...at, values: state }));
     }
     const early = this.#earlyShares;
     this.#earlyShares = [];

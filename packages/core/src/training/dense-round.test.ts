@@ -99,11 +99,14 @@ class Workers {
     }
   }
 
-  /** Begins an attempt at one worker. */
-  begin(id: number, attempt: number, members: readonly number[]): void {
-    this.#terms.set(id, attempt);
+  /** One worker hears of a new term. */
+  leave(id: number, term: number): void {
+    this.#terms.set(id, term);
     this.#rounds.get(id)!.abandon();
     this.results.delete(id);
+  }
+
+  begin(id: number, attempt: number, members: readonly number[]): void {
     const { form, exact, ownDone } = this.#kind;
     const { input, residual } = this.#workers.find((worker) => worker.id === id)!;
     const data = input.slice();
@@ -129,11 +132,15 @@ class Workers {
     return true;
   }
 
-  /** Before one of the others or after it, each worker begins the attempt, while frames arrive. */
-  beginAll(attempt: number, members: readonly number[]): void {
-    for (const id of members) {
+  /** One after another they leave what is under way and begin anew, while frames arrive. */
+  beginAnew(attempt: number, members: readonly number[]): void {
+    let gone = 0;
+    let begun = 0;
+    while (begun < members.length) {
+      if (gone < members.length && (gone === begun || this.#random.below(2) === 0))
+        this.leave(members[gone++]!, attempt);
+      else this.begin(members[begun++]!, attempt, members);
       for (let n = this.#random.below(6); n > 0; n--) this.deliver();
-      this.begin(id, attempt, members);
     }
   }
 
@@ -177,7 +184,7 @@ function runFaulty(kind: Kind, members: readonly number[], at: { rank: number; f
   workers.watch = () => {};
   if (fault.point !== "cancelled") workers.kill(victim);
   const survivors = fault.point === "cancelled" ? members : members.filter((id) => id !== victim);
-  workers.beginAll(2, survivors);
+  workers.beginAnew(2, survivors);
   workers.finish();
   return workers;
 }

@@ -126,7 +126,7 @@ export class JobSession {
       send: (to, f) => this.#peers.sendFrame(to, f),
       awaits: ({ step, attempt }) => attempt >= this.#machine.term && step > this.#machine.applied,
       held: (at) => this.#feed({ kind: "reduced", ...at }),
-      log: o.log,
+      log: (line) => o.log(line),
     });
     const reads = { job, links: nodes, requests: this.#requests, clock };
     this.#tables = new TableClient(reads);

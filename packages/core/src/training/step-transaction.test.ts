@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { NO_SABOTAGE } from "../sabotage.ts";
-import type { StepEffect, StepEvent } from "./step-events.ts";
+import { LOST, type StepEffect, type StepEvent } from "./step-events.ts";
 import { StepTransaction } from "./step-transaction.ts";
 
 const NODES = [1, 2];
@@ -234,6 +234,50 @@ describe("StepTransaction", () => {
     feed(begin(2, [10, 12]), promise(1, 2, 1, 1), promise(2, 2, 1, 1));
     feed(begin(3, [10, 12]), promise(1, 3, 1, 1));
     expect(kinds(feed(promise(2, 3, 1, 1)))).toContain("send-dense-state");
+  });
+
+  describe("who held the result of the step before, by rank,", () => {
+    const reduceOf = (effects: StepEffect[]) => effects.find((e) => e.kind === "reduce");
+    const startsOf = (effects: StepEffect[]) => effects.filter((e) => e.kind === "send-start-to-worker");
+
+    test("goes with each sum: nobody before the first step, then its members", () => {
+      const m = machine();
+      m.feed(begin(1), lease(1), promise(1, 1, 0, 0), promise(2, 1, 0, 0), pulled(1, 1), pulled(2, 1));
+      const computed = (step: number): StepEvent => ({ kind: "computed", step, attempt: 1 });
+      expect(reduceOf(m.feed(computed(1)))).toMatchObject({ members: MEMBERS, owners: [] });
+      m.feed({ kind: "reduced", step: 1, attempt: 1 }, ...whole(1), pulled(1, 2), pulled(2, 2));
+      expect(reduceOf(m.feed(computed(2)))).toMatchObject({ members: MEMBERS, owners: MEMBERS });
+    });
+
+    test("is told to all that a new leader starts, with those that are lost", () => {
+      const { feed } = leaderAt(2);
+      feed(begin(2, [10, 12]), promise(1, 2, 1, 1));
+      expect(startsOf(feed(promise(2, 2, 1, 1)))).toMatchObject([
+        { worker: 12, members: [10, 12], owners: [10, LOST] },
+      ]);
+    });
+
+    test("does not count who left since, not even when it is back", () => {
+      const { feed } = leaderAt(2);
+      feed(begin(2, [10]), promise(1, 2, 1, 1), promise(2, 2, 1, 1));
+      feed(begin(3, MEMBERS), promise(1, 3, 1, 1));
+      const effects = feed(promise(2, 3, 1, 1));
+      expect(startsOf(effects)).toMatchObject([{ worker: 11, members: MEMBERS, owners: [10, LOST] }]);
+      expect(kinds(effects)).toContain("send-dense-state");
+    });
+
+    test("is known to a joiner that leads before it has held a result itself", () => {
+      const { feed } = machine({ worker: 12 });
+      feed(begin(2, [10, 11, 12]), { kind: "start", step: 4, attempt: 2, members: [10, 11, 12], owners: MEMBERS });
+      feed({ kind: "dense-state", step: 3, attempt: 2 });
+      feed(begin(3, [12, 11, 13]), promise(1, 3, 3, 1));
+      const effects = feed(promise(2, 3, 3, 1));
+      expect(startsOf(effects)).toMatchObject([
+        { worker: 11, owners: [LOST, 11] },
+        { worker: 13, owners: [LOST, 11] },
+      ]);
+      expect(effects.filter((e) => e.kind === "send-dense-state")).toMatchObject([{ worker: 13, step: 3 }]);
+    });
   });
 
   test("a leader without the dense state fails the job instead of guessing", () => {

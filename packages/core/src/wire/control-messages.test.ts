@@ -115,7 +115,7 @@ const MESSAGES: { [T in ControlType]: ControlOf<T> } = {
 
   fence: { type: "fence", ...IN_JOB, heads: 5 },
   promise: { type: "promise", ...IN_JOB, heads: 5, committed: ATTEMPT, whole: false },
-  start: { type: "start", ...IN_JOB, ...ATTEMPT, heads: 5, slots: 2, members: [1, 2] },
+  start: { type: "start", ...IN_JOB, ...ATTEMPT, heads: 5, slots: 2, members: [1, 2], owners: [1, 0] },
   staged: { type: "staged", job: 1, ...ATTEMPT, heads: 5 },
   held: { type: "held", job: 1, ...ATTEMPT, rank: 1 },
   commit: { type: "commit", ...IN_JOB, ...ATTEMPT, heads: 5 },

@@ -201,5 +201,6 @@ it("opcodes keep their numbers for ever", () => {
     chainAck: 20,
     copyPart: 21,
     copyPartReply: 22,
+    stateShare: 23,
   });
 });

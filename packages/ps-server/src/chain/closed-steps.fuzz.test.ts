@@ -102,7 +102,7 @@ class World {
   #give(): void {
     if (!this.#leader.hasRoom || this.#pool.length === 0) return;
     const [batch] = this.#pool.splice(this.#random.below(this.#pool.length), 1);
-    const at = this.#leader.add({ batch: batch!, samples: this.#samples[batch!]! });
+    const at = this.#leader.add({ worker: this.#pushes.length, batch: batch!, samples: this.#samples[batch!]! });
     this.#pushes.push({ batch: batch!, at, left: new Set(this.#heads) });
   }
 

@@ -107,6 +107,25 @@ describe("where gradients are applied at once", () => {
     expect(cluster.status).toMatchObject({ phase: "done", samples: 20 });
   });
 
+  it("what is no batch of the worker, or has other samples, changes nothing", () => {
+    const { cluster, a, b, c, job } = started({ fit: { consistency: asp() } });
+    const { lease, batch } = a.given[0]!;
+    const done = { type: "batch-done", job, lease, batch, samples: 5, lossSum: 1, computeMs: 1 } as const;
+    c.say(b.link, done);
+    c.say(a.link, { ...done, batch: 2 });
+    c.say(a.link, { ...done, samples: 6 });
+    expect(c.told(a.link, "error").message).toContain("batch 0 with 6 samples, but it has 5");
+    c.say(a.link, { type: "progress", job, term: 1, commits: [{ step: 1, attempt: 1, samples: 10, lossSum: 5 }] });
+    c.say(a.link, { type: "trained", job, term: 1, step: 0 });
+    c.say(a.link, { type: "lease-request", job, purpose: "train", term: 1 });
+    expect(cluster.counts.finished).toBe(0);
+    expect(cluster.status).toMatchObject({ phase: "training", step: 0 });
+    expect(c.tellings(a.link)).toEqual([]);
+    c.say(a.link, done);
+    c.say(a.link, done);
+    expect(cluster.counts.finished).toBe(1);
+  });
+
   it("with bounded delay nobody is far ahead, and a late one is waited for", () => {
     const { cluster, a, b } = started({ fit: { consistency: ssp({ stalenessSteps: 2 }) } });
     for (let times = 0; times < 5 && b.given.length > 0; times++) {
@@ -206,6 +225,18 @@ describe("with a quorum", () => {
     expect(c.types(node)).toEqual(["fence", "start"]);
   });
 
+  it("a node that cannot close a step is asked again, or fails the job", () => {
+    const { cluster, c, job } = started({ fit });
+    const [node] = [...cluster.nodes.keys()] as [number];
+    c.say(node, { type: "error", code: "PARTITION_UNAVAILABLE", message: "a row cannot be read", job });
+    expect(cluster.status.phase).toBe("training");
+    c.say(node, { type: "error", code: "LIMIT_EXCEEDED", message: "no memory for 7 rows", job });
+    expect(cluster.status).toMatchObject({
+      phase: "failed",
+      message: "PS node ps-1 refused a step: no memory for 7 rows",
+    });
+  });
+
   it("a new term begins the step under way anew", () => {
     const { cluster, a, b, c, job } = started({ fit: { consistency: bsp({ quorum: 1 }) } });
     cluster.work(a);
@@ -253,6 +284,26 @@ describe("with rounds", () => {
     cluster.settle();
     expect(b.given.map(({ batch, settled }) => [batch, settled])).toContainEqual([0, 0]);
     expect(cluster.counts).toMatchObject({ finished: 4, rounds: 1, repeated: 4 });
+  });
+
+  it("by time is called so long after its first batch, once what is out is done", () => {
+    const { cluster, a, b, c } = started({ fit: { consistency: localSgd({ every: { seconds: 3 } }) } });
+    for (let second = 0; second < 3; second++) {
+      cluster.work(a);
+      cluster.work(b);
+      cluster.settle();
+      cluster.pass(1000);
+    }
+    cluster.work(a);
+    cluster.work(a);
+    cluster.work(b);
+    cluster.settle();
+    expect([batchesOf(a), batchesOf(b)]).toEqual([[], [9]]);
+    expect(c.types(a.link)).toEqual([]);
+    cluster.work(b);
+    cluster.settle();
+    expect(cluster.counts).toMatchObject({ finished: 10, rounds: 1 });
+    expect(batchesOf(a)).toHaveLength(2);
   });
 
   it("rank 0 stores the dense weights at the end, and its successor where it is lost", () => {

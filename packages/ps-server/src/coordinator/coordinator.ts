@@ -170,10 +170,10 @@ export class Coordinator {
         break;
       case "progress":
         this.#workers.memberOf(link, control.job);
-        for (const commit of control.commits) this.#jobs.of(control.job).commit(commit);
+        this.#training.onProgress(this.#jobs.of(control.job), control);
         break;
       case "step-times":
-        this.#training.onStepTimes(this.#workers.memberOf(link, control.job), control, now);
+        this.#training.pace.onStepTimes(this.#workers.memberOf(link, control.job), control, now);
         break;
       case "batch-done":
       case "round-held":
@@ -307,7 +307,9 @@ export class Coordinator {
   #onError(link: LinkId, control: ControlOf<"error">, now: number): void {
     this.#effects.log(`${this.#nameOf(link)} reports ${control.code}: ${control.message}`);
     const node = this.#nodes.get(link);
-    if (node && this.#jobs.onNotOpened(node, control, now)) this.#chains.setUnfit(node.node);
+    if (!node) return;
+    if (this.#jobs.onNotOpened(node, control, now)) this.#chains.setUnfit(node.node);
+    else this.#training.onRefused(node, control, now);
   }
 
   // -- workers ---------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
  * The jobs that are trained: their members and terms, what is leased to whom, how far they are.
  */
 import { consistencyOf, type Consistency } from "@volary/core/consistency";
-import { ClusterError } from "@volary/core/errors";
+import { ClusterError, type ClusterErrorCode } from "@volary/core/errors";
 import type { PartitionMap } from "@volary/core/partition";
 import { NO_SABOTAGE, type Sabotages } from "@volary/core/sabotage";
 import type { Control, ControlOf } from "@volary/core/wire";
@@ -11,7 +11,8 @@ import type { NodeAnswer } from "./batches/step-leader.ts";
 import type { Effects, LinkId } from "./effects.ts";
 import type { Job } from "./job.ts";
 import type { Jobs } from "./jobs.ts";
-import type { PsMembers } from "./ps-members.ts";
+import type { PsMember, PsMembers } from "./ps-members.ts";
+import { StepPace } from "./step-pace.ts";
 import type { Worker, Workers } from "./workers.ts";
 
 interface TrainingOptions {
@@ -24,6 +25,7 @@ interface TrainingOptions {
 }
 
 export class Training {
+  readonly pace: StepPace;
   readonly #effects: Effects;
   readonly #workers: Workers;
   readonly #nodes: PsMembers;
@@ -38,6 +40,12 @@ export class Training {
     this.#jobs = jobs;
     this.#map = map;
     this.#sabotages = sabotages;
+    this.pace = new StepPace({
+      workers,
+      jobs,
+      beginTerm: (job, why, now) => this.#newTerm(job, why, now),
+      dismiss: (worker, end) => this.#dismiss(worker, end),
+    });
   }
 
   /** Partitions have other heads: every job that is trained fences them. */
@@ -134,53 +142,10 @@ export class Training {
     this.#newTerm(job, reason, now);
   }
 
-  // -- the pace of steps that all members train together -----------------------------------------------------
-
-  /** A member has computed its part of a step. */
-  onStepTimes(worker: Worker, times: ControlOf<"step-times">, now: number): void {
-    const job = this.#jobs.of(worker.job!);
-    if (job.phase !== "training" || times.term !== job.term) return;
-    job.late.computed(worker.worker, times.step);
-    job.balance.heard(worker.worker, times);
-    if (!modeOf(job).isBalanced || job.isEvaluating) return;
-    const { members, terms } = job;
-    if (job.balance.mayImprove({ members, shares: terms.at(-1)!.shares }, now))
-      this.#newTerm(job, "slices fit the workers' speeds better", now);
-  }
-
-  /** Called a few times a second: leaves out members that the others wait for too long. */
+  /** Called a few times a second. */
   tick(now: number): void {
-    for (const job of this.#jobs.all) {
-      if (job.phase === "training" && job.batches) this.#onTick(job, job.batches, now);
-      if (job.phase !== "training" || modeOf(job).work !== "steps") continue;
-      this.#takeBack(job, now);
-      if (job.isEvaluating || job.ending !== undefined) job.late.pause();
-      else this.#leaveOut(job, job.late.look(job.commits.length, now), now);
-    }
-  }
-
-  #leaveOut(job: Job, late: readonly number[], now: number): void {
-    if (late.length === 0) return;
-    const names: string[] = [];
-    for (const worker of this.#workers.readyFor(job.job)) {
-      if (!late.includes(worker.worker)) continue;
-      const seconds = job.late.leaveOut(worker.worker, now) / 1000;
-      job.balance.forget(worker.worker);
-      job.badRows.forget(worker.worker);
-      worker.unfitFor.add(job.job);
-      names.push(worker.name);
-      const message = `this worker is too slow for the others, and is left out for ${seconds} s`;
-      this.#dismiss(worker, { job: job.job, phase: "training", message });
-    }
-    this.#newTerm(job, `too slow, and left out: ${names.join(", ")}`, now);
-  }
-
-  /** Workers that were left out may join again. */
-  #takeBack(job: Job, now: number): void {
-    const back = job.late.returning(now);
-    if (back.length === 0) return;
-    for (const worker of this.#workers.all) if (back.includes(worker.worker)) worker.unfitFor.delete(job.job);
-    this.#jobs.assignIdle();
+    for (const job of this.#jobs.all) if (job.phase === "training" && job.batches) this.#onTick(job, job.batches, now);
+    this.pace.tick(now);
   }
 
   // -- batches that are given out here, one by one -------------------------------------------------------------
@@ -226,6 +191,14 @@ export class Training {
     if (job.phase !== "training") return;
     job.batches?.onAnswer(node, answer, now);
     this.#goOn(job, now);
+  }
+
+  /** A PS node cannot do what a step needs; what may succeed later is asked of it again. */
+  onRefused({ name }: PsMember, { code, message, job: number }: ControlOf<"error">, now: number): void {
+    const job = [...this.#jobs.all].find((each) => each.job === number);
+    if (job?.phase !== "training" || !job.batches) return;
+    const mayPass = code === "UNKNOWN_JOB" || new ClusterError(code as ClusterErrorCode, message).retryable;
+    if (!mayPass) this.#jobs.end(job, "failed", `PS node ${name} refused a step: ${message}`, now);
   }
 
   /** The link to a PS node came back. */
@@ -285,9 +258,14 @@ export class Training {
     }
   }
 
+  /** What the leader of a job's steps has committed; where batches are given out here, that is known here. */
+  onProgress(job: Job, { commits }: ControlOf<"progress">): void {
+    if (!job.batches) for (const commit of commits) job.commit(commit);
+  }
+
   onTrained(worker: Worker, { term, step }: ControlOf<"trained">, now: number): void {
     const job = this.#jobs.of(worker.job!);
-    if (job.phase !== "training" || term !== job.term) return;
+    if (job.phase !== "training" || term !== job.term || job.batches?.isStoring === false) return;
     if (job.commits.length !== step)
       throw new ClusterError(
         "PROTOCOL_VIOLATION",

@@ -72,9 +72,10 @@ export class PushSlot implements BatchPush {
   }
 
   push(gradients: BatchGradients): Promise<void> {
+    // The next step begins when the one before is committed; one that began anew leaves nothing of this slot behind.
+    if (this.#newest && this.#newest.given.step < gradients.given.step) this.#newest.rows.settle();
     this.#newest = gradients;
     for (const node of gradients.rows.route.nodes) this.#send(gradients, node);
-    gradients.rows.settle(); // nobody tells this worker whether its slot counts
     return Promise.resolve();
   }
 

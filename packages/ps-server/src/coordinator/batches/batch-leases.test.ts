@@ -8,7 +8,7 @@ it("gives batches in order, those that came back first", () => {
   leases.grantNext(2, 0);
   leases.grantNext(1, 0);
   expect(leases.grantsOf(1).map(({ batch }) => batch)).toEqual([0, 2]);
-  leases.take({ lease: first.lease, worker: 1, now: 5 });
+  leases.take({ ...first, now: 5 });
   leases.finish(0);
   expect(leases.grantsOf(1)).toMatchObject([{ batch: 2, sinceMs: 5 }]); // it came to this one then
   expect(leases.lose(2)).toEqual([1]);
@@ -20,12 +20,13 @@ it("gives batches in order, those that came back first", () => {
   expect(leases.next).toBeUndefined();
 });
 
-it("knows a lease by its worker, once", () => {
+it("knows a lease by its worker and its batch, once", () => {
   const leases = new BatchLeases({ total: 1 });
   const { lease } = leases.grantNext(1, 0);
-  expect(leases.take({ lease, worker: 2, now: 0 })).toBeUndefined();
-  expect(leases.take({ lease, worker: 1, now: 0 })?.batch).toBe(0);
-  expect(leases.take({ lease, worker: 1, now: 0 })).toBeUndefined();
+  expect(leases.take({ lease, batch: 0, worker: 2, now: 0 })).toBeUndefined();
+  expect(leases.take({ lease, batch: 1, worker: 1, now: 0 })).toBeUndefined();
+  expect(leases.take({ lease, batch: 0, worker: 1, now: 0 })?.lease).toBe(lease);
+  expect(leases.take({ lease, batch: 0, worker: 1, now: 0 })).toBeUndefined();
 });
 
 it("says which batches are late with everyone who has them", () => {

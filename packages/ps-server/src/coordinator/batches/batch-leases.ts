@@ -101,9 +101,10 @@ export class BatchLeases {
   }
 
   /** The worker is done with what it was given; undefined where it does not have it. */
-  take({ lease, worker, now }: { lease: number; worker: number; now: number }): Grant | undefined {
+  take(o: { lease: number; batch: number; worker: number; now: number }): Grant | undefined {
+    const { lease, worker, now } = o;
     const grant = this.#grants.get(lease);
-    if (grant?.worker !== worker) return undefined;
+    if (grant?.worker !== worker || grant.batch !== o.batch) return undefined;
     this.#grants.delete(lease);
     const left = this.grantsOf(worker).filter((each) => each !== grant);
     this.#ofWorker.set(worker, left);

@@ -8,6 +8,7 @@
  * may have pushed them; they are known by their numbers, so nothing counts twice.
  */
 import { consistencyOf, type Consistency } from "@volary/core/consistency";
+import { ClusterError } from "@volary/core/errors";
 import type { JobManifest } from "@volary/core/job";
 import { LIMITS } from "@volary/core/limits";
 import type { PartitionMap } from "@volary/core/partition";
@@ -117,6 +118,11 @@ export class BatchTraining {
     return this.#rounds?.hasWeights ?? true;
   }
 
+  /** Was rank 0 of this term told to store the dense weights? */
+  get isStoring(): boolean {
+    return this.#storeAskedIn === this.#job.term;
+  }
+
   // -- members and nodes -------------------------------------------------------------------------------------
 
   /** The job has a new term, which goes by this map. */
@@ -124,7 +130,7 @@ export class BatchTraining {
     const { term, members } = this.#job;
     const nodes = [...new Set(entries.map(({ chain }) => chain[0]!))].sort((a, b) => a - b);
     this.#heardMs = now;
-    this.#rounds?.beginTerm({ term, members }, now);
+    this.#rounds?.beginTerm({ term, members });
     for (const worker of members) if (this.mayTrain(worker)) this.#clocks.join(worker);
     this.#steps?.beginTerm({ term, heads, nodes, members });
   }
@@ -149,7 +155,6 @@ export class BatchTraining {
   }
 
   tick(now: number): void {
-    this.#rounds?.tick(now);
     if (this.#steps && now - this.#heardMs >= LIMITS.resendEveryMs) {
       this.#heardMs = now;
       this.#steps.resend();
@@ -161,13 +166,16 @@ export class BatchTraining {
 
   // -- what workers say --------------------------------------------------------------------------------------
 
-  onDone(
-    worker: number,
-    { lease, batch, samples, lossSum, cachedRows, rows }: ControlOf<"batch-done">,
-    now: number,
-  ): void {
-    const grant = this.#leases.take({ lease, worker, now });
-    if (grant?.batch !== batch) return; // of a worker that was given up, and came back
+  /** @throws {ClusterError} PROTOCOL_VIOLATION: another number of samples than the batch has */
+  onDone(worker: number, done: ControlOf<"batch-done">, now: number): void {
+    const { lease, batch, samples, lossSum, cachedRows, rows } = done;
+    const planned = this.#samplesOf(batch);
+    if (samples !== planned) {
+      const message = `worker ${worker} trained batch ${batch} with ${samples} samples, but it has ${planned}`;
+      throw new ClusterError("PROTOCOL_VIOLATION", `${message}; run the same release everywhere`);
+    }
+    const grant = this.#leases.take({ lease, batch, worker, now });
+    if (!grant) return; // of a worker that is not known to have it
     this.#clocks.finish(worker);
     this.#counts.cachedRows += cachedRows ?? 0;
     this.#counts.rows += rows ?? 0;
@@ -226,6 +234,7 @@ export class BatchTraining {
       for (const worker of this.#job.members) {
         if (!this.#hasMore || !this.#hasRoom(now)) return;
         if (this.#leases.grantsOf(worker).length !== had || !this.mayTrain(worker)) continue;
+        if (this.#steps?.isIn(worker)) continue;
         const begun = this.#clocks.begunBy(worker);
         const mayBegin = this.#mode.mayBegin({ begun, slowest }) || this.#o.sabotages.has("ignore-staleness-bound");
         if (!mayBegin) continue;
@@ -252,8 +261,9 @@ export class BatchTraining {
     const { slowest } = this.#clocks;
     const begun = this.#clocks.begunBy(worker);
     this.#clocks.begin(worker);
+    this.#rounds?.onGiven(now);
     if (this.#steps?.isIdle) this.#stepSinceMs = now;
-    const place = this.#steps?.add({ batch, samples: this.#samplesOf(batch) }) ?? placeOfBatch(manifest, batch);
+    const place = this.#steps?.add({ worker, batch, samples: this.#samplesOf(batch) }) ?? placeOfBatch(manifest, batch);
     const { step, slot } = place;
     // A batch that is given again may be settled; in its own name it is not.
     const settled = Math.min(this.#leases.settled, batch);

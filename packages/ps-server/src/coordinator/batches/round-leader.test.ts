@@ -24,7 +24,7 @@ function leading(every: DenseRoundsSpec["every"] = 2, members = [11, 12]) {
   const done = (worker: number, batch: number, samples = 10) => leader.onDone({ worker, batch, samples });
   const held = (worker: number, term = 1, round = 1) =>
     leader.onHeld(worker, { type: "round-held", job: JOB, term, round });
-  leader.beginTerm({ term: 1, members }, 0);
+  leader.beginTerm({ term: 1, members });
   return { leader, committed, take, done, held };
 }
 
@@ -39,9 +39,11 @@ describe("a round", () => {
   it("is due after some time, once there is anything to average", () => {
     const { leader, done } = leading({ seconds: 2 });
     expect(leader.isDue({ out: 0, now: 5000 })).toBe(false);
+    leader.onGiven(5000);
+    leader.onGiven(6000);
     done(11, 0);
-    expect(leader.isDue({ out: 0, now: 1999 })).toBe(false);
-    expect(leader.isDue({ out: 0, now: 2000 })).toBe(true);
+    expect(leader.isDue({ out: 1, now: 6999 })).toBe(false);
+    expect(leader.isDue({ out: 1, now: 7000 })).toBe(true);
   });
 
   it("counts members by their samples, and is committed when all hold it", () => {
@@ -76,7 +78,7 @@ describe("a lost member", () => {
     done(12, 1);
     done(12, 2);
     expect(leader.lose(12)).toEqual([1, 2]);
-    leader.beginTerm({ term: 2, members: [11] }, 0);
+    leader.beginTerm({ term: 2, members: [11] });
     expect(leader.isDue({ out: 0, now: 0 })).toBe(false);
     done(11, 3);
     expect(leader.isDue({ out: 0, now: 0 })).toBe(true);
@@ -96,7 +98,7 @@ describe("a lost member", () => {
     held(12);
     expect(leader.lose(13)).toEqual([2]);
     take(11);
-    leader.beginTerm({ term: 2, members: [11, 12] }, 0);
+    leader.beginTerm({ term: 2, members: [11, 12] });
     expect(take(11)).toEqual([{ type: "call-round", job: JOB, term: 2, round: 1, shares: [0.25, 0.75] }]);
     held(11, 1);
     held(12, 1);
@@ -112,7 +114,7 @@ describe("a lost member", () => {
     leader.call();
     expect(leader.lose(12)).toEqual([1]);
     take(11);
-    leader.beginTerm({ term: 2, members: [11] }, 0);
+    leader.beginTerm({ term: 2, members: [11] });
     expect(take(11)).toMatchObject([{ type: "call-round", shares: [0] }]);
     held(11, 2);
     expect(committed).toEqual([[]]);
@@ -133,7 +135,7 @@ describe("a lost member", () => {
     done(11, 0);
     leader.call();
     held(11);
-    leader.beginTerm({ term: 2, members: [11, 12] }, 0);
+    leader.beginTerm({ term: 2, members: [11, 12] });
     expect(leader.hasWeights).toBe(true);
     leader.lose(11);
     expect(leader.hasWeights).toBe(false);
@@ -143,7 +145,7 @@ describe("a lost member", () => {
 describe("a new member", () => {
   it("before the first round has the dense weights that the job began with", () => {
     const { leader } = leading(1, [11]);
-    leader.beginTerm({ term: 2, members: [11, 12] }, 0);
+    leader.beginTerm({ term: 2, members: [11, 12] });
     expect(leader.isCurrent(12)).toBe(true);
   });
 
@@ -152,7 +154,7 @@ describe("a new member", () => {
     done(11, 0);
     leader.call();
     held(11);
-    leader.beginTerm({ term: 2, members: [11, 12] }, 0);
+    leader.beginTerm({ term: 2, members: [11, 12] });
     expect(leader.isCurrent(12)).toBe(false);
     done(11, 1);
     expect(leader.isDue({ out: 0, now: 0 })).toBe(true); // it counts for nobody's work

@@ -35,6 +35,7 @@ export class RoundLeader {
   #done = 0;
   /** Who has the mean of the round that is called, if one is. */
   #held: Set<number> | undefined;
+  /** When the first batch since the newest round was given. */
   #beganMs: number | undefined;
 
   constructor(o: RoundLeaderOptions) {
@@ -65,10 +66,9 @@ export class RoundLeader {
   }
 
   /** A round that is called is called again, over the new members. */
-  beginTerm({ term, members }: { term: number; members: readonly number[] }, now: number): void {
+  beginTerm({ term, members }: { term: number; members: readonly number[] }): void {
     this.#term = term;
     this.#members = members;
-    this.#beganMs ??= now;
     if (this.#rounds === 0) for (const worker of members) this.#current.add(worker);
     if (this.#held) this.call();
   }
@@ -80,6 +80,11 @@ export class RoundLeader {
     this.#work.delete(worker);
     this.#done -= batches.length;
     return batches;
+  }
+
+  /** A batch is given to a member. */
+  onGiven(now: number): void {
+    this.#beganMs ??= now;
   }
 
   onDone({ worker, batch, samples }: { worker: number; batch: number; samples: number }): void {
@@ -117,10 +122,6 @@ export class RoundLeader {
   /** The worker has the weights of a round that rank 0 sent. */
   onDenseReady(worker: number, { round }: ControlOf<"dense-ready">): void {
     if (round === this.#rounds && this.#members.includes(worker)) this.#current.add(worker);
-  }
-
-  tick(now: number): void {
-    this.#beganMs ??= now;
   }
 
   #commit(): void {

@@ -32,7 +32,7 @@ function leading(quorum: number) {
       committed: { step, attempt },
       whole,
     });
-  const give = (batch: number) => leader.add({ batch, samples: 10 });
+  const give = (batch: number) => leader.add({ worker: 40 + batch, batch, samples: 10 });
   const slotIn = (node: number, slot: number, { step = 1, attempt = 1, heads = HEADS } = {}) =>
     leader.onAnswer(node, { type: "slot-in", job: JOB, step, attempt, slot, heads });
   const answer = (type: "staged" | "committed", node: number, { step = 1, attempt = 1, heads = HEADS } = {}) =>
@@ -103,6 +103,13 @@ describe("a step", () => {
     expect(outcome.committed).toEqual([]);
     answer("committed", 2);
     expect(outcome).toEqual({ committed: [7, 9], dropped: [8], returned: [] });
+  });
+
+  it("knows whose slots it has, so that nobody gets a second one that would be dropped", () => {
+    const { leader, give, arrive } = leading(0.6);
+    give(7);
+    arrive(7, 0);
+    expect([leader.isIn(47), leader.isIn(48)]).toEqual([true, false]);
   });
 
   it("with fewer batches than slots waits for no more than there are", () => {

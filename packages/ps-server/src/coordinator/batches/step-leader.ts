@@ -32,6 +32,7 @@ export interface StepLeaderOptions {
 export type NodeAnswer = ControlOf<"promise" | "slot-in" | "staged" | "committed">;
 
 interface Slot {
+  readonly worker: number;
   readonly batch: number;
   readonly samples: number;
   isDone: boolean;
@@ -129,11 +130,16 @@ export class StepLeader {
 
   // -- one step ----------------------------------------------------------------------------------------------
 
-  /** Makes a batch the next slot of the open step. */
-  add({ batch, samples }: { batch: number; samples: number }): Attempt & { slot: number } {
+  /** Has the open step a slot of this worker? A second one would keep it from the next step, and be dropped. */
+  isIn(worker: number): boolean {
+    return this.#open?.slots.some((slot) => slot.worker === worker) ?? false;
+  }
+
+  /** Makes a batch of a worker the next slot of the open step. */
+  add({ worker, batch, samples }: Pick<Slot, "worker" | "batch" | "samples">): Attempt & { slot: number } {
     assert(this.hasRoom, `batch ${batch} is given for a step that has no room`);
     const { step, attempt, slots } = this.#open!;
-    slots.push({ batch, samples, isDone: false, nodes: new Set() });
+    slots.push({ worker, batch, samples, isDone: false, nodes: new Set() });
     return { step, attempt, slot: slots.length - 1 };
   }
 
