@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { contest, type Found } from "./allreduce/contest.ts";
+import { errorsOfForm } from "./allreduce/form-errors.ts";
 import { mpiProgram } from "./allreduce/mpi-program.ts";
 import { atLeast, atMost, report, type Check } from "./report/report.ts";
 import { spreadOf, spreadText } from "./report/statistics.ts";
@@ -40,6 +41,26 @@ function print({ size, floats, rates, vsMpi, bytesOverIdeal, wrong }: Found): vo
   for (const [name, of] of rates) console.error(`  ${name}: ${spreadText(spreadOf(of.map((rate) => rate / 1e9)))} GB/s`);
   if (vsMpi) console.error(`  Volary has ${spreadText(vsMpi)} of the better Open MPI`);
   console.error(`  bytes over the ideal: ${bytesOverIdeal.toFixed(4)}`);
+}
+
+/** What fewer bytes cost; nothing of it is measured, so it is the same on every machine. */
+function formErrors(): Record<string, number> {
+  const forms = [
+    { name: "int8", form: "int8" },
+    { name: "topK", form: { topK: 0.01 } },
+  ] as const;
+  return Object.fromEntries(
+    forms.flatMap(({ name, form }) => {
+      const { round, fedBack } = errorsOfForm(form);
+      console.error(
+        `${JSON.stringify(form)}: sums err by ${round.toPrecision(3)} a round, ${fedBack.toPrecision(3)} with feedback`,
+      );
+      return [
+        [`${name}Error`, round],
+        [`${name}ErrorFedBack`, fedBack],
+      ];
+    }),
+  );
 }
 
 /** Of the size that is asked for; others are for people. */
@@ -95,7 +116,7 @@ try {
       if (of.floats === floats) found.push(of);
     }
   }
-  const metrics = metricsOf(found);
+  const metrics = { ...metricsOf(found), ...formErrors() };
   report({ name: "allreduce", metrics, checks: checksOf(metrics), mode, output: options.json ? "json" : "text" });
 } finally {
   await rm(folder, { recursive: true });

@@ -3,6 +3,7 @@ import type { JobManifest } from "@volary/core/job";
 import type { PartitionFunction } from "@volary/core/partition";
 import type { SimulatedHost } from "@volary/core/testing";
 import type { GradientModel } from "@volary/core/training";
+import type { BatchMessage } from "./batch-messages.ts";
 import { SimulatedCluster } from "./simulated-cluster.ts";
 import { runTraining, type FinishedJob } from "./training-run.ts";
 
@@ -18,7 +19,7 @@ export interface CalmRun {
   openModel?: (of: { host: SimulatedHost }) => GradientModel;
 }
 
-export async function calmRun(o: CalmRun): Promise<FinishedJob & { spilled: number }> {
+export async function calmRun(o: CalmRun): Promise<FinishedJob & { spilled: number; messages: BatchMessage[] }> {
   const { manifest, workers, psNodes = 1, seed = 1, ...options } = o;
   const cluster = new SimulatedCluster({ seed, ...options });
   const life = async (): Promise<FinishedJob> => {
@@ -32,5 +33,5 @@ export async function calmRun(o: CalmRun): Promise<FinishedJob & { spilled: numb
   const finished = await cluster.clock.until(life());
   const { spilled } = cluster;
   cluster.stop();
-  return { ...finished, spilled };
+  return { ...finished, spilled, messages: cluster.messages.of(finished.job) };
 }

@@ -1,7 +1,13 @@
 /** The promises that every simulated run must have kept. Each fault found is one sentence. */
 import type { ExportedRows } from "@volary/core/client";
+import { consistencyOf } from "@volary/core/consistency";
 import type { JobManifest } from "@volary/core/job";
-import { stepPlan, type StepPlan } from "@volary/core/training";
+import { batchesPerStep, stepPlan, type StepPlan } from "@volary/core/training";
+import type { BatchMessage } from "./batch-messages.ts";
+import { checkAtOnce } from "./check-at-once.ts";
+import { faultsOfCommits, faultsOfHistory, pausesOf, type Known } from "./check-history.ts";
+import { closedSteps, type ClosedStep } from "./closed-steps.ts";
+import { stepsOfBatches, stepsOfTerms } from "./replayed-steps.ts";
 import { replay, type OracleResult } from "./serial-oracle.ts";
 import { toyDataset } from "./toy-job.ts";
 import type { FinishedJob } from "./training-run.ts";
@@ -9,6 +15,8 @@ import type { FinishedJob } from "./training-run.ts";
 export interface RunToCheck {
   manifest: JobManifest;
   finished: FinishedJob;
+  /** Of a job whose batches the coordinator gives out. */
+  messages?: readonly BatchMessage[];
   /** Did its client end training early? Then it may have ended after any step. */
   wasFinished?: boolean;
 }
@@ -20,21 +28,57 @@ export interface RunFaults {
   rows: string[];
 }
 
-export async function checkRun({ manifest, finished, wasFinished = false }: RunToCheck): Promise<RunFaults> {
-  const { status, commits } = finished;
+export async function checkRun({ manifest, finished, messages = [], wasFinished = false }: RunToCheck): Promise<RunFaults> {
+  const { status } = finished;
   if (status.phase !== "done")
     return { steps: [`the job is ${status.phase}: ${status.message ?? "no reason given"}`], rows: [] };
   const plan = stepPlan({ manifest, trainRows: toyDataset().trainRows });
   const pauses = pausesOf(manifest, plan);
-  const evaluateAfter = new Set([...pauses, commits.length]);
-  const oracle = await replay({ manifest, evaluateAfter, ...finished });
-  return {
-    steps: [
-      ...faultsOfCommits({ manifest, finished, plan, wasFinished, oracle }),
-      ...faultsOfHistory({ finished, plan, oracle, pauses }),
-    ],
-    rows: faultsOfRows({ manifest, finished, oracle }),
-  };
+  const told = (oracle: Known): string[] => [
+    ...faultsOfCommits({ manifest, finished, plan, wasFinished, oracle }),
+    ...faultsOfHistory({ finished, plan, oracle, pauses }),
+  ];
+  if (consistencyOf(manifest.fit.consistency).gradients === "at-once") {
+    const { known, rows } = await checkAtOnce({ manifest, finished, messages, pauses });
+    return { steps: told(known), rows };
+  }
+  const oracle = await oracleOf({ manifest, finished, messages, plan, pauses });
+  return { steps: told(oracle), rows: faultsOfRows({ manifest, finished, oracle }) };
+}
+
+/** Of a job that is trained in steps, whoever leads them. */
+async function oracleOf(o: {
+  manifest: JobManifest;
+  finished: FinishedJob;
+  messages: readonly BatchMessage[];
+  plan: StepPlan;
+  pauses: readonly number[];
+}): Promise<OracleResult> {
+  const { manifest, finished, messages, plan, pauses } = o;
+  const { commits, map } = finished;
+  const pausesAndEnd = [...pauses, commits.length];
+  if (consistencyOf(manifest.fit.consistency).work === "steps") {
+    const steps = stepsOfTerms({ manifest, plan }, finished);
+    return replay({ manifest, steps, map, evaluateAfter: new Set(pausesAndEnd) });
+  }
+  const closed = closedSteps(messages).steps;
+  const taken = new Map(pauses.map((step) => [step, stepsUntil(closed, step * batchesPerStep(manifest))]));
+  taken.set(commits.length, closed.length);
+  const evaluateAfter = new Set(taken.values());
+  const steps = stepsOfBatches({ manifest, plan }, closed);
+  const oracle = await replay({ manifest, steps, map, evaluateAfter });
+  return { ...oracle, mse: new Map([...taken].map(([planned, step]) => [planned, oracle.mse.get(step)!])) };
+}
+
+/** How many steps it took to train all batches below `batches`, and no others; −1 where no number did. */
+function stepsUntil(closed: readonly ClosedStep[], batches: number): number {
+  let trained = 0;
+  for (const [i, step] of closed.entries()) {
+    if (step.batches.some((batch) => batch >= batches)) return -1;
+    trained += step.batches.length;
+    if (trained === batches) return i + 1;
+  }
+  return -1;
 }
 
 /** Where two runs of a job left other bits. */
@@ -53,64 +97,6 @@ export function faultsOfComparison(a: FinishedJob, b: FinishedJob): string[] {
 function byKey({ keys, values }: ExportedRows): Map<bigint, Float32Array> {
   const dim = values.length / keys.length;
   return new Map(Array.from(keys, (key, i) => [key, values.subarray(i * dim, (i + 1) * dim)]));
-}
-
-/** Steps after which the held-out rows are evaluated, beside the last one. */
-function pausesOf({ fit: { validate } }: JobManifest, { steps, stepsPerEpoch }: StepPlan): number[] {
-  if (validate === "end") return [];
-  const every =
-    validate === "epoch"
-      ? stepsPerEpoch
-      : "everySteps" in validate
-        ? validate.everySteps
-        : validate.everyEpochs * stepsPerEpoch;
-  return Array.from({ length: Math.floor((steps - 1) / every) }, (_, i) => (i + 1) * every);
-}
-
-function faultsOfCommits(o: {
-  manifest: JobManifest;
-  finished: FinishedJob;
-  plan: StepPlan;
-  wasFinished: boolean;
-  oracle: OracleResult;
-}): string[] {
-  const { manifest, finished, plan, wasFinished, oracle } = o;
-  const { commits, status } = finished;
-  const faults: string[] = [];
-  const last = lastStepOf({ manifest, plan, finished });
-  if (commits.some(({ step }, i) => step !== i + 1)) faults.push("the committed steps do not count up by one");
-  if (wasFinished ? commits.length > last : commits.length !== last)
-    faults.push(`${commits.length} steps were committed, training should have ended after ${last}`);
-  if (commits.length < plan.steps && status.message === undefined)
-    faults.push("training ended early, and the status does not say why");
-  if (commits.some(({ attempt }, i) => i > 0 && attempt < commits[i - 1]!.attempt))
-    faults.push("attempts go backwards");
-  oracle.visits.forEach((visits, epoch) => {
-    const isWhole = commits.length >= (epoch + 1) * plan.stepsPerEpoch;
-    const odd = visits.findIndex((n) => (isWhole ? n !== 1 : n > 1));
-    if (odd >= 0) faults.push(`row ${odd} was in ${visits[odd]} committed steps of epoch ${epoch}`);
-  });
-  return faults;
-}
-
-/** The step after which training ends by itself: early stopping told in other words than the coordinator's. */
-function lastStepOf(o: { manifest: JobManifest; plan: StepPlan; finished: FinishedJob }): number {
-  const { earlyStopping } = o.manifest.fit;
-  const { steps } = o.plan;
-  if (earlyStopping === undefined) return steps;
-  const { history } = o.finished;
-  const { monitor, patience, minDelta, mode } = earlyStopping;
-  const seen =
-    monitor === "loss"
-      ? history.epochs.map(({ step, loss }) => ({ step, value: loss }))
-      : history.validations.map(({ step, metrics }) => ({ step, value: metrics[monitor]! }));
-  const sign = mode === "max" ? 1 : -1;
-  let best = 0;
-  for (let i = 1; i < seen.length; i++) {
-    if (sign * (seen[i]!.value - seen[best]!.value) > minDelta) best = i;
-    else if (i - best >= patience) return seen[i]!.step;
-  }
-  return steps;
 }
 
 function faultsOfRows(o: { manifest: JobManifest; finished: FinishedJob; oracle: OracleResult }): string[] {
@@ -135,47 +121,6 @@ function faultsOfRows(o: { manifest: JobManifest; finished: FinishedJob; oracle:
   if (!sameBits(dense, oracle.dense))
     faults.push(`dense weights are [${dense.join(", ")}], the oracle has [${oracle.dense.join(", ")}]`);
   return faults;
-}
-
-function faultsOfHistory(o: {
-  finished: FinishedJob;
-  plan: StepPlan;
-  oracle: OracleResult;
-  pauses: readonly number[];
-}): string[] {
-  const { status, commits, history } = o.finished;
-  const { lossSums, mse } = o.oracle;
-  const faults: string[] = [];
-  if (status.evaluated !== status.testRows)
-    faults.push(`${status.evaluated} of ${status.testRows} test rows were evaluated`);
-  const validated = [...new Set([...o.pauses.filter((step) => step < commits.length), commits.length])];
-  const found = history.validations.map(({ step }) => step);
-  if (found.join() !== validated.join())
-    faults.push(`validations were after steps ${found.join()}, not ${validated.join()}`);
-  for (const { step, metrics } of history.validations) {
-    if (!isNear(metrics["mse"], mse.get(step)))
-      faults.push(`the error after step ${step} is ${metrics["mse"]}, the oracle has ${mse.get(step)}`);
-  }
-  if (status.metrics?.["mse"] !== history.validations.at(-1)?.metrics["mse"])
-    faults.push("the metrics of the job are not those of its last evaluation");
-  if (history.steps.some(({ step, loss, samples }, i) => step !== i + 1 || !isNear(loss * samples, lossSums[i])))
-    faults.push("the losses of the steps are not the oracle's");
-  if (history.steps.length !== commits.length)
-    faults.push(`${history.steps.length} steps were told, ${commits.length} committed`);
-  let from = 0;
-  for (const { epoch, step, loss, samples } of history.epochs) {
-    const sum = lossSums.slice(from, step).reduce((total, each) => total + each, 0);
-    if (epoch !== o.plan.epochOf(step) || !isNear(loss * samples, sum))
-      faults.push(`epoch ${epoch} has loss ${loss}, the oracle ${sum / samples}`);
-    from = step;
-  }
-  if (from !== commits.length) faults.push(`the last epoch ended after step ${from}, the job after ${commits.length}`);
-  return faults;
-}
-
-/** Sums in another order differ in the last bits of a float32. */
-function isNear(a: number | undefined, b: number | undefined): boolean {
-  return a !== undefined && b !== undefined && Math.abs(a - b) <= 1e-5 * Math.max(Math.abs(a), Math.abs(b));
 }
 
 function sameBits(a: Float32Array, b: Float32Array): boolean {

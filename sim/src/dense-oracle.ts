@@ -1,4 +1,5 @@
-/** The dense weights that a job's committed steps must have left: sums in the order of its all-reduce, in one thread. */
+/** The dense weights that a job's committed steps must have left: sums in the order in which they are made, in one thread. */
+import { consistencyOf } from "@volary/core/consistency";
 import type { JobManifest } from "@volary/core/job";
 import { learningRateAt, optimizerOf } from "@volary/core/optimizer";
 import { DENSE_FLOATS } from "./toy-job.ts";
@@ -24,13 +25,15 @@ export class DenseOracle {
     return this.#floats.subarray(0, DENSE_FLOATS);
   }
 
-  /** @param o.slots gradients of each member, by rank */
-  update(o: { slots: readonly Float32Array[]; members: readonly number[]; step: number }): void {
-    const { slots, members, step } = o;
-    const isSharded = this.#manifest.fit.dense === "sharded";
+  /** @param o.slots gradients of each slot, of the members by rank where these have one each */
+  update(o: { slots: readonly Float32Array[]; members: readonly number[]; step: number; scale: number }): void {
+    const { slots, members, step, scale } = o;
+    const { compile, fit } = this.#manifest;
+    const isSharded = fit.dense === "sharded";
     if (isSharded) this.#forgetLost(members);
-    const { optimizer } = this.#manifest.compile;
-    const sum = isSharded ? ringSum(slots) : doublingSum(slots);
+    const { optimizer } = compile;
+    const isOnPs = consistencyOf(fit.consistency).dense === "ps";
+    const sum = isOnPs ? slotSum(slots, scale) : isSharded ? ringSum(slots) : doublingSum(slots);
     optimizerOf(optimizer).update(this.#floats, 0, DENSE_FLOATS, sum, 0, step, learningRateAt(optimizer, step));
     this.#owners = members;
   }
@@ -55,6 +58,11 @@ export class DenseOracle {
 /** The part of a rank in a ring. */
 function partOf(rank: number, size: number): { from: number; to: number } {
   return { from: Math.floor((DENSE_FLOATS * rank) / size), to: Math.floor((DENSE_FLOATS * (rank + 1)) / size) };
+}
+
+/** As a partition sums the slots of a step. */
+function slotSum(slots: readonly Float32Array[], scale: number): Float32Array {
+  return slots.reduce((a, b) => sumOf(a, b)).map((sum) => sum * Math.fround(scale));
 }
 
 /** As a ring sums: the part of a rank from the one after it on. */

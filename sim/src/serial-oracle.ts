@@ -3,13 +3,12 @@
  * the optimizers' arithmetic and the initial values with the cluster, but nothing of partitions, frames, staging,
  * transactions or the ring, whose results it must equal bit for bit.
  */
-import { EpochOrder, type Batch } from "@volary/core/data";
 import type { JobManifest } from "@volary/core/job";
 import { learningRateAt, optimizerOf } from "@volary/core/optimizer";
 import { partitionFunction } from "@volary/core/partition";
-import { initializerOf } from "@volary/core/table";
-import { stepPlan } from "@volary/core/training";
 import { DenseOracle } from "./dense-oracle.ts";
+import { heldOutError, initialRow, keysOf, rowsOfBatch } from "./held-out.ts";
+import type { ReplayedStep } from "./replayed-steps.ts";
 import { toyDataset, toyModel } from "./toy-job.ts";
 import type { FinishedJob } from "./training-run.ts";
 import { VocabularyOracle } from "./vocabulary-oracle.ts";
@@ -27,31 +26,29 @@ export interface OracleResult {
   dense: Float32Array;
   /** How often each training row was in a committed step, per epoch. */
   visits: Uint32Array[];
-  /** Mean squared error of the held-out rows after each step that was asked for. */
-  mse: Map<number, number>;
-  /** Σ loss of each step. */
+  /** Mean squared error of the held-out rows after each step that was asked for; undefined where nobody can tell. */
+  mse: Map<number, number | undefined>;
+  /** Σ loss of each step of the plan. */
   lossSums: number[];
 }
 
 /**
- * Replays the committed steps over the slots that their terms' members and shares give.
+ * Replays the committed steps.
  *
- * @param o.evaluateAfter steps after which the held-out rows are evaluated
+ * @param o.evaluateAfter how many steps have been taken when the held-out rows are evaluated
  */
 export async function replay({
   manifest,
-  commits,
-  terms,
+  steps,
   map,
   evaluateAfter,
-}: { manifest: JobManifest; evaluateAfter: ReadonlySet<number> } & Pick<
-  FinishedJob,
-  "commits" | "terms" | "map"
->): Promise<OracleResult> {
+}: {
+  manifest: JobManifest;
+  steps: readonly ReplayedStep[];
+  evaluateAfter: ReadonlySet<number>;
+} & Pick<FinishedJob, "map">): Promise<OracleResult> {
   const dataset = toyDataset();
   const model = toyModel();
-  const plan = stepPlan({ manifest, trainRows: dataset.trainRows });
-  const termOf = new Map(terms.map((term) => [term.term, term]));
   const partitions = map.entries.length;
   const partitionOfWords = partitionFunction(map.function, partitions);
   const partitionOf = (key: bigint) => partitionOfWords(Number(key & 0xffff_ffffn), Number(key >> 32n));
@@ -67,69 +64,31 @@ export async function replay({
     const { spec, rows } = tables.get(name)!;
     const row = rows.get(key);
     if (row) return row.floats.slice(0, spec.dim);
-    const initial = new Float32Array(spec.dim);
-    initializerOf(spec.initializer, { seed: manifest.seed, table: spec.id })(
-      Number(key & 0xffff_ffffn),
-      Number(key >> 32n),
-      initial,
-      0,
-      spec.dim,
-    );
-    return initial;
+    return initialRow(manifest, name, key);
   };
   const uses = manifest.model.embeddings;
-  const width = uses.reduce((sum, use) => sum + use.dim, 0);
-  const keysOf = (batch: Batch) => uses.map((use) => new BigUint64Array(batch.keys.get(use.field)!.slice().buffer));
-  const rowsOf = (batch: Batch): Float32Array => {
-    const keys = keysOf(batch);
-    const rows = new Float32Array(batch.samples * width);
-    for (let b = 0, at = 0; b < batch.samples; b++)
-      for (const [u, use] of uses.entries()) rows.set(weightsOf(use.table, keys[u]![b]!), (at += use.dim) - use.dim);
-    return rows;
-  };
-  const heldOutError = async (): Promise<number> => {
-    const batch = dataset.read(
-      "test",
-      Uint32Array.from({ length: dataset.testRows }, (_, i) => i),
-    );
-    model.setDense(dense.weights);
-    const { samples, label } = batch;
-    const scores = await model.predict({ rows: rowsOf(batch), numbers: batch.numbers.get("n")!, samples });
-    return scores.reduce((sum, score, i) => sum + (score - label[i]!) ** 2, 0) / samples;
-  };
+  const error = () => heldOutError({ manifest, weightsOf, dense: dense.weights });
   const mse = new Map<number, number>();
   const lossSums: number[] = [];
-  if (evaluateAfter.has(0)) mse.set(0, await heldOutError());
-  for (const { step, attempt } of commits) {
-    const epoch = plan.epochOf(step);
-    const order = new EpochOrder({
-      rows: dataset.trainRows,
-      seed: manifest.seed,
-      epoch,
-      shuffle: manifest.fit.shuffle,
-    });
-    const { members, shares } = termOf.get(attempt)!;
-    const slots = members.length;
-    const whole = plan.samplesOf(step);
+  if (evaluateAfter.has(0)) mse.set(0, await error());
+  for (const [i, { slots, members, globalSamples, scale }] of steps.entries()) {
+    const step = i + 1;
     const sums = new Map<string, Map<bigint, Float32Array>>();
     const denseOfSlot: Float32Array[] = [];
-    let loss = 0;
     model.setDense(dense.weights);
-    for (let slot = 0; slot < slots; slot++) {
-      const { from, to } = plan.sliceOf({ step, slot, slots, shares });
-      const samples = order.slice(from, to);
+    for (const { epoch, planned, samples } of slots) {
       for (const row of samples) visits[epoch]![row]!++;
       const batch = dataset.read("train", samples);
-      const keys = keysOf(batch);
+      const keys = keysOf(manifest, batch);
       const { rowGrads, denseGrads, lossSum } = await model.step({
-        rows: rowsOf(batch),
+        rows: rowsOfBatch(manifest, batch, weightsOf),
         numbers: batch.numbers.get("n")!,
         label: batch.label,
         samples: batch.samples,
-        globalSamples: whole.to - whole.from,
+        globalSamples,
       });
       denseOfSlot.push(denseGrads);
-      loss += lossSum;
+      lossSums[planned - 1] = (lossSums[planned - 1] ?? 0) + lossSum;
       const mine = new Map<string, Map<bigint, Float32Array>>();
       for (let b = 0, at = 0; b < batch.samples; b++) {
         for (const [u, use] of uses.entries()) {
@@ -143,6 +102,7 @@ export async function replay({
       const { spec, vocabulary, rows } = tables.get(table)!;
       const rule = optimizerOf(spec.optimizer);
       for (const [key, grad] of [...grads].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+        for (let d = 0; d < grad.length; d++) grad[d] = grad[d]! * Math.fround(scale);
         if (!rows.has(key) && !vocabulary.admits(key)) continue;
         let row = rows.get(key);
         if (!row) {
@@ -158,9 +118,8 @@ export async function replay({
     }
     for (const { vocabulary, rows } of tables.values())
       for (const key of vocabulary.evicts(rows, step)) rows.delete(key);
-    dense.update({ slots: denseOfSlot, members, step });
-    lossSums.push(loss);
-    if (evaluateAfter.has(step)) mse.set(step, await heldOutError());
+    dense.update({ slots: denseOfSlot, members, step, scale });
+    if (evaluateAfter.has(step)) mse.set(step, await error());
   }
   const result = new Map(
     [...tables].map(([name, { spec, rows }]) => [

@@ -15,6 +15,7 @@ import {
 import { WorkerSession, type GradientModel } from "@volary/core/training";
 import type { ClusterStatus } from "@volary/core/wire";
 import { Coordinator, CoordinatorHost, type CoordinatorStore, type PsBounds, type PsCounters } from "@volary/ps-server";
+import { BatchMessages } from "./batch-messages.ts";
 import { SimulatedClient } from "./simulated-client.ts";
 import { SimulatedPs } from "./simulated-ps.ts";
 import { SimulatedStore, type SimulatedStoreOptions } from "./simulated-store.ts";
@@ -54,6 +55,8 @@ export class SimulatedCluster {
   readonly trace: string[] = [];
   /** What no process may do: leave memory taken, for one. */
   readonly faults: string[] = [];
+  /** What the coordinator was told of batches, and said. */
+  readonly messages = new BatchMessages();
   /** How often the order of a chain was changed. */
   reorders = 0;
   /** Partitions whose order is being changed. */
@@ -157,7 +160,7 @@ export class SimulatedCluster {
     });
     this.#coordinator = { host, machine };
     const coordinator = new CoordinatorHost({
-      coordinator: machine,
+      coordinator: this.messages.overhear(machine),
       store: this.#store,
       clock: host.clock,
       log: (message) => this.note(message),

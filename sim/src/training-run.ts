@@ -5,6 +5,7 @@ import type { PartitionMap } from "@volary/core/partition";
 import { readDense, writeDense } from "@volary/core/training";
 import type { ControlOf, JobNews, JobStatus } from "@volary/core/wire";
 import type { SimulatedClient } from "./simulated-client.ts";
+import { isCounting } from "./counting-job.ts";
 import { DENSE_FLOATS } from "./toy-job.ts";
 
 export interface FinishedJob {
@@ -20,7 +21,7 @@ export interface FinishedJob {
   dense: Float32Array;
 }
 
-/** Submits a job with all dense weights at 0.1, and reads what it leaves behind. */
+/** Submits a job with all dense weights at 0.1, or 0 where it counts, and reads what it leaves behind. */
 export async function runTraining(o: {
   client: SimulatedClient;
   manifest: JobManifest;
@@ -33,7 +34,7 @@ export async function runTraining(o: {
   const link = await client.coordinator();
   const { job, map } = await client.submit(manifest);
   const tables = await client.tables({ job, map });
-  await writeDense(tables, manifest.model.variables, new Float32Array(DENSE_FLOATS).fill(0.1));
+  await writeDense(tables, manifest.model.variables, new Float32Array(DENSE_FLOATS).fill(isCounting(manifest) ? 0 : 0.1));
   link.send({ type: "run-job", job });
   if (finishAfterMs !== undefined)
     client.host.clock.after(finishAfterMs, () => link.send({ type: "finish-job", job, reason: "its client says so" }));

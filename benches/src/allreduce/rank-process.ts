@@ -43,7 +43,7 @@ let onReduced: () => void = () => {};
 
 const rounds = new DenseRounds({
   job: JOB,
-  send: (to, f) => (fault ? sendBadly(to, f) : peers.sendFrame(to, f)),
+  send: (to, f, onSent) => (fault ? sendBadly(to, f, onSent) : peers.sendFrame(to, f, onSent)),
   awaits: (at) => at.step > step,
   reduced: (_, sum) => {
     values = sum as Float32Array<ArrayBuffer>;
@@ -73,8 +73,9 @@ const port = await listenForPeers({
   log: (message) => console.error(message),
 });
 
-function sendBadly(to: number, f: Frame): void {
-  const kept = copyOfFrame(f);
+function sendBadly(to: number, f: Frame, onSent?: () => void): void {
+  const kept = { ...copyOfFrame(f), lent: false };
+  onSent?.();
   if (rank === 0) kept.values[0]! += 1;
   setTimeout(() => {
     peers.sendFrame(to, kept);

@@ -18,7 +18,7 @@ const NODES = 2;
 const BATCH = 64;
 const STEP_MS = 100;
 /** In a control, of the run with churn. */
-const SLOW_STEP_MS = 300;
+const SLOW_STEP_MS = 250;
 const STEPS_PER_EPOCH = 20;
 const SEED = 13;
 

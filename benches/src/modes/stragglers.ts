@@ -13,6 +13,8 @@ const BATCH = 64;
 /** The bound on staleness that is measured, and the one of the mode whose workers are to wait hardly ever. */
 export const STALENESS_STEPS = 8;
 const WIDE_STALENESS_STEPS = 16;
+/** So many that fast workers have the time to come that far ahead. */
+const AHEAD_STEPS_MIN = 20;
 /** In a control, so that workers run further ahead than they may. */
 const STALENESS_OF_CONTROL = 64;
 const SEED = 11;
@@ -88,7 +90,7 @@ export async function measureStragglers(o: {
   const ahead = await race({
     consistency: ssp({ stalenessSteps }),
     slowAt: same,
-    steps: Math.max(8, Math.round(steps / 4)),
+    steps: Math.max(AHEAD_STEPS_MIN, Math.round(steps / 4)),
     ledger: isControl ? "one-twice" : "once",
   });
   const more = isControl ? undefined : await raceMore(race, { same, another, steps });

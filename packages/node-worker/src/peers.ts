@@ -18,17 +18,13 @@ import { RecycledBuffers, type Connection } from "@volary/core/wire/websocket";
 import { realClock } from "./clock.ts";
 import { acceptSocket, connectSocket, refuseUpgrade, type ConnectSocketOptions } from "./node-socket.ts";
 
-/**
- * A dialer over WebSockets, `ws://` and `wss://`. What servers send lies in buffers that are used again; what peers
- * send is kept until its round begins, so it has its own.
- */
+/** A dialer over WebSockets, `ws://` and `wss://`. What comes lies in buffers that are used again. */
 export function wsDialer({ trustedNetwork }: Pick<ConnectSocketOptions, "trustedNetwork"> = {}): Dialer {
   const clock = realClock;
   const recycled = new RecycledBuffers({ bytesMax: LIMITS.receiveBuffersBytesMax });
   return {
     dial: async (address, hello) => {
-      const buffers = hello.role === "peer" ? undefined : recycled;
-      const socket = connectSocket(address, { trustedNetwork, buffers, clock });
+      const socket = connectSocket(address, { trustedNetwork, buffers: recycled, clock });
       return openLink({ socket, address, hello, clock });
     },
   };
@@ -55,10 +51,11 @@ export interface PeerPort {
 export async function listenForPeers(o: PeerPortOptions): Promise<PeerPort> {
   const http = createServer((_, response) => response.writeHead(426).end("a Volary worker: WebSocket only\n"));
   const connections = new Set<Connection>();
+  const buffers = new RecycledBuffers({ bytesMax: LIMITS.receiveBuffersBytesMax });
   http.on("upgrade", (request, stream, head) => {
     // Workers are processes and name no origin; a page that does has no business here.
     if (request.headers.origin !== undefined) return refuseUpgrade(stream, "403 Forbidden");
-    const connection = acceptSocket({ request, stream, head }, { clock: realClock });
+    const connection = acceptSocket({ request, stream, head }, { clock: realClock, buffers });
     if (!connection) return;
     connections.add(connection);
     stream.once("close", () => connections.delete(connection));

@@ -46,7 +46,7 @@ export class FaultCluster {
       const client = await Cluster.connect(address, { onWarning: () => {} });
       const cluster = new FaultCluster({ address, client, children });
       await Promise.all(names("ps", o.ps).map((name) => cluster.startPs(name)));
-      await Promise.all(names("worker", o.workers ?? 0).map((name) => cluster.#startWorker(name)));
+      await Promise.all(names("worker", o.workers ?? 0).map((name) => cluster.startWorker(name)));
       return cluster;
     } catch (error) {
       await endAll(children);
@@ -71,6 +71,12 @@ export class FaultCluster {
     this.#children.set(name, child);
     const { address } = await child.ready();
     inbound.targetPort = Number(new URL(address).port);
+  }
+
+  async startWorker(name: string): Promise<void> {
+    const child = spawn("worker", name, ["--coordinator", this.address, "--name", name, "--device", "cpu"]);
+    this.#children.set(name, child);
+    await child.ready();
   }
 
   /** kill −9 */
@@ -111,12 +117,6 @@ export class FaultCluster {
   /** Waits until the others have taken a lost node's partitions over. */
   untilTakenOver(name: string): Promise<void> {
     return this.until(({ nodes }) => !nodes.some((node) => node.name === name && node.partitions > 0));
-  }
-
-  async #startWorker(name: string): Promise<void> {
-    const child = spawn("worker", name, ["--coordinator", this.address, "--name", name, "--device", "cpu"]);
-    this.#children.set(name, child);
-    await child.ready();
   }
 
   async #openNetwork(name: string): Promise<Network> {

@@ -31,6 +31,8 @@ export interface ReducePiece {
   values: Float32Array;
   /** The values of any other dtype. */
   coded: Uint8Array;
+  /** A view of the data that nothing changes before the piece has arrived: it may be sent from where it lies. */
+  lasts?: boolean;
 }
 
 export interface AllReduce {

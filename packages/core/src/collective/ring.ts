@@ -113,7 +113,9 @@ export class RingAllReduce implements AllReduce {
     const floats = dtype === "float32" ? values : decodeBlocks(KERNELS, coded, { dtype, n: to - from });
     if (isGathered) {
       sums.set(floats);
-      return hop < last ? [{ peer: this.#next, hop: hop + 1, chunk, part, dtype, values, coded }] : [];
+      if (hop === last) return [];
+      if (dtype === "float32") return [this.#whole(hop + 1, chunk, part)];
+      return [{ peer: this.#next, hop: hop + 1, chunk, part, dtype, values, coded }];
     }
     // In ring order the sender's partial sum comes before this rank's share; a sum of two is the same either way.
     KERNELS.addFloats(sums, floats);
@@ -177,7 +179,7 @@ export class RingAllReduce implements AllReduce {
   #whole(hop: number, chunk: number, part: number): ReducePiece {
     const { from, to } = this.#bounds(chunk, part);
     const values = this.#data.subarray(from, to);
-    return { peer: this.#next, hop, chunk, part, dtype: "float32", values, coded: NO_BYTES };
+    return { peer: this.#next, hop, chunk, part, dtype: "float32", values, coded: NO_BYTES, lasts: true };
   }
 }
 

@@ -20,10 +20,10 @@ export function runRound(ranks: readonly AllReduce[], pick: Pick = firstLink): n
     for (const piece of pieces) {
       const name = `${from} ${piece.peer}`;
       if (!links.has(name)) links.set(name, { from, to: piece.peer, queue: [] });
-      // What a link sends is copied, and may change for the sender after that.
-      const copy = { ...piece, values: piece.values.slice(), coded: piece.coded.slice() };
-      links.get(name)!.queue.push(copy);
-      sentBytes[from]! += copy.values.byteLength + copy.coded.length;
+      // What a link sends is copied, and may change for the sender after that; what lasts is still the same on arrival.
+      const sent = piece.lasts ? piece : { ...piece, values: piece.values.slice(), coded: piece.coded.slice() };
+      links.get(name)!.queue.push(sent);
+      sentBytes[from]! += sent.values.byteLength + sent.coded.length;
     }
   };
   for (const [rank, reduction] of ranks.entries()) send(rank, reduction.start());
@@ -31,7 +31,8 @@ export function runRound(ranks: readonly AllReduce[], pick: Pick = firstLink): n
     const busy = [...links.values()].filter(({ queue }) => queue.length > 0);
     if (busy.length === 0) break;
     const { from, to, queue } = busy[pick(busy.length)]!;
-    const piece = queue.shift()!;
+    const sent = queue.shift()!;
+    const piece = sent.lasts ? { ...sent, values: sent.values.slice() } : sent;
     send(to, ranks[to]!.receive({ ...piece, peer: from }));
     // What came may be overwritten by what comes next.
     piece.values.fill(Number.NaN);

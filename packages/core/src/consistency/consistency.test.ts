@@ -156,7 +156,7 @@ describe("withDense()", () => {
   it("puts dense variables of bsp() on the PS, whose steps close when all slots are in", () => {
     const spec = withDense(bsp(), "ps")!;
     const mode = consistencyOf(spec);
-    expect(mode).toMatchObject({ work: "batches", dense: "ps", gradients: "at-commit", onLate: "wait" });
+    expect(mode).toMatchObject({ work: "batches", dense: "ps", gradients: "at-commit" });
     expect(mode.mayClose({ arrived: 3, expected: 4, members: 4 })).toBe(false);
     expect(mode.mayClose({ arrived: 4, expected: 4, members: 4 })).toBe(true);
   });

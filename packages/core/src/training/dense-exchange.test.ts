@@ -88,7 +88,10 @@ class Group {
           job: 1,
           worker: id,
           wire,
-          send: (to, f) => this.#send(`${id} → ${to}`, { to, f: copyOfFrame(f) }),
+          send: (to, f, onSent) => {
+            this.#send(`${id} → ${to}`, { to, f: copyOfFrame(f) });
+            onSent?.();
+          },
           awaits: ({ step, attempt }) => attempt >= this.attempt && step > worker.applied,
           held: () => (worker.held = true),
           log: (line) => this.log.push(line),

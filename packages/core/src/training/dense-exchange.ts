@@ -28,8 +28,8 @@ export interface DenseExchangeOptions {
   job: number;
   worker: number;
   wire: WireSpec | undefined;
-  /** Sends a frame to a worker. */
-  send(worker: number, frame: Frame): void;
+  /** Sends a frame to a worker, as `DenseRoundsOptions.send` does. */
+  send(worker: number, frame: Frame, onSent?: () => void): void;
   /** May frames of this step and attempt still be wanted? */
   awaits(at: Attempt): boolean;
   /** The result of an attempt is here, and kept until it is taken or dropped. */
@@ -72,7 +72,7 @@ export class DenseExchange {
     this.#feedsBack = typeof this.#form === "object" || (this.#form !== "float32" && o.wire?.errorFeedback === true);
     this.#rounds = new DenseRounds({
       job: o.job,
-      send: (worker, f) => o.send(worker, f),
+      send: (worker, f, onSent) => o.send(worker, f, onSent),
       awaits: (at) => o.awaits(at),
       reduced: (at, values, residual) => {
         this.#running = undefined;

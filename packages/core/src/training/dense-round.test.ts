@@ -88,7 +88,10 @@ class Workers {
       this.#terms.set(id, 1);
       const rounds = new DenseRounds({
         job: 1,
-        send: (to, f) => this.#send(id, to, f),
+        send: (to, f, onSent) => {
+          this.#send(id, to, f);
+          onSent?.();
+        },
         awaits: ({ step, attempt }) => step === STEP && attempt >= this.#terms.get(id)!,
         reduced: ({ step, attempt }, sum, residual) => {
           expect({ step, attempt }).toEqual({ step: STEP, attempt: this.#terms.get(id) });

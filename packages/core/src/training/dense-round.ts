@@ -39,12 +39,17 @@ interface Round extends Attempt {
   data: Float32Array;
   rank: number;
   members: readonly number[];
+  /** Lent frames that have not been sent: the data are not the callee's before they have. */
+  unsent: number;
 }
 
 export interface DenseRoundsOptions {
   job: number;
-  /** Sends a frame to a worker; its values are views that change after the call. */
-  send(worker: number, frame: Frame): void;
+  /**
+   * Sends a frame to a worker. Its values are views that change after the call; those of a lent frame after `onSent`,
+   * which must be called once, and which the round waits for before it is reduced.
+   */
+  send(worker: number, frame: Frame, onSent?: () => void): void;
   /**
    * The round's sum is whole: float32, as long as what went in; owned by the callee, as is the new residual, which is
    * there where one was given.
@@ -71,7 +76,7 @@ export class DenseRounds {
     const size = members.length;
     const main = allReduce({ rank, size, data: data.subarray(0, n), form, residual, ownDone });
     const lanes = exact === 0 ? [main] : [main, allReduce({ rank, size, data: data.subarray(n) })];
-    const round: Round = { step, attempt, lanes, data, rank, members };
+    const round: Round = { step, attempt, lanes, data, rank, members, unsent: 0 };
     this.#round = round;
     for (const [lane, reduction] of lanes.entries()) this.#send(round, lane, reduction.start());
     for (const f of this.#takeEarly()) this.take(f);
@@ -116,9 +121,16 @@ export class DenseRounds {
     throw new ProtocolError(`an all-reduce frame of rank ${slot} is of lane ${slots}; this round has ${lanes.length}`);
   }
 
-  #send({ step, attempt, rank, members }: Round, lane: number, pieces: readonly ReducePiece[]): void {
+  #send(round: Round, lane: number, pieces: readonly ReducePiece[]): void {
     const { job } = this.#o;
-    for (const { peer, hop, chunk, part, dtype, values, coded } of pieces) {
+    const { step, attempt, rank, members } = round;
+    const onSent = () => {
+      round.unsent--;
+      if (this.#round === round) this.#finish();
+    };
+    round.unsent++; // until all are on their way, whatever is sent at once
+    for (const { peer, hop, chunk, part, dtype, values, coded, lasts: lent = false } of pieces) {
+      if (lent) round.unsent++;
       this.#o.send(
         members[peer]!,
         frame({
@@ -135,14 +147,17 @@ export class DenseRounds {
           dtype,
           values,
           coded,
+          lent,
         }),
+        lent ? onSent : undefined,
       );
     }
+    round.unsent--;
   }
 
   #finish(): void {
     const round = this.#round;
-    if (!round?.lanes.every((lane) => lane.done)) return;
+    if (!round || round.unsent > 0 || !round.lanes.every((lane) => lane.done)) return;
     this.#round = undefined;
     this.#o.reduced({ step: round.step, attempt: round.attempt }, round.data, round.lanes[0]!.residual);
   }

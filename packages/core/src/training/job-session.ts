@@ -123,7 +123,7 @@ export class JobSession {
       job,
       worker,
       wire: manifest.fit.wire,
-      send: (to, f) => this.#peers.sendFrame(to, f),
+      send: (to, f, onSent) => this.#peers.sendFrame(to, f, onSent),
       awaits: ({ step, attempt }) => attempt >= this.#machine.term && step > this.#machine.applied,
       held: (at) => this.#feed({ kind: "reduced", ...at }),
       log: (line) => o.log(line),

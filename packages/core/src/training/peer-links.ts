@@ -73,10 +73,12 @@ export class PeerLinks {
     else this.#wait(worker, { control });
   }
 
-  sendFrame(worker: number, frame: Frame): void {
+  /** @param onSent as a link calls it: from then on what a lent frame lent may change */
+  sendFrame(worker: number, frame: Frame, onSent?: () => void): void {
     const link = this.#links.get(worker);
-    if (link) link.sendFrame(frame);
-    else this.#wait(worker, { frame: copyOfFrame(frame) }); // a link copies what it sends, too
+    if (link) return link.sendFrame(frame, onSent);
+    this.#wait(worker, { frame: copyOfFrame(frame) }); // a link copies what it sends, too
+    onSent?.();
   }
 
   close(): void {

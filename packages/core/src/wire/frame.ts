@@ -93,6 +93,11 @@ export interface Frame extends FrameHeader {
    * the frame is written where its values lie instead of being copied.
    */
   headRoom?: number;
+  /**
+   * For sending: `values` (or `coded`) stay as they are until the link has sent them, so that a socket that can sends
+   * them from where they lie.
+   */
+  lent?: boolean;
 }
 
 const EMPTY_U32 = new Uint32Array(0);
@@ -191,13 +196,41 @@ export function encodeFrame(
   allocate: (bytes: number) => Uint8Array<ArrayBuffer> = (bytes) => new Uint8Array(bytes),
 ): Uint8Array<ArrayBuffer> {
   const body = bodyOf(f);
-  const lengths = lengthsOf(f, body);
-  const fault = countsFault(lengths) ?? logFault(f.opcode, lengths) ?? shapeFault(f) ?? headerFault(f);
-  if (fault) throw new RangeError(`cannot encode ${f.opcode} frame: ${fault}`);
+  const lengths = checkedLengths(f, body);
   const head = headBytes(lengths);
   const total = frameBytes(lengths);
   const around = roomAround(f, body, { head, total });
   const bytes = around ?? allocate(total);
+  writeHead(bytes, f, lengths);
+  if (!around) bytes.set(body, head);
+  bytes.fill(0, head + body.length);
+  return bytes;
+}
+
+/**
+ * Encodes what of a frame is before its values, which are its other half.
+ *
+ * @returns undefined where values need padding, so that these two are not the whole frame
+ * @throws {RangeError} as {@link encodeFrame}
+ */
+export function encodeHead(f: Frame): { head: Uint8Array<ArrayBuffer>; body: Uint8Array<ArrayBuffer> } | undefined {
+  const body = bodyOf(f);
+  const lengths = checkedLengths(f, body);
+  if (body.length % 8 !== 0 || !(body.buffer instanceof ArrayBuffer)) return undefined;
+  const head = new Uint8Array(headBytes(lengths));
+  writeHead(head, f, lengths);
+  return { head, body: body as Uint8Array<ArrayBuffer> };
+}
+
+function checkedLengths(f: Frame, body: Uint8Array): Lengths {
+  const lengths = lengthsOf(f, body);
+  const fault = countsFault(lengths) ?? logFault(f.opcode, lengths) ?? shapeFault(f) ?? headerFault(f);
+  if (fault) throw new RangeError(`cannot encode ${f.opcode} frame: ${fault}`);
+  return lengths;
+}
+
+/** Writes all that is before the values, padding included. */
+function writeHead(bytes: Uint8Array, f: Frame, lengths: Lengths): void {
   writeHeader(new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES), f, lengths);
   bytes.set(f.keyList, HEADER_BYTES);
   let at = HEADER_BYTES + f.keyList.length;
@@ -206,9 +239,6 @@ export function encodeFrame(
     bytes.fill(0, at + section.byteLength, at + pad8(section.byteLength));
     at += pad8(section.byteLength);
   }
-  if (!around) bytes.set(body, head);
-  bytes.fill(0, head + body.length);
-  return bytes;
 }
 
 /** The bytes around the values of a frame that are its own; undefined where they are too few. */

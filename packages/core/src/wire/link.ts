@@ -22,8 +22,8 @@ export interface Link {
   sendControl(control: Control): void;
   /**
    * Sends a frame. Its arrays may change as soon as this returns, except those of a frame that is encoded where it
-   * lies (`headRoom`): they must stay untouched until `onSent` is called, once, whether the bytes went out or the link
-   * closed.
+   * lies (`headRoom`), or is lent (`lent`): they must stay untouched until `onSent` is called, once, whether the bytes
+   * went out or the link closed.
    */
   sendFrame(frame: Frame, onSent?: () => void): void;
   close(reason: string): void;

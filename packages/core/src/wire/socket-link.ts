@@ -17,7 +17,7 @@ import {
   type Control,
   type ControlOf,
 } from "./control.ts";
-import { decodeFrame, encodeFrame, type Frame } from "./frame.ts";
+import { bytesOfFrame, decodeFrame, encodeFrame, encodeHead, type Frame } from "./frame.ts";
 import type { Hello, Link, LinkEvents } from "./link.ts";
 
 /** What Volary uses of a WebSocket. */
@@ -27,6 +27,8 @@ export interface Socket {
   readonly bufferedAmount: number;
   /** Where a socket knows it, `onSent` tells that `data` may be changed: once, even if the socket is closed. */
   send(data: string | Uint8Array<ArrayBuffer>, onSent?: () => void): void;
+  /** Where a socket can: sends one message of two pieces from where they lie; both stay untouched until `onSent`. */
+  sendPieces?(head: Uint8Array<ArrayBuffer>, body: Uint8Array<ArrayBuffer>, onSent: () => void): void;
   close(code?: number, reason?: string): void;
   onopen: ((event: never) => void) | null;
   /** Text; or an ArrayBuffer; or a Uint8Array, which may be of memory that is used again once this returns. */
@@ -169,6 +171,7 @@ class SocketLink implements Link {
   }
 
   sendFrame(frame: Frame, onSent?: () => void): void {
+    if (frame.lent) return this.#sendLent(frame, onSent);
     let lent: Uint8Array<ArrayBuffer> | undefined;
     const bytes = encodeFrame(frame, (length) => {
       if (length < SENDING_BYTES_MIN) return new Uint8Array(length);
@@ -178,6 +181,17 @@ class SocketLink implements Link {
       if (lent) SENDING.release(lent);
       onSent?.();
     });
+  }
+
+  /** Values that a copy would cost more than two pieces are sent from where they lie. */
+  #sendLent(frame: Frame, onSent: () => void = () => {}): void {
+    const socket = this.#socket;
+    const pieces = bytesOfFrame(frame) < SENDING_BYTES_MIN || !socket.sendPieces ? undefined : encodeHead(frame);
+    if (!pieces) {
+      this.sendFrame({ ...frame, lent: false });
+      onSent();
+    } else if (this.#maySend()) socket.sendPieces!(pieces.head, pieces.body, onSent);
+    else onSent();
   }
 
   close(reason: string): void {
@@ -201,19 +215,18 @@ class SocketLink implements Link {
     this.#onFault(error);
   }
 
-  /** A message sent after the close is lost, as one sent just before it may be. */
   #send(data: string | Uint8Array<ArrayBuffer>, onSent?: () => void): void {
-    if (this.#closed !== undefined || this.#socket.readyState !== OPEN) {
-      onSent?.();
-      return;
-    }
+    if (this.#maySend()) this.#socket.send(data, onSent);
+    else onSent?.();
+  }
+
+  /** A message sent after the close is lost, as one sent just before it may be; a slow reader's link is closed. */
+  #maySend(): boolean {
+    if (this.#closed !== undefined || this.#socket.readyState !== OPEN) return false;
     const { bufferedAmount } = this.#socket;
-    if (bufferedAmount > LIMITS.sendBufferBytesMax) {
-      this.#shut(CLOSE_SLOW_READER, `${this.name} reads too slowly: ${bufferedAmount} bytes wait for it`);
-      onSent?.();
-      return;
-    }
-    this.#socket.send(data, onSent);
+    if (bufferedAmount <= LIMITS.sendBufferBytesMax) return true;
+    this.#shut(CLOSE_SLOW_READER, `${this.name} reads too slowly: ${bufferedAmount} bytes wait for it`);
+    return false;
   }
 
   #wait(data: unknown): void {

@@ -13,7 +13,7 @@ import type { CoordinatorEffect, LinkId } from "./effects.ts";
 import type { CoordinatorStore } from "./store.ts";
 
 export interface CoordinatorHostOptions {
-  coordinator: Coordinator;
+  coordinator: Pick<Coordinator, "handleControl" | "handleClose" | "tick">;
   store: CoordinatorStore;
   clock: Clock;
   log: (message: string) => void;

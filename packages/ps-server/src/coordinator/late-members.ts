@@ -7,6 +7,7 @@
  * @see Chen et al., "Revisiting Distributed Synchronous SGD", arXiv:1604.00981, for why the slowest matter
  */
 import { LIMITS } from "@volary/core/limits";
+import { deadlineOf } from "./batches/lateness.ts";
 
 /** Step times that are remembered, and how many are needed to tell what is usual. */
 const TIMES_KEPT = 32;
@@ -94,14 +95,6 @@ export class LateMembers {
 
   #deadlineMs(member: number): number {
     if (!this.#warm.has(member) || this.#times.length < TIMES_MIN) return LIMITS.leftOutFirstMs;
-    const median = medianOf(this.#times);
-    const deviation = medianOf(this.#times.map((ms) => Math.abs(ms - median)));
-    return Math.max(LIMITS.leftOutMsMin, median + LIMITS.lateDeviations * deviation);
+    return Math.max(LIMITS.leftOutMsMin, deadlineOf(this.#times));
   }
-}
-
-function medianOf(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

@@ -3,8 +3,7 @@
  * once however often they are sent; or as a slot of a step, whose leader says whether it counts.
  */
 import type { NodeLinks } from "../../client/index.ts";
-import type { ControlOf } from "../../wire/index.ts";
-import { frame, type Frame } from "../../wire/index.ts";
+import { frame, type ControlOf, type Frame } from "../../wire/index.ts";
 import type { HeadRequests } from "../head-requests.ts";
 import type { RowPlanner, StepRows } from "../step-rows.ts";
 

@@ -137,7 +137,7 @@ export class BatchSession {
         worker,
         dense: local,
         compression: rounds.compression,
-        sendFrame: (to, f) => this.#peers.sendFrame(to, f),
+        sendFrame: (to, f, onSent) => this.#peers.sendFrame(to, f, onSent),
         tell: (control) => this.#tell(control),
       });
       this.#opened = { dense: local, local, rounds: member };
@@ -282,7 +282,10 @@ export class BatchSession {
   }
 
   /** Of its samples those count, too, that weigh nothing. */
-  #tellDone({ lease, batch }: ControlOf<"batch">, of: Pick<ControlOf<"batch-done">, "lossSum" | "computeMs" | "rows" | "cachedRows">): void {
+  #tellDone(
+    { lease, batch }: ControlOf<"batch">,
+    of: Pick<ControlOf<"batch-done">, "lossSum" | "computeMs" | "rows" | "cachedRows">,
+  ): void {
     const samples = samplesOfBatch(this.#o.manifest, this.#plan, batch);
     this.#tell({ type: "batch-done", job: this.job, lease, batch, samples, ...of });
   }

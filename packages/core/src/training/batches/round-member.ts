@@ -14,7 +14,8 @@ export interface RoundMemberOptions {
   worker: number;
   dense: LocalDense;
   compression: DenseRoundsSpec["compression"];
-  sendFrame(worker: number, frame: Frame): void;
+  /** Sends a frame to a worker, as `DenseRoundsOptions.send` does. */
+  sendFrame(worker: number, frame: Frame, onSent?: () => void): void;
   tell(control: Control): void;
 }
 
@@ -33,7 +34,7 @@ export class RoundMember {
     if (compression !== "float32") this.#residual = new Float32Array(dense.weights.length);
     this.#rounds = new DenseRounds({
       job,
-      send: (to, f) => o.sendFrame(to, f),
+      send: (to, f, onSent) => o.sendFrame(to, f, onSent),
       awaits: ({ step, attempt }) => attempt >= this.#term && step > dense.round,
       reduced: ({ step: round }, mean, residual) => {
         this.#held = { round, mean, residual };

@@ -82,6 +82,12 @@ export class Connection implements Socket {
     else this.#sender!.send(OPCODE.BINARY, data, onSent);
   }
 
+  /** Sends a binary message of two pieces, which stay untouched until `onSent`, called as `send` calls it. */
+  sendPieces(head: Uint8Array<ArrayBuffer>, body: Uint8Array<ArrayBuffer>, onSent: () => void): void {
+    if (this.#state === STATE.OPEN) this.#sender!.sendPieces(OPCODE.BINARY, { head, body }, onSent);
+    else onSent();
+  }
+
   /** Closes after what was sent. @param reason for people; of it, what fits into 123 bytes arrives */
   close(code?: number, reason = ""): void {
     if (this.#state === STATE.CONNECTING) {

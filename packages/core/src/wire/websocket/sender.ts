@@ -27,6 +27,8 @@ export interface SenderOptions {
 /** Of masked copies, kept for the next ones. */
 const COPIES_BYTES_MAX = 16 * 1024 * 1024;
 
+const EMPTY = new Uint8Array(0);
+
 export class Sender {
   readonly #stream: ByteStream;
   readonly #mask: SenderOptions["mask"];
@@ -43,15 +45,34 @@ export class Sender {
    * @param onSent the payload may be changed; called once, whatever becomes of the connection
    */
   send(opcode: (typeof OPCODE)[keyof typeof OPCODE], payload: Uint8Array, onSent?: () => void): void {
+    this.sendPieces(opcode, { head: EMPTY, body: payload }, onSent);
+  }
+
+  /** The same for a payload of two pieces, of which `head` is short: it is copied. */
+  sendPieces(
+    opcode: (typeof OPCODE)[keyof typeof OPCODE],
+    { head, body }: { head: Uint8Array; body: Uint8Array },
+    onSent?: () => void,
+  ): void {
     const mask = this.#mask === "none" ? undefined : this.#mask();
-    const head = header(opcode, payload.length, mask);
-    if (!mask || payload.length === 0) return this.#stream.write(head, payload, onSent);
-    const copy = this.#copies.allocate(payload.length);
-    copy.set(payload);
+    const bytes = head.length + body.length;
+    const before = header(opcode, bytes, mask);
+    if (!mask || bytes === 0) return this.#stream.write(joined(before, head), body, onSent);
+    const copy = this.#copies.allocate(bytes);
+    copy.set(head);
+    copy.set(body, head.length);
     applyMask(copy, mask, 0);
-    this.#stream.write(head, copy, () => this.#copies.release(copy));
+    this.#stream.write(before, copy, () => this.#copies.release(copy));
     onSent?.();
   }
+}
+
+function joined(header: Uint8Array, head: Uint8Array): Uint8Array {
+  if (head.length === 0) return header;
+  const both = new Uint8Array(header.length + head.length);
+  both.set(header);
+  both.set(head, header.length);
+  return both;
 }
 
 function header(opcode: number, bytes: number, mask: number | undefined): Uint8Array {

@@ -14,10 +14,15 @@ export class Lateness {
   /** Nothing is late before the first batch is done. */
   get deadlineMs(): number {
     if (this.#times.length === 0) return Infinity;
-    const usual = median(this.#times);
-    const deviation = median(this.#times.map((ms) => Math.abs(ms - usual)));
-    return Math.max(LIMITS.lateMsMin, usual + LIMITS.lateDeviations * deviation);
+    return Math.max(LIMITS.lateMsMin, deadlineOf(this.#times));
   }
+}
+
+/** What is unusually long beside these times: their median, and several of their median absolute deviations more. */
+export function deadlineOf(times: readonly number[]): number {
+  const usual = median(times);
+  const deviation = median(times.map((ms) => Math.abs(ms - usual)));
+  return usual + LIMITS.lateDeviations * deviation;
 }
 
 function median(values: readonly number[]): number {
