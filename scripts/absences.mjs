@@ -13,7 +13,7 @@ export function absences({ chromium, data }) {
   const absent = {
     "data set": data === undefined,
     redis: onPath("redis-server") === undefined,
-    mpi: onPath("mpirun") === undefined,
+    mpi: onPath("mpirun") === undefined || onPath("mpicc") === undefined,
     gpu: spawnSync("nvidia-smi", ["-L"], { encoding: "utf8" }).stdout?.startsWith("GPU ") !== true,
     browser: chromium === undefined,
     etcd: onPath("etcd") === undefined,

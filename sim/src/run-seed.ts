@@ -1,13 +1,17 @@
 /** One simulated life of a cluster: sizes, load, faults and their times are drawn from one seed. */
+import { consistencyOf } from "@volary/core/consistency";
 import type { JobManifest } from "@volary/core/job";
 import { NO_SABOTAGE, type Sabotages } from "@volary/core/sabotage";
 import { seededRandom } from "@volary/core/testing";
 import { calmRun } from "./calm-run.ts";
+import { faultsOfBatches } from "./check-batches.ts";
 import { faultsOfOwn } from "./check-own.ts";
 import { faultsOfPushes } from "./check-pushes.ts";
 import { faultsOfReads } from "./check-reads.ts";
 import { faultsOfReplicas } from "./check-replicas.ts";
 import { checkRun, faultsOfComparison } from "./check-run.ts";
+import { faultsOfStaleness } from "./check-staleness.ts";
+import { countingManifest, countingModel } from "./counting-job.ts";
 import { NO_FAULTS, type FaultCounts } from "./fault-kinds.ts";
 import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
@@ -22,6 +26,8 @@ export const CHECKERS = [
   "training",
   "steps",
   "same bits",
+  "batches",
+  "staleness",
   "pushes",
   "reads",
   "own rows",
@@ -46,6 +52,13 @@ export interface SeedCounts extends FaultCounts {
   validations: number;
   /** Jobs whose training ended before their last step. */
   earlyEnds: number;
+  /** Batches that the coordinator gave out, and that were trained. */
+  batches: number;
+  /** Of these, those that were given more than once, and those that a step was closed without. */
+  repeatedBatches: number;
+  droppedBatches: number;
+  /** Of dense weights. */
+  rounds: number;
   failovers: number;
   moves: number;
   reorders: number;
@@ -66,6 +79,8 @@ export interface SeedResult extends SeedCounts {
 
 /** Once faults are over, everything is answered within this time. */
 const LIMIT_MS = 180_000;
+/** The one that is slow, if one is. */
+const FIRST_WORKER = "worker-0";
 const FAULTS_SALT = 0xfa17;
 const LOAD_SALT = 0x10ad;
 
@@ -90,14 +105,18 @@ class SeedLife {
   constructor(plan: SeedPlan, sabotages: Sabotages) {
     this.#plan = plan;
     const random = seededRandom((plan.seed ^ LOAD_SALT) >>> 0);
-    const computeMaxMs = plan.training?.computeMaxMs ?? 0;
+    const { computeMaxMs = 0, slowness = 1, isCounting = false } = plan.training ?? {};
+    const modelOf = isCounting ? countingModel : toyModel;
     this.cluster = new SimulatedCluster({
       ...plan,
       sabotages,
       openModel: ({ host }) =>
-        toyModel({
-          compute: () =>
-            new Promise((resolve) => void host.clock.after(random.between({ min: 0, max: computeMaxMs }), resolve)),
+        modelOf({
+          compute: () => {
+            const times = host.name === FIRST_WORKER ? slowness : 1;
+            const ms = times * random.between({ min: 0, max: computeMaxMs });
+            return new Promise((resolve) => void host.clock.after(ms, resolve));
+          },
         }),
     });
     this.#ledger = new Ledger(() => this.cluster.clock.now());
@@ -114,6 +133,10 @@ class SeedLife {
       repeats: commits.filter(({ attempt }, i) => i > 0 && attempt !== commits[i - 1]!.attempt).length,
       validations: Math.max(0, (history?.validations.length ?? 0) - 1),
       earlyEnds: job && commits.length < job.steps ? 1 : 0,
+      batches: job?.batches?.finished ?? 0,
+      repeatedBatches: job?.batches?.repeated ?? 0,
+      droppedBatches: job?.batches?.dropped ?? 0,
+      rounds: job?.batches?.rounds ?? 0,
       failovers: this.#restarted.failovers + (status?.failovers ?? 0),
       moves: this.#restarted.moves + (status?.moves ?? 0),
       reorders: cluster.reorders,
@@ -233,8 +256,15 @@ class SeedLife {
   async #checkTraining(finished: FinishedJob, manifest: JobManifest, training: Training): Promise<Fault[]> {
     // A step that is too much for what little memory there is ends its job, as it should.
     if (this.#plan.roomBytes !== undefined && finished.status.message?.includes("no room for ")) return [];
-    const { steps, rows } = await checkRun({ manifest, finished, wasFinished: training.finishAfterMs !== undefined });
+    const messages = this.cluster.messages.of(finished.job);
+    const wasFinished = training.finishAfterMs !== undefined;
+    const { steps, rows } = await checkRun({ manifest, finished, messages, wasFinished });
     const found = [...as("steps", steps), ...as("training", rows)];
+    const { consistency } = manifest.fit;
+    if (consistencyOf(consistency).work === "batches")
+      found.push(...as("batches", faultsOfBatches({ manifest, finished, messages })));
+    if (consistency.mode === "ssp")
+      found.push(...as("staleness", faultsOfStaleness(messages, consistency.stalenessSteps)));
     if (!training.isCompared || finished.status.phase !== "done") return found;
     const { partitionFunction } = this.#plan;
     const calm = await calmRun({ manifest, workers: training.workers, partitionFunction });
@@ -261,8 +291,9 @@ class SeedLife {
   }
 }
 
-function manifestOf(seed: number, { workers, fit, care }: Training): JobManifest {
-  return toyManifest({ workersMin: workers, seed, fit, care });
+function manifestOf(seed: number, { workers, fit, care, isCounting }: Training): JobManifest {
+  const of = { workersMin: workers, seed, fit, care };
+  return isCounting ? countingManifest(of) : toyManifest(of);
 }
 
 function as(checker: Checker, messages: readonly string[]): Fault[] {

@@ -1,4 +1,5 @@
 /** What a seed draws before its cluster starts: sizes, the job, the load, and which faults may happen. */
+import { asp, average, bsp, localSgd, nesterov, ssp, type ConsistencySpec } from "@volary/core/consistency";
 import type { PartitionFunction } from "@volary/core/partition";
 import { seededRandom, type SeededRandom } from "@volary/core/testing";
 import type { PsBounds } from "@volary/ps-server";
@@ -30,9 +31,13 @@ export interface Training {
   workers: number;
   fit: ToyFit;
   care: TableCare;
+  /** Are gradients whole numbers, so that the order in which they are applied does not matter? */
+  isCounting: boolean;
   finishAfterMs: number | undefined;
   /** A worker computes at most this long at a step. */
   computeMaxMs: number;
+  /** The first worker computes so many times as long. */
+  slowness: number;
   /** The same job runs once more, undisturbed, and must leave the same bits. */
   isCompared: boolean;
 }
@@ -101,15 +106,51 @@ function boundsOf(random: SeededRandom): PsBounds {
 }
 
 const TRAINING_SALT = 0x7a7a;
+const MODE_SALT = 0x30de;
+
+/** In two of three jobs the coordinator gives out batches, where the job is not compared with an undisturbed one. */
+function trainingOf(seed: number): Training {
+  const training = stepsOf(seed);
+  const random = seededRandom((seed ^ MODE_SALT) >>> 0);
+  if (training.isCompared || random.below(3) === 0) return training;
+  const consistency = modeOf(random);
+  const isAtOnce = consistency.mode !== "bsp";
+  const isCounting = isAtOnce && random.below(6) > 0;
+  return {
+    ...training,
+    fit: { ...training.fit, consistency },
+    care: isCounting ? {} : training.care,
+    isCounting,
+    slowness: [1, 1, 4, 20][random.below(4)]!,
+  };
+}
+
+function modeOf(random: SeededRandom): ConsistencySpec {
+  switch (random.below(4)) {
+    case 0:
+      return asp();
+    case 1:
+      return ssp({ stalenessSteps: random.below(5) });
+    case 2:
+      return bsp({ quorum: [0.4, 0.5, 0.7, 1][random.below(4)]! });
+    default: {
+      const compression = (["float32", "float32", "float32", "bfloat16", "int8"] as const)[random.below(5)]!;
+      const every = random.below(4) === 0 ? { seconds: random.between({ min: 0.05, max: 2 }) } : 1 + random.below(6);
+      return localSgd({ every, outer: random.below(2) === 0 ? average() : nesterov(0.7, 0.5), compression });
+    }
+  }
+}
 
 /** How a seed's job is validated and when it ends: half of the jobs only at their end. */
-function trainingOf(seed: number): Training {
+function stepsOf(seed: number): Training {
   const random = seededRandom((seed ^ TRAINING_SALT) >>> 0);
   const isCompared = random.below(6) === 0;
   const training: Training = {
     workers: 1 + random.below(4),
     fit: {},
     care: careOf(random),
+    isCounting: false,
+    slowness: 1,
     finishAfterMs: undefined,
     computeMaxMs: [0, 5, 60, 200][random.below(4)]!,
     isCompared,

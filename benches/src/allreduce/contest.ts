@@ -35,7 +35,8 @@ export async function contest(o: ContestOptions): Promise<Found[]> {
   try {
     systems.push(await startVolary({ size, fault }));
     // Which of the two is better depends on how many processors there are.
-    if (program) for (const yieldWhenIdle of [0, 1] as const) systems.push(await startMpi({ program, size, yieldWhenIdle }));
+    if (program)
+      for (const yieldWhenIdle of [0, 1] as const) systems.push(await startMpi({ program, size, yieldWhenIdle }));
     const found: Found[] = [];
     for (const floats of sizes) found.push(await compare(systems, { ...o, floats }));
     return found;

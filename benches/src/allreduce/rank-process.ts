@@ -112,7 +112,10 @@ async function answer(line: string): Promise<object> {
     case "reduce":
       return reduce(Number(argument));
     case "check":
-      return { wrong: wrongValues(values, { size, repeats: Number(argument) }), sentBytes: sentBytes() } satisfies Checked;
+      return {
+        wrong: wrongValues(values, { size, repeats: Number(argument) }),
+        sentBytes: sentBytes(),
+      } satisfies Checked;
     default:
       throw new TypeError(`unknown command: ${line}`);
   }

@@ -13,7 +13,9 @@ interface CountingHandle {
 const handles: CountingHandle[] = [];
 const count = ({ _handle: handle }: { _handle: CountingHandle }) => void handles.push(handle);
 
-subscribe("net.server.socket", (message) => count((message as { socket: Socket & { _handle: CountingHandle } }).socket));
+subscribe("net.server.socket", (message) =>
+  count((message as { socket: Socket & { _handle: CountingHandle } }).socket),
+);
 subscribe("net.client.socket", (message) => {
   const { socket } = message as { socket: Socket & { _handle: CountingHandle } };
   socket.once("connect", () => count(socket));

@@ -17,6 +17,8 @@ export const SABOTAGES = [
   "drop-one-forwarded-push",
   /** A replica decides itself which rows go. */
   "evict-on-replica-alone",
+  /** A batch whose gradients a partition has applied is applied again, where it is pushed again. */
+  "forget-batch-names",
   /** The leader commits a step that one PS node has not staged; that node takes the slots that are missing as empty. */
   "commit-with-one-partition-unstaged",
   /** A copy for a new replica leaves out what was pushed while it was made. */
@@ -39,6 +41,8 @@ export const SABOTAGES = [
   // -- workers
   /** A new leader starts its step without asking what was committed; a partition that has committed it begins it again. */
   "start-without-fence",
+  /** A worker goes on from the mean of a round as soon as it has it, and not once all have. */
+  "apply-mean-before-commit",
   // -- clients
   /** A push that is sent again has another identity. */
   "re-lease-with-new-identity",

@@ -6,7 +6,7 @@ import { column, file, parquet } from "../data/index.ts";
 import type { Batch } from "../data/index.ts";
 import type { PartitionMap } from "../partition/index.ts";
 import { sgd } from "../optimizer/index.ts";
-import { RowPlanner, type StepRows } from "../training/step-rows.ts";
+import { RowPlanner, type StepRows } from "../training/rows/step-rows.ts";
 import { convertEmbeddings, hasTfjsEmbedding, tableRowsOf, type ConvertOptions } from "./convert-embeddings.ts";
 import { uniform, zeros } from "./layers/initializer.ts";
 import { manifestOfModel, type PreparedJob } from "./job-manifest.ts";

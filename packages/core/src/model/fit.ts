@@ -15,7 +15,7 @@ import {
 import { monitoredOf } from "../job/monitor.ts";
 import { LIMITS } from "../limits.ts";
 import type { OptimizerSpec } from "../optimizer/index.ts";
-import { refuseUnshardable } from "../training/sharded-state.ts";
+import { refuseUnshardable } from "../training/dense/sharded-state.ts";
 import { checkChoice, checked, checkInteger, checkObject, refuseUnknownKeys } from "./layers/author-error.ts";
 import type { TrainingFunction } from "./tower/training-function.ts";
 

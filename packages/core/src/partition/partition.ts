@@ -31,7 +31,7 @@ import { PartitionCopy, PartitionCopyTarget } from "./partition-copy.ts";
 import { digestOf } from "./partition-digest.ts";
 import type { PartitionParts } from "./partition-parts.ts";
 import { PartitionStep } from "./partition-step.ts";
-import { PushIdentities, stepOf, type DirectPush, type PushIdentity } from "./push-identities.ts";
+import { PushIdentities, stepOf, TRAINING_CLIENT, type DirectPush, type PushIdentity } from "./push-identities.ts";
 import { bytesToRead, readRows, type ReadTarget } from "./read-rows.ts";
 import { Room } from "./room.ts";
 import {
@@ -305,7 +305,8 @@ export class Partition {
    * @throws {RangeError | ClusterError} an identity that no client may have
    */
   hasApplied(identity: PushIdentity): boolean {
-    return this.#parts.identities.has(identity);
+    const isForgotten = identity.client === TRAINING_CLIENT && this.#sabotages.has("forget-batch-names");
+    return this.#parts.identities.has(identity) && !isForgotten;
   }
 
   /**
@@ -318,7 +319,7 @@ export class Partition {
    */
   pushDirect(push: DirectPush, segment: Segment, records?: readonly VocabularyRecord[]): "applied" | "duplicate" {
     const { identities, state } = this.#parts;
-    if (identities.has(push)) return "duplicate";
+    if (this.hasApplied(push)) return "duplicate";
     const runs = this.#runsOf(segment);
     identities.add(push);
     const { step: since, attempt } = state.committed;

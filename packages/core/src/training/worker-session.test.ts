@@ -15,7 +15,7 @@ import {
 } from "../wire/index.ts";
 import type { Dataset } from "../data/index.ts";
 import type { JobManifest } from "../job/index.ts";
-import type { GradientModel } from "./gradient-model.ts";
+import type { GradientModel } from "./job/gradient-model.ts";
 import { WorkerSession } from "./worker-session.ts";
 
 const JOB = 1;

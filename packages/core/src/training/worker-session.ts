@@ -13,9 +13,9 @@ import type { JobManifest } from "../job/index.ts";
 import { LIMITS } from "../limits.ts";
 import type { Sabotages } from "../sabotage.ts";
 import type { Clock, Control, ControlOf, Dialer, Link } from "../wire/index.ts";
-import type { GradientModel } from "./gradient-model.ts";
+import type { GradientModel } from "./job/gradient-model.ts";
 import { BatchSession } from "./batches/batch-session.ts";
-import { JobSession } from "./job-session.ts";
+import { StepSession } from "./steps/step-session.ts";
 
 export interface WorkerSessionOptions {
   name: string;
@@ -48,7 +48,7 @@ export class WorkerSession {
   readonly #o: WorkerSessionOptions;
   #worker = 0;
   #onJoined: () => void = () => {};
-  #job: JobSession | BatchSession | undefined;
+  #job: StepSession | BatchSession | undefined;
   #opening: Opening | undefined;
   /** To the PS nodes of the job, which has been left once these are others. */
   #nodes: NodeLinks | undefined;
@@ -78,7 +78,7 @@ export class WorkerSession {
 
   /** Of the dense optimizer's state of the job in steps that this worker is in; 0 where it is in none. */
   get stateBytes(): number {
-    return this.#job instanceof JobSession ? this.#job.stateBytes : 0;
+    return this.#job instanceof StepSession ? this.#job.stateBytes : 0;
   }
 
   /** Why a peer that says hello is turned away, if it is. */
@@ -142,13 +142,13 @@ export class WorkerSession {
     this.#nodes = nodes;
     let dataset: Dataset | undefined;
     let model: GradientModel | undefined;
-    let session: JobSession | BatchSession | undefined;
+    let session: StepSession | BatchSession | undefined;
     try {
       dataset = await this.#o.openDataset(manifest);
       model = await this.#o.openModel(manifest);
       await this.#reach(nodes);
       const { work } = consistencyOf(manifest.fit.consistency);
-      const Session = work === "steps" ? JobSession : BatchSession;
+      const Session = work === "steps" ? StepSession : BatchSession;
       session = new Session({
         job,
         manifest,

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { ProtocolError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import { decodeFrame, DTYPES, encodeFrame, frame, HEADER_BYTES, headRoomOf, type Frame } from "./frame.ts";
+import { decodeFrame, DTYPES, encodeFrame, encodeHead, frame, HEADER_BYTES, headRoomOf, type Frame } from "./frame.ts";
 import { OPCODES } from "./opcodes.ts";
 
 const PUSH = frame({
@@ -27,6 +27,26 @@ const PUSH = frame({
 
 /** What a head sends the next replica of two partitions. */
 const RECORD = frame({ ...PUSH, opcode: "stageRecord", sequences: Uint32Array.of(16, 17) });
+
+describe("encodeHead()", () => {
+  it("gives the two halves of a frame, of which the values are where they were", () => {
+    const values = Float32Array.of(1, 2, 3, 4);
+    const f = { ...PUSH, values };
+    const { head, body } = encodeHead(f)!;
+    expect([body.buffer, body.byteLength]).toEqual([values.buffer, 16]);
+    expect([...head, ...body]).toEqual(Array.from(encodeFrame(f)));
+  });
+
+  it("does not halve a frame whose values need padding", () => {
+    expect(encodeHead(frame({ opcode: "reduce", values: Float32Array.of(1, 2, 3) }))).toBeUndefined();
+  });
+
+  it("refuses what encodeFrame() refuses", () => {
+    const bad = frame({ opcode: "reduce", slot: 65_536, values: Float32Array.of(1, 2) });
+    expect(() => encodeHead(bad)).toThrow(RangeError);
+    expect(() => encodeFrame(bad)).toThrow(RangeError);
+  });
+});
 
 describe("encodeFrame()", () => {
   it("writes the documented bytes, which no later version may change", () => {

@@ -39,8 +39,9 @@ const HELLO = encodeControl({
   name: "w",
 });
 
-async function accepted(onFault?: FaultSink): Promise<{ socket: FakeSocket; link: Link }> {
-  const socket = new FakeSocket();
+async function accepted(onFault?: FaultSink): Promise<{ socket: FakeSocket; link: Link }>;
+async function accepted<S extends FakeSocket>(onFault: undefined, socket: S): Promise<{ socket: S; link: Link }>;
+async function accepted(onFault?: FaultSink, socket = new FakeSocket()): Promise<{ socket: FakeSocket; link: Link }> {
   const accepting = acceptLink({
     socket,
     name: "server",
@@ -143,5 +144,54 @@ describe("a link", () => {
     });
     socket.onclose?.({ code: 1006, reason: "" });
     expect(faults).toEqual([bug]);
+  });
+});
+
+/** Sends two pieces from where they lie, when the test says so. */
+class GatheringSocket extends FakeSocket {
+  readonly waiting: { head: Uint8Array; body: Uint8Array; onSent: () => void }[] = [];
+
+  sendPieces(head: Uint8Array, body: Uint8Array, onSent: () => void): void {
+    this.waiting.push({ head, body, onSent });
+  }
+}
+
+describe("a lent frame", () => {
+  const lent = (floats: number) =>
+    frame({ opcode: "reduce", values: Float32Array.from({ length: floats }, (_, i) => i), lent: true });
+
+  it("is sent from where its values lie, and told of once they may change", async () => {
+    const { socket, link } = await accepted(undefined, new GatheringSocket());
+    const f = lent(32_768);
+    let told = 0;
+    link.sendFrame(f, () => told++);
+    const [{ head, body, onSent }] = socket.waiting as [GatheringSocket["waiting"][0]];
+    expect(body.buffer).toBe(f.values.buffer);
+    expect(Buffer.concat([head, body]).equals(encodeFrame(f))).toBe(true);
+    expect(told).toBe(0);
+    onSent();
+    expect(told).toBe(1);
+  });
+
+  it.each([
+    ["is small", new GatheringSocket(), lent(2)],
+    ["has values that need padding", new GatheringSocket(), lent(32_769)],
+    ["finds a socket that sends one piece only", new FakeSocket(), lent(32_768)],
+  ])("is copied where it %s, and told of at once", async (_, socket, f) => {
+    const { link } = await accepted(undefined, socket);
+    let told = 0;
+    link.sendFrame(f, () => told++);
+    expect(told).toBe(1);
+    const sent = socket.sent.at(-1) as Uint8Array;
+    expect(Buffer.from(sent).equals(encodeFrame(f))).toBe(true);
+    expect(sent.buffer).not.toBe(f.values.buffer);
+  });
+
+  it("is told of where the link has closed", async () => {
+    const { socket, link } = await accepted(undefined, new GatheringSocket());
+    link.close("over");
+    let told = 0;
+    link.sendFrame(lent(32_768), () => told++);
+    expect([told, socket.waiting]).toEqual([1, []]);
   });
 });

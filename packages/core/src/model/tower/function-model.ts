@@ -14,7 +14,7 @@ import {
   type NumberUse,
   type VariableSpec,
 } from "../../job/manifest.ts";
-import type { GradientModel, PredictInput, StepGradients, StepInput } from "../../training/gradient-model.ts";
+import type { GradientModel, PredictInput, StepGradients, StepInput } from "../../training/job/gradient-model.ts";
 import { dropoutsOf, seedDropouts } from "./dropout-seeds.ts";
 import { ownData } from "./own-data.ts";
 import { PackedTower, type PackedInputs } from "./packed-tower.ts";

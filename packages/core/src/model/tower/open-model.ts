@@ -1,7 +1,7 @@
 /** What computes a job's gradients on this worker: a loss by name, or a training function of a plugin file. */
 import type { JobManifest } from "../../job/manifest.ts";
 import type { Plugins } from "../../plugin/index.ts";
-import type { GradientModel } from "../../training/gradient-model.ts";
+import type { GradientModel } from "../../training/job/gradient-model.ts";
 import { FunctionModel } from "./function-model.ts";
 import { trainingFunctionOf } from "./training-function.ts";
 import { TrainingModel } from "./training-model.ts";

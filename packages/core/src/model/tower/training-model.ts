@@ -16,7 +16,7 @@ import {
   type LossName,
   type ModelSpec,
 } from "../../job/manifest.ts";
-import type { GradientModel, PredictInput, StepGradients, StepInput } from "../../training/gradient-model.ts";
+import type { GradientModel, PredictInput, StepGradients, StepInput } from "../../training/job/gradient-model.ts";
 import { dropoutsOf, seedDropouts } from "./dropout-seeds.ts";
 import { activationUndoneBy, lossSum } from "./loss.ts";
 import { ownData } from "./own-data.ts";

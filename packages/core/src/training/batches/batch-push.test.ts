@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { RowResiduals } from "../../compression/index.ts";
 import type { Control, Frame, Link } from "../../wire/index.ts";
-import { RowPlanner } from "../step-rows.ts";
-import { batchOf, eachKey, manifestOf, mapOf } from "../test-batches.ts";
+import { RowPlanner } from "../rows/step-rows.ts";
+import { batchOf, eachKey, manifestOf, mapOf } from "../rows/test-batches.ts";
 import { PushSlot } from "./batch-push.ts";
 
 test("what a slot left out is kept once its step is over, not when the step begins anew", async () => {

@@ -4,8 +4,8 @@
  */
 import type { NodeLinks } from "../../client/index.ts";
 import { frame, type ControlOf, type Frame } from "../../wire/index.ts";
-import type { HeadRequests } from "../head-requests.ts";
-import type { RowPlanner, StepRows } from "../step-rows.ts";
+import type { HeadRequests } from "../rows/head-requests.ts";
+import type { RowPlanner, StepRows } from "../rows/step-rows.ts";
 
 /** The gradients of a batch. */
 export interface BatchGradients {

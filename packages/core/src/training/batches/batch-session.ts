@@ -14,17 +14,17 @@ import type { Batch } from "../../data/index.ts";
 import { ClusterError, ProtocolError, type ClusterErrorCode } from "../../errors.ts";
 import { checkLabels } from "../../job/index.ts";
 import type { Control, ControlOf, Frame, Link } from "../../wire/index.ts";
-import { CommittedRows } from "../committed-rows.ts";
-import { readDense, writeDense } from "../dense-table.ts";
-import { Evaluation } from "../evaluation.ts";
-import { HeadRequests } from "../head-requests.ts";
-import { JobNews } from "../job-news.ts";
-import type { JobSessionOptions } from "../job-session.ts";
-import { PeerLinks } from "../peer-links.ts";
-import { stepPlan, type StepPlan } from "../plan.ts";
-import { rowAgeOf } from "../row-cache.ts";
-import { refuseNonFinite } from "../step-fault.ts";
-import { RowPlanner } from "../step-rows.ts";
+import { CommittedRows } from "../rows/committed-rows.ts";
+import { readDense, writeDense } from "../dense/dense-table.ts";
+import { Evaluation } from "../session/evaluation.ts";
+import { HeadRequests } from "../rows/head-requests.ts";
+import { JobNews } from "../session/job-news.ts";
+import type { SessionOptions } from "../session/session-options.ts";
+import { PeerLinks } from "../session/peer-links.ts";
+import { stepPlan, type StepPlan } from "../job/plan.ts";
+import { rowAgeOf } from "../rows/row-cache.ts";
+import { refuseNonFinite } from "../job/step-fault.ts";
+import { RowPlanner } from "../rows/step-rows.ts";
 import { PushAtOnce, PushSlot, type BatchPush } from "./batch-push.ts";
 import { DenseOnPs, type DensePlace } from "./dense-place.ts";
 import { batchesPerStep, JobBatches, placeOfBatch, samplesOfBatch } from "./job-batches.ts";
@@ -46,7 +46,7 @@ interface Opened {
 
 export class BatchSession {
   readonly job: number;
-  readonly #o: JobSessionOptions;
+  readonly #o: SessionOptions;
   readonly #mode: Consistency;
   readonly #plan: StepPlan;
   readonly #batches: JobBatches;
@@ -66,7 +66,7 @@ export class BatchSession {
   #pushing: Promise<void> = Promise.resolve();
   #closed = false;
 
-  constructor(o: JobSessionOptions) {
+  constructor(o: SessionOptions) {
     const { job, manifest, worker, dataset, model, nodes, clock, dialer } = o;
     this.#o = o;
     this.job = job;
@@ -139,6 +139,7 @@ export class BatchSession {
         compression: rounds.compression,
         sendFrame: (to, f, onSent) => this.#peers.sendFrame(to, f, onSent),
         tell: (control) => this.#tell(control),
+        sabotages: this.#o.sabotages,
       });
       this.#opened = { dense: local, local, rounds: member };
     } else this.#opened = { dense: new DenseOnPs({ manifest, model }), local: undefined, rounds: undefined };

@@ -4,9 +4,9 @@
  */
 import type { JobManifest } from "../../job/index.ts";
 import { clipByNorm, clipByValue } from "../../optimizer/index.ts";
-import { variableFloats } from "../dense-table.ts";
-import type { GradientModel } from "../gradient-model.ts";
-import type { StepRows } from "../step-rows.ts";
+import { variableFloats } from "../dense/dense-table.ts";
+import type { GradientModel } from "../job/gradient-model.ts";
+import type { StepRows } from "../rows/step-rows.ts";
 
 export interface DensePlace {
   /** Do dense weights travel with the rows of a batch? */

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { JobManifest } from "../../job/index.ts";
-import { stepPlan } from "../plan.ts";
+import { stepPlan } from "../job/plan.ts";
 import { batchCount, batchesPerStep, placeOfBatch, samplesOfBatch } from "./job-batches.ts";
 
 const job = fc.record({

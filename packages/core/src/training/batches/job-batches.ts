@@ -4,7 +4,7 @@
  */
 import { EpochOrder, weighingSamples, type Batch, type Dataset } from "../../data/index.ts";
 import type { JobManifest } from "../../job/index.ts";
-import type { StepPlan } from "../plan.ts";
+import type { StepPlan } from "../job/plan.ts";
 
 /** The epoch under way, and the one before or after it. */
 const ORDERS_KEPT = 2;

@@ -9,7 +9,7 @@ import { assert } from "../../errors.ts";
 import type { OuterSpec } from "../../consistency/index.ts";
 import type { JobManifest } from "../../job/index.ts";
 import { learningRateAt, optimizerOf, type Optimizer, type OptimizerSpec } from "../../optimizer/index.ts";
-import type { GradientModel } from "../gradient-model.ts";
+import type { GradientModel } from "../job/gradient-model.ts";
 import { GradientClip, type DensePlace } from "./dense-place.ts";
 
 export class LocalDense implements DensePlace {

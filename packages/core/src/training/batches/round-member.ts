@@ -5,8 +5,9 @@
  */
 import type { DenseRoundsSpec } from "../../consistency/index.ts";
 import { ProtocolError } from "../../errors.ts";
+import { NO_SABOTAGE, type Sabotages } from "../../sabotage.ts";
 import { frame, type Control, type ControlOf, type Frame } from "../../wire/index.ts";
-import { DenseRounds } from "../dense-round.ts";
+import { DenseRounds } from "../dense/dense-round.ts";
 import type { LocalDense } from "./local-dense.ts";
 
 export interface RoundMemberOptions {
@@ -17,6 +18,7 @@ export interface RoundMemberOptions {
   /** Sends a frame to a worker, as `DenseRoundsOptions.send` does. */
   sendFrame(worker: number, frame: Frame, onSent?: () => void): void;
   tell(control: Control): void;
+  sabotages?: Sabotages | undefined;
 }
 
 export class RoundMember {
@@ -29,7 +31,7 @@ export class RoundMember {
   #residual: Float32Array | undefined;
 
   constructor(o: RoundMemberOptions) {
-    const { job, dense, compression } = o;
+    const { job, dense, compression, sabotages = NO_SABOTAGE } = o;
     this.#o = o;
     if (compression !== "float32") this.#residual = new Float32Array(dense.weights.length);
     this.#rounds = new DenseRounds({
@@ -37,6 +39,7 @@ export class RoundMember {
       send: (to, f, onSent) => o.sendFrame(to, f, onSent),
       awaits: ({ step, attempt }) => attempt >= this.#term && step > dense.round,
       reduced: ({ step: round }, mean, residual) => {
+        if (sabotages.has("apply-mean-before-commit")) dense.commit({ round, mean });
         this.#held = { round, mean, residual };
         o.tell({ type: "round-held", job, term: this.#term, round });
       },

@@ -47,6 +47,12 @@ describe("a connection that opens", () => {
     expect([made.readyState, told, stream.bytes]).toEqual([1, ["open"], []]);
   });
 
+  it("tells of pieces, too, that they are not kept", () => {
+    let sent = 0;
+    connection().made.sendPieces(Uint8Array.of(1), Uint8Array.of(2), () => sent++);
+    expect(sent).toBe(1);
+  });
+
   it("gives up when it is closed first, and wants no stream any more", () => {
     const { made, stream, told } = connection("client");
     made.close(4000, "too late");

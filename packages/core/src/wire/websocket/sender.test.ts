@@ -50,6 +50,24 @@ describe("Sender", () => {
     expect(told).toBe(1);
   });
 
+  it("sends two pieces as one payload, the second from where it lies", () => {
+    const stream = new FakeStream();
+    const body = Uint8Array.of(3, 4);
+    let told = 0;
+    new Sender({ stream, mask: "none" }).sendPieces(OPCODE.BINARY, { head: Uint8Array.of(1, 2), body }, () => told++);
+    expect(stream.pieces[1]).toBe(body);
+    expect([stream.bytes, told]).toEqual([[0x82, 4, 1, 2, 3, 4], 0]);
+    stream.sent();
+    expect(told).toBe(1);
+  });
+
+  it("masks two pieces as one payload", () => {
+    const stream = new FakeStream();
+    const pieces = { head: Uint8Array.of(1, 2, 3), body: Uint8Array.of(4, 5) };
+    new Sender({ stream, mask: () => 0x40302010 }).sendPieces(OPCODE.BINARY, pieces);
+    expect(Array.from(stream.pieces[1]!)).toEqual([0x11, 0x22, 0x33, 0x44, 0x15]);
+  });
+
   it("uses a masked copy's memory again only when it has been sent", () => {
     const stream = new FakeStream();
     const sender = new Sender({ stream, mask: () => 7 });
