@@ -36,10 +36,10 @@ function numberOf(name: "megabytes" | "rounds" | "repeats", max: number): number
   return value;
 }
 
+const sizeText = (bytes: number): string => (bytes < MEGABYTE ? `${bytes / 1024} KB` : `${bytes / MEGABYTE} MB`);
+
 function print({ size, floats, rates, vsMpi, bytesOverIdeal, wrong }: Found): void {
-  console.error(
-    `${size} ranks, ${(4 * floats) / MEGABYTE} MB each${wrong > 0 ? `; ${wrong} values are NOT the sums` : ""}`,
-  );
+  console.error(`${size} ranks, ${sizeText(4 * floats)} each${wrong > 0 ? `; ${wrong} values are NOT the sums` : ""}`);
   for (const [name, of] of rates)
     console.error(`  ${name}: ${spreadText(spreadOf(of.map((rate) => rate / 1e9)))} GB/s`);
   if (vsMpi) console.error(`  Volary has ${spreadText(vsMpi)} of the better Open MPI`);

@@ -77,7 +77,7 @@ const PARTS: Record<string, (o: Setting) => Promise<Part>> = {
     };
   },
   cache: async (o) => {
-    const metrics = await measureRowCache({ ...o, steps: Math.max(8, Math.round(o.seconds / 2)) });
+    const metrics = await measureRowCache({ ...o, steps: Math.max(4, Math.round(o.seconds / 2)) });
     return {
       metrics: { ...metrics },
       checks: [atMost("cachePullBytesRatio", metrics.cachePullBytesRatio, 0.65)],
@@ -103,7 +103,7 @@ const { values: options } = parseArgs({
     seconds: { type: "string", default: "60" },
     "churn-seconds": { type: "string", default: "180" },
     "churn-every": { type: "string", default: "5" },
-    "churn-mode": { type: "string", multiple: true, default: Object.keys(CHURN_MODES) },
+    "churn-mode": { type: "string", multiple: true, default: ["bsp", "ssp", "localSgd"] },
     seeds: { type: "string", default: "3" },
     flights: { type: "string", default: "0" },
     "cache-file": { type: "string" },

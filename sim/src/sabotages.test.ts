@@ -20,6 +20,12 @@ const CAUGHT: readonly (readonly [Sabotage, number, readonly Checker[]])[] = [
   ["switch-before-catch-up", 2, ["errors"]],
   ["reorder-without-hold", 36, ["replicas", "pushes"]],
   ["keep-generation", 39, ["pushes", "reads"]],
+  ["ignore-staleness-bound", 1, ["staleness"]],
+  ["drop-without-return", 2, ["batches", "steps"]],
+  ["forget-lost-batches", 2, ["batches", "steps"]],
+  ["accept-late-slot", 2, ["batches", "steps"]],
+  ["forget-batch-names", 6, ["training"]],
+  ["commit-round-before-all-hold", 14, ["steps"]],
   ["start-without-fence", 25, ["steps", "training"]],
   ["re-lease-with-new-identity", 3, ["pushes", "reads", "own rows"]],
 ];

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import path from "node:path";
-import { average, bsp, localSgd, ssp, type ConsistencySpec } from "@volary/core";
+import { asp, average, bsp, localSgd, ssp, type ConsistencySpec } from "@volary/core";
 import { seededRandom } from "@volary/core/testing";
 import type { JobStatus } from "@volary/core/wire";
 import { Cluster } from "volary";
@@ -25,6 +25,7 @@ const SEED = 13;
 export const CHURN_MODES = {
   bsp: bsp(),
   ssp: ssp({ stalenessSteps: 8 }),
+  asp: asp(),
   localSgd: localSgd({ every: 10, outer: average() }),
 } as const satisfies Record<string, ConsistencySpec>;
 

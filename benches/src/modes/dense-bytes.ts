@@ -4,7 +4,7 @@ import { DEMO_ROUNDS } from "./learning.ts";
 import type { PacedCluster } from "./paced-cluster.ts";
 import { smallDemo } from "./small-demo.ts";
 
-const ROUNDS = 2;
+const ROUNDS = 1;
 
 export interface DenseBytes {
   localSgdDenseBytesRatio: number;

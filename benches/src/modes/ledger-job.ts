@@ -7,6 +7,7 @@ import path from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import {
   adagrad,
+  adam,
   defineJob,
   embedding,
   file,
@@ -17,6 +18,7 @@ import {
   zeros,
   type ConsistencySpec,
   type JobDefinition,
+  type OptimizerSpec,
 } from "@volary/core";
 import { seededRandom } from "@volary/core/testing";
 import { parquetWriteBuffer } from "hyparquet-writer";
@@ -58,7 +60,7 @@ export function ledgerJob({ file: at, batchSize, epochs = 1, consistency }: Ledg
       const sample = input({ name: "sample", dtype: "int64" });
       const item = input({ name: "item", dtype: "int64" });
       // The first float of a sample's rows is that of its visits.
-      const count = { table: "visits", dim: 1, initializer: zeros(), optimizer: sgd({ learningRate: 1 }) };
+      const count = { table: "visits", dim: 1, initializer: zeros(), optimizer: counterOf(consistency) };
       const rows = [embedding(count).apply(sample), embedding({ table: "item", dim: 8 }).apply(item)];
       const clicked = through(rows, tf.layers.concatenate(), tf.layers.dense({ units: 1, activation: "sigmoid" }));
       return tf.model({ inputs: [sample, item], outputs: clicked });
@@ -72,7 +74,16 @@ export function ledgerJob({ file: at, batchSize, epochs = 1, consistency }: Ledg
   });
 }
 
-/** How often gradients of samples were applied. */
+/**
+ * What adds 1 to a row at each visit, whose gradient is −1. Where a step closes without all slots its gradients are
+ * scaled up, and Adam does not care how long a gradient is; but it sees one update where a step has a sample twice.
+ */
+function counterOf(consistency: ConsistencySpec): OptimizerSpec {
+  const isScaled = consistency.mode === "bsp" && consistency.quorum !== undefined;
+  return isScaled ? adam({ learningRate: 1 }) : sgd({ learningRate: 1 });
+}
+
+/** How often gradients of samples were applied, as the rows of a ledger say. */
 export interface Visits {
   /** Samples that have a row. */
   samples: number;

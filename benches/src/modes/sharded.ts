@@ -4,7 +4,7 @@ import { differenceOf, weightsOf, type Weights } from "../parity/weights.ts";
 import type { PacedCluster } from "./paced-cluster.ts";
 import { smallDemo } from "./small-demo.ts";
 
-const STEPS = 30;
+const STEPS = 16;
 const RATE = 0.002;
 
 export interface Sharded {

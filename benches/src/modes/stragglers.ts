@@ -60,8 +60,6 @@ interface Raced {
   stalenessMax: number;
   visits: Visits;
   samples: number;
-  /** That a step was closed with at least. */
-  slotsMin: number;
 }
 
 /** @param seconds that `bsp()` takes; the others train as many samples */
@@ -132,7 +130,6 @@ async function raceOf(o: Race & { cluster: PacedCluster; folder: string }): Prom
     stalenessMax: Math.max(status.batches?.stalenessMax ?? 0, leadOf(cluster.computed)),
     visits: await visitsOf(run),
     samples,
-    slotsMin: consistency.mode === "bsp" && consistency.quorum !== undefined ? 1 : WORKERS,
   };
   run.close();
   const { visits, idleShare, stalenessMax } = raced;
@@ -144,12 +141,8 @@ async function raceOf(o: Race & { cluster: PacedCluster; folder: string }): Prom
   return raced;
 }
 
-/**
- * A step that closes without all slots scales its gradients up to those of a whole one, at most by the number of slots:
- * there a visit counts for more than 1.
- */
-function wasEachAppliedOnce({ visits, samples, slotsMin }: Raced): boolean {
-  return visits.samples === samples && visits.least >= 1 && visits.most <= WORKERS / slotsMin;
+function wasEachAppliedOnce({ visits, samples }: Raced): boolean {
+  return visits.samples === samples && visits.least > 0.99 && visits.most < 1.01;
 }
 
 /** Time that workers did not compute, over the time that the job was trained. */

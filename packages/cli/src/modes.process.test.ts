@@ -9,16 +9,21 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { CLICKS, clicksJob, STEPS_PER_EPOCH, writeClicks } from "./testing/clicks.ts";
+import { BATCH, CLICKS, clicksJob, STEPS_PER_EPOCH, writeClicks } from "./testing/clicks.ts";
 import { FaultCluster } from "./testing/fault-cluster.ts";
 
 const TIMEOUT_MS = 120_000;
-const EPOCHS = 2;
+/** More than there is time for: training ends once all faults are made. */
+const EPOCHS = 50;
 const WORKERS = 2;
 const PS = 3;
 /** Steps that a newcomer trains beside an old member before that is killed; rounds where it must be given weights. */
-const STEPS_TOGETHER = 20;
+const STEPS_TOGETHER = 10;
 const ROUNDS_TOGETHER = 3;
+/** Steps after the last fault. */
+const STEPS_ALONE = 10;
+/** Batches that may be finished of steps that are not. */
+const BATCHES_AHEAD = 8;
 
 let folder = "";
 let cluster: FaultCluster;
@@ -45,6 +50,12 @@ async function killOldestWorker(): Promise<void> {
   await cluster.kill(workers.shift()!);
 }
 
+/** Of the first steps of a job. */
+function samplesOf(steps: number): number {
+  const epochs = Math.floor(steps / STEPS_PER_EPOCH);
+  return epochs * CLICKS + (steps % STEPS_PER_EPOCH) * BATCH;
+}
+
 /** Makes its faults one after another, each when its time has come. */
 class Faults {
   readonly #faults: { when: (status: JobStatus) => boolean; run: () => Promise<void> }[];
@@ -62,10 +73,14 @@ class Faults {
     this.#made = this.#made.then(run).finally(() => (this.#isBusy = false));
   }
 
-  /** Resolves once those that were begun are made. @returns how many never were */
-  async end(): Promise<number> {
+  /** Are all made? */
+  get areMade(): boolean {
+    return this.#faults.length === 0 && !this.#isBusy;
+  }
+
+  /** Resolves once those that were begun are made. */
+  async end(): Promise<void> {
     await this.#made;
-    return this.#faults.length;
   }
 }
 
@@ -73,7 +88,7 @@ test.each<[string, ConsistencySpec]>([
   ["asp", asp()],
   ["ssp", ssp({ stalenessSteps: 3 })],
   ["a quorum", bsp({ quorum: 0.5 })],
-  ["local SGD", localSgd({ every: 4 })],
+  ["local SGD", localSgd({ every: 2 })],
 ])(
   "all batches are finished once, by whoever is left: %s",
   async (_, consistency) => {
@@ -94,23 +109,34 @@ test.each<[string, ConsistencySpec]>([
         run: killOldestWorker,
       },
     ]);
+    let [seen, endAt] = [0, Infinity];
     const { fit, ...job } = clicksJob(folder, { epochs: EPOCHS });
     const run = await cluster.client.train(
       { ...job, fit: { ...fit, consistency } },
-      { workersMin: WORKERS, onStatus: (status) => faults.look(status) },
+      {
+        workersMin: WORKERS,
+        onStatus: (status) => {
+          seen = status.step;
+          faults.look(status);
+          if (faults.areMade) endAt = Math.min(endAt, status.step + STEPS_ALONE);
+        },
+        callbacks: { onBatchEnd: () => ({ stopTraining: seen >= endAt }) },
+      },
     );
     const { status } = run;
     run.close();
-    expect(await faults.end()).toBe(0);
+    await faults.end();
     await cluster.startPs("ps-2");
 
+    expect(faults.areMade).toBe(true);
     expect(workers).not.toContain(first);
     expect(workers).not.toContain(second);
-    const steps = EPOCHS * STEPS_PER_EPOCH;
-    expect(status).toMatchObject({ phase: "done", step: steps, samples: EPOCHS * CLICKS, workers: 1 });
-    expect(status.batches).toMatchObject({ finished: WORKERS * steps });
-    expect(status.batches!.repeated).toBeGreaterThan(0);
-    expect(status.loss).toBeLessThan(0.6); // from ln 2
+    const { step, batches } = status;
+    expect(status).toMatchObject({ phase: "done", workers: 1, samples: samplesOf(step) });
+    expect(batches!.finished).toBeGreaterThanOrEqual(WORKERS * step);
+    expect(batches!.finished).toBeLessThan(WORKERS * step + BATCHES_AHEAD);
+    expect(batches!.repeated).toBeGreaterThan(0);
+    expect(status.loss).toBeLessThan(Math.LN2); // where it began
   },
   TIMEOUT_MS,
 );

@@ -139,6 +139,8 @@ export const LIMITS = {
   heartbeatEveryMs: 500,
   /** A member that has been silent this long is lost. A closed connection is lost at once. */
   heartbeatLostMs: 10_000,
+  /** A worker that opens a job may be silent longer, since nobody waits for it: preparing columns of data takes all its time. */
+  openingLostMs: 60_000,
   /** So long a PS node may be silent where every partition that it holds has another replica. */
   psLostMs: 5_000,
   /** After its restart a coordinator waits this long for the PS nodes of its map. */

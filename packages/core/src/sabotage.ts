@@ -38,11 +38,11 @@ export const SABOTAGES = [
   "forget-lost-batches",
   /** And one that a step was closed without, once its worker is done with it. */
   "accept-late-slot",
+  /** A round of dense weights is committed as soon as one member has its mean. */
+  "commit-round-before-all-hold",
   // -- workers
   /** A new leader starts its step without asking what was committed; a partition that has committed it begins it again. */
   "start-without-fence",
-  /** A worker goes on from the mean of a round as soon as it has it, and not once all have. */
-  "apply-mean-before-commit",
   // -- clients
   /** A push that is sent again has another identity. */
   "re-lease-with-new-identity",

@@ -2,8 +2,10 @@
 import type { ClusterStatus, JobStatus } from "@volary/core/wire";
 import { Command } from "commander";
 import { Cluster } from "../cluster/cluster.ts";
+import { batchesTexts } from "../screen/batches-text.ts";
 import { bytesText, clockText, grouped, plural, short } from "../screen/figures.ts";
 import { coordinatorOption, example } from "../options.ts";
+import { plainText } from "../screen/terminal-text.ts";
 import { textTable } from "../screen/text-table.ts";
 
 export function statusCommand(): Command {
@@ -56,6 +58,7 @@ export function statusText(status: ClusterStatus): string {
     jobs.length === 0
       ? "no jobs yet; start one with `volary train job.ts --coordinator ADDRESS`"
       : textTable(["JOB", "NAME", "PHASE", "STEP", "LOSS", "WORKERS", "TIME", "HELD OUT"], jobs.map(jobRow)),
+    ...batchesText(jobs),
   ];
   return sections.join("\n\n");
 }
@@ -86,6 +89,13 @@ function chainsText({ chains, failovers, moves, overrides }: ClusterStatus): str
     `CHAINS  ${now.join(", ")}; so far ${plural(failovers, "head")} taken over from lost nodes, ` +
     `${plural(moves, "move")}, ${grouped(overrides)} placed by load`
   );
+}
+
+/** A line for each job whose batches the coordinator gives out, if there is one. */
+function batchesText(jobs: readonly JobStatus[]): string[] {
+  const given = jobs.filter(({ batches }) => batches);
+  const lines = given.map((job) => `BATCHES  ${job.job} ${plainText(job.name)}: ${batchesTexts(job).join(", ")}`);
+  return lines.length === 0 ? [] : [lines.join("\n")];
 }
 
 function jobRow(job: JobStatus): (string | number)[] {

@@ -117,6 +117,15 @@ test("a page says what came out: metrics, curves, tables, cluster, settings", ()
   expect(shape.filter((tag) => tag.startsWith("svg"))).toHaveLength(4);
 });
 
+test("a page tells how batches fared that the coordinator gave out", () => {
+  const record = trainedRecord();
+  expect(pageOf(reportHtml({ record })).texts).not.toContain("batches");
+  const batches = { finished: 1234, dropped: 5, repeated: 0, stalenessMax: 0, rounds: 7, cachedRows: 0, rows: 0 };
+  record.onStatus(jobStatus(40, { phase: "done", batches }));
+  const { texts } = pageOf(reportHtml({ record }));
+  expect(texts).toEqual(expect.arrayContaining(["batches", "1.23 k", "5 dropped, 7 rounds"]));
+});
+
 test("the numbers of the curves are in tables, too", () => {
   const { texts } = pageOf(reportHtml({ record: trainedRecord() }));
   const from = texts.indexOf("The numbers");

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import type { JobManifest } from "@volary/core/job";
 import type { JobPhase } from "@volary/core/wire";
+import { batchesTexts } from "../screen/batches-text.ts";
 import { bytesText, clockText, grouped, plural, short } from "../screen/figures.ts";
 import { chartHtml } from "./chart.ts";
 import { CHART_SCRIPT } from "./chart-script.ts";
@@ -96,6 +97,7 @@ function tilesHtml(record: RunRecord): Html | undefined {
   const trainingLoss = epochs.at(-1)?.loss ?? loss;
   const rows = cluster?.nodes.reduce((sum, node) => sum + node.rows, 0) ?? 0;
   const bytes = cluster?.nodes.reduce((sum, node) => sum + node.bytes, 0) ?? 0;
+  const [, ...fates] = batchesTexts(job);
   const tiles: (Tile | undefined)[] = [
     ...metricNames(record).flatMap((name): Tile[] => {
       const value = last[name];
@@ -123,6 +125,7 @@ function tilesHtml(record: RunRecord): Html | undefined {
       kind: "speed",
     },
     { name: "training time", text: clockText(trainSeconds), under: "no evaluation" },
+    job.batches && { name: "batches", text: short(job.batches.finished), under: fates.join(", ") },
     rows === 0 ? undefined : { name: "rows on PS", text: short(rows), under: bytesText(bytes) },
     badRows.count === 0 ? undefined : { name: "bad rows", text: short(badRows.count), under: "left out", kind: "bad" },
   ];

@@ -30,7 +30,8 @@ export function clockText(seconds: number): string {
 /** 12345678 → "12,345,678". */
 export const grouped = (value: number): string => value.toLocaleString("en-US");
 
-export const plural = (count: number, noun: string): string => `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
+export const plural = (count: number, noun: string, nouns = `${noun}s`): string =>
+  `${grouped(count)} ${count === 1 ? noun : nouns}`;
 
 const BARS = "▁▂▃▄▅▆▇█";
 

@@ -155,6 +155,17 @@ test("an evaluation between steps keeps the figures of training on the screen", 
   expect(shown(state)[1]).toMatch(/^ {2}loss 0\.1628 .* 0:33 elapsed, 0:33 left$/);
 });
 
+test("how batches fared that the coordinator gave out is told while they are trained, and at the end", () => {
+  const batches = { finished: 661, dropped: 0, repeated: 0, stalenessMax: 3, rounds: 0, cachedRows: 0, rows: 0 };
+  const job = { ...training(330), batches };
+  const text = "661 batches, a worker up to 3 ahead";
+  const state = withJob(after(329), job, 33_000);
+  expect(shown(state)[2]).toBe(`  ${text}`);
+  expect(progressLogLine(state, { nowMs: 33_000 })).toContain(`0:33 left, ${text}, 2 workers`);
+  const done = resultLines({ ...job, phase: "done" }).map((line) => lineText(line, { colour: false }));
+  expect(done[1]).toBe(`  ${text}`);
+});
+
 test("progressLogLine() is one line", () => {
   expect(progressLogLine(after(330), { nowMs: 33_000 })).toBe(
     "flight-delays: step 330 of 660 (50 %), loss 0.1628, 41.0 k samples/s, 0:33 elapsed, 0:33 left, " +

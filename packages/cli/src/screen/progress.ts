@@ -3,6 +3,7 @@
  * terminal is `progress-screen.ts`.
  */
 import type { ClusterStatus, JobStatus } from "@volary/core/wire";
+import { batchesTexts } from "./batches-text.ts";
 import { bytesText, clockText, grouped, plural, short, sparkline } from "./figures.ts";
 import { cutText, plainText, widthOf } from "./terminal-text.ts";
 
@@ -78,7 +79,7 @@ export function progressLines(state: ProgressState, { columns, nowMs }: { column
   if (!job) return [];
   const lines = [headline(job, phaseText(state, job, nowMs), columns)];
   if ((job.phase === "training" || job.phase === "evaluating") && job.step > 0)
-    lines.push(trainingLine(state, job, columns));
+    lines.push(trainingLine(state, job, columns), ...batchesLines(job));
   const cluster = clusterLine(state, job);
   if (cluster) lines.push(cluster);
   return lines.map((line) => cut(line, columns));
@@ -94,7 +95,7 @@ export function progressLogLine(state: ProgressState, { nowMs }: { nowMs: number
     parts.push(`loss ${lossText(job.loss)}`);
     const held = validationOf(job);
     if (held) parts.push(`${held.text} at step ${grouped(held.step)}`);
-    parts.push(`${short(speed)} samples/s`, timesText(job, speed));
+    parts.push(`${short(speed)} samples/s`, timesText(job, speed), ...batchesTexts(job));
   }
   const cluster = clusterLine(state, job);
   if (cluster) parts.push(textOf(cluster).trim());
@@ -118,10 +119,11 @@ export function resultLines(job: JobStatus): Line[] {
         ]),
   ].map((text) => [[`  ${text}`, "dim"]]);
   const held = Object.entries(metrics ?? {});
-  if (held.length === 0) return [trained, ...notes, [["  no rows were held out, so nothing was evaluated", "dim"]]];
+  if (held.length === 0) return [trained, ...batchesLines(job), ...notes, [["  no rows were held out, so nothing was evaluated", "dim"]]];
   const figures = held.map(([metric, value]) => `${metric} ${value.toFixed(4)}`).join("   ");
   return [
     trained,
+    ...batchesLines(job),
     ...notes,
     [
       ["  held out  ", "dim"],
@@ -218,6 +220,12 @@ const timesText = (job: JobStatus, speed: number): string =>
 function leftText(job: JobStatus, speed: number): string[] {
   const perStep = job.step > 0 ? job.samples / job.step : 0;
   return speed > 0 ? [`${clockText(((job.steps - job.step) * perStep) / speed)} left`] : [];
+}
+
+/** One line, where the coordinator gives out batches. */
+function batchesLines(job: JobStatus): Line[] {
+  const texts = batchesTexts(job);
+  return texts.length === 0 ? [] : [[[`  ${texts.join(", ")}`, "dim"]]];
 }
 
 function clusterLine({ cluster }: ProgressState, job: JobStatus): Line | undefined {

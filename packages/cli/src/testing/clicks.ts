@@ -10,7 +10,7 @@ import type { Run } from "../cluster/run.ts";
 
 /** The last batch is not full. */
 export const CLICKS = 100_000;
-const BATCH = 512;
+export const BATCH = 512;
 export const STEPS_PER_EPOCH = Math.ceil(CLICKS / BATCH);
 
 /** Writes clicks of users and items of a skewed popularity. */

@@ -39,7 +39,7 @@ export interface JobArgs<D extends DataSpec = DataSpec> {
 
 /** With what a model is trained and measured: as tfjs's `model.compile`, and what tables add to it. */
 export interface CompileArgs {
-  /** Of the dense weights, on the workers. */
+  /** Of the dense weights, wherever they are: on the workers, unless `fit` says otherwise. */
   optimizer: Exclude<OptimizerName, "rowwise-adagrad"> | OptimizerSpec;
   /** Of the embedding tables, on the parameter servers; `optimizer` by default. */
   sparseOptimizer?: OptimizerName | OptimizerSpec;

@@ -85,6 +85,7 @@ export const jobStatusSchema = z.strictObject({
   /** Of a job whose batches the coordinator gives out. */
   batches: z
     .strictObject({
+      /** Whose gradients count, for good. */
       finished: u32,
       /** Too late for their step, and trained in a later one. */
       dropped: u32,
@@ -96,6 +97,7 @@ export const jobStatusSchema = z.strictObject({
       rounds: u32,
       /** Rows that were used again without a pull, of those that batches needed. */
       cachedRows: z.number().nonnegative(),
+      /** Rows that batches needed, where workers keep some. */
       rows: z.number().nonnegative(),
     })
     .optional(),

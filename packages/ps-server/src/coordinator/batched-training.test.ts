@@ -154,6 +154,17 @@ describe("where gradients are applied at once", () => {
     expect(a.term!.members.map(({ worker }) => worker)).toContain(late.worker);
   });
 
+  it("a worker that is not in the job yet holds nobody up, whatever it says", () => {
+    const { cluster, a, b, c, job } = started({ fit: { consistency: ssp({ stalenessSteps: 0 }) } });
+    const { link } = c.worker("late");
+    c.say(link, { type: "dense-ready", job, round: 0 });
+    for (const worker of [a, b, a, b]) {
+      cluster.work(worker);
+      cluster.settle();
+    }
+    expect([a.done, b.done]).toEqual([2, 2]);
+  });
+
   it("other heads are a new term, and nothing is given again", () => {
     const { cluster, a } = started({ fit: { consistency: asp() }, nodes: 2, replicas: 2 });
     cluster.loseNode([...cluster.nodes.keys()][0]!);
@@ -186,8 +197,16 @@ describe("with a quorum", () => {
     expect(cluster.status).toMatchObject({ step: 1, samples: 10 });
   });
 
-  it("of all waits for all, but not for one that is late", () => {
-    const { cluster, a, b } = started({ fit: { consistency: bsp({ quorum: 1 }) } });
+  it("of all waits for all, however late", () => {
+    const { cluster, b } = started({ fit: { consistency: bsp({ quorum: 1 }) } });
+    cluster.work(b);
+    cluster.pass(LIMITS.lateMsMin + 1);
+    cluster.settle();
+    expect(cluster.counts).toMatchObject({ finished: 0, dropped: 0 });
+  });
+
+  it("of nearly all waits for all, but not for one that is late", () => {
+    const { cluster, a, b } = started({ fit: { consistency: bsp({ quorum: 0.9 }) } });
     cluster.work(b);
     cluster.pass(LIMITS.lateMsMin - 1);
     cluster.settle();
@@ -235,6 +254,30 @@ describe("with a quorum", () => {
       phase: "failed",
       message: "PS node ps-1 refused a step: no memory for 7 rows",
     });
+  });
+
+  it("a node that says what cannot be fails the job, and no more", () => {
+    const { cluster, c, job } = started({ fit });
+    const [node] = [...cluster.nodes.keys()] as [number];
+    c.say(cluster.workers[0]!.link, { type: "term-request", job, term: 1, reason: "a link is lost" });
+    const committed = { step: 7, attempt: 1 };
+    c.say(node, { type: "promise", job, term: 2, heads: cluster.c.map.heads, committed, whole: true });
+    expect(cluster.status.phase).toBe("failed");
+    expect(cluster.status.message).toContain("PS node 1 has committed step 7, but the newest is 0");
+  });
+
+  it("of more workers than a step has slots is a share of the slots", () => {
+    const { cluster, a, b } = started({ fit });
+    cluster.join();
+    cluster.join();
+    cluster.settle();
+    for (const worker of [a, b]) cluster.work(worker); // of the step that the new members began anew
+    cluster.settle();
+    const slots = cluster.workers.filter(({ given }) => given.length > 0);
+    expect(slots).toHaveLength(2);
+    cluster.work(slots[0]!);
+    cluster.settle();
+    expect(cluster.counts.finished).toBe(1);
   });
 
   it("a new term begins the step under way anew", () => {
@@ -344,6 +387,29 @@ describe("with rounds", () => {
     expect(batchesOf(late)).toHaveLength(1);
     finish(cluster);
     expect(cluster.status).toMatchObject({ phase: "done", samples: 100, validation: { step: 10 } });
+  });
+
+  it("rank 0 has the dense weights, though another member joined before it that lacks them", () => {
+    const { cluster, a, b, c } = started({ fit: { consistency: localSgd({ every: 1 }) }, workersMin: 1 });
+    expect(b).toBeUndefined();
+    cluster.work(a);
+    cluster.settle();
+    const [slow, quick] = [cluster.join(), cluster.join()];
+    cluster.settle();
+    cluster.work(a);
+    cluster.heed(a.link); // the call
+    cluster.heed(slow.link);
+    cluster.heed(quick.link);
+    cluster.workers.splice(cluster.workers.indexOf(slow), 1); // what is sent to it takes its time
+    cluster.heed(a.link); // the commit
+    cluster.workers.push(slow);
+    expect(c.types(quick.link)).toContain("batch");
+    cluster.lose(a);
+    cluster.settle();
+    expect(quick.term!.members.map(({ worker }) => worker)).toEqual([quick.worker, slow.worker]);
+    finish(cluster);
+    expect(cluster.status).toMatchObject({ phase: "done", samples: 100 });
+    expect(slow.round).toBe(cluster.counts.rounds);
   });
 
   it("the job has failed when the last worker with the dense weights is lost", () => {

@@ -282,6 +282,21 @@ describe("workers", () => {
     expect(c.told(b.link, "term").members).toHaveLength(1);
   });
 
+  it("that open a job may be silent longer, since nobody waits for them", () => {
+    const { c, nodes, a, b } = training();
+    const late = c.worker("late");
+    const pass = (ms: number) => {
+      for (let at = 0; at <= ms; at += 500) {
+        for (const link of [...nodes, a.link, b.link]) c.say(link, { type: "heartbeat" });
+        c.tick(500);
+      }
+    };
+    pass(LIMITS.openingLostMs - 1000);
+    expect(c.closed).toEqual(new Map());
+    pass(1000);
+    expect(c.closed).toEqual(new Map([[late.link, "silent for 60 s"]]));
+  });
+
   it("that join in the middle of training raise the term and are junior", () => {
     const { c, a, b, job } = training();
     c.forget();

@@ -111,7 +111,9 @@ export class Coordinator {
       if (now - node.heardAt > lostMs) this.#loseSilent(node, lostMs, now);
     }
     for (const worker of this.#workers.all) {
-      if (now - worker.heardAt > LIMITS.heartbeatLostMs) this.#loseSilent(worker, LIMITS.heartbeatLostMs, now);
+      const isOpening = worker.job !== undefined && !worker.ready;
+      const lostMs = isOpening ? LIMITS.openingLostMs : LIMITS.heartbeatLostMs;
+      if (now - worker.heardAt > lostMs) this.#loseSilent(worker, lostMs, now);
     }
     for (const node of this.#nodes.overdue(now))
       this.#loseNode(node, "it did not come back to the new coordinator", now);

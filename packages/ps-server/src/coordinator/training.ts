@@ -91,14 +91,14 @@ export class Training {
     this.#jobs.assignIdle();
   }
 
-  /** Ranks go by seniority, so rank 0 holds the dense state if anyone does. */
+  /** Ranks go by seniority among those who have the dense weights, so rank 0 has them, and their state, if anyone does. */
   #newTerm(job: Job, why: string, now: number): void {
     const seniority = new Map(job.members.map((worker, rank) => [worker, rank]));
+    const rankOf = ({ worker }: Worker) => seniority.get(worker) ?? job.members.length;
+    const lacksWeights = ({ worker }: Worker) => Number(job.batches?.mayTrain(worker) === false);
     const workers = this.#workers
       .readyFor(job.job)
-      .sort(
-        (a, b) => (seniority.get(a.worker) ?? Infinity) - (seniority.get(b.worker) ?? Infinity) || a.worker - b.worker,
-      );
+      .sort((a, b) => lacksWeights(a) - lacksWeights(b) || rankOf(a) - rankOf(b) || a.worker - b.worker);
     const ranks = workers.map((w) => w.worker);
     const shares = modeOf(job).isBalanced ? job.balance.of(ranks) : undefined;
     job.beginTerm(ranks, shares);
@@ -189,7 +189,12 @@ export class Training {
   onAnswer(node: number, answer: NodeAnswer, now: number): void {
     const job = this.#jobs.of(answer.job);
     if (job.phase !== "training") return;
-    job.batches?.onAnswer(node, answer, now);
+    try {
+      job.batches?.onAnswer(node, answer, now);
+    } catch (error) {
+      if (!(error instanceof ClusterError)) throw error;
+      this.#jobs.end(job, "failed", error.message, now);
+    }
     this.#goOn(job, now);
   }
 
@@ -278,7 +283,7 @@ export class Training {
     job.endTraining(now);
     this.#jobs.save(job);
     // Where training was ended at a validation, that one is the last.
-    if (job.evaluation?.step !== job.commits.length) this.#evaluate(job, now);
+    if (job.evaluation?.step !== job.commits.length || job.batches?.isPastStep) this.#evaluate(job, now);
     else if (job.evaluation.done) this.#finish(job);
   }
 

@@ -87,8 +87,9 @@ export class PushSlot implements BatchPush {
     if (n >= 0) this.#nodes.get(node)?.sendFrame(this.#frameOf(given, rows, n));
   }
 
-  #frameOf({ step, term, slot, batch }: ControlOf<"batch">, rows: StepRows, n: number): Frame {
-    const at = { job: this.#job, requestId: batch, generation: rows.route.heads, step, attempt: term, term, slot };
+  /** Without the number of a request: a refusal is of none of those that wait for an answer. */
+  #frameOf({ step, term, slot }: ControlOf<"batch">, rows: StepRows, n: number): Frame {
+    const at = { job: this.#job, generation: rows.route.heads, step, attempt: term, term, slot };
     return frame({ opcode: "push", ...at, ...rows.push(n) });
   }
 }

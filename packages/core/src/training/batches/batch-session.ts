@@ -60,7 +60,7 @@ export class BatchSession {
   #opened: Opened | undefined;
   #term = 0;
   #askedIn = -1;
-  /** Batches are trained one after another. */
+  /** What the model does, one after another: batches, and what precedes an evaluation. */
   #training: Promise<void> = Promise.resolve();
   /** The push of the batch before: one at a time is on its way. */
   #pushing: Promise<void> = Promise.resolve();
@@ -139,7 +139,6 @@ export class BatchSession {
         compression: rounds.compression,
         sendFrame: (to, f, onSent) => this.#peers.sendFrame(to, f, onSent),
         tell: (control) => this.#tell(control),
-        sabotages: this.#o.sabotages,
       });
       this.#opened = { dense: local, local, rounds: member };
     } else this.#opened = { dense: new DenseOnPs({ manifest, model }), local: undefined, rounds: undefined };
@@ -172,7 +171,7 @@ export class BatchSession {
         this.#evaluation.onNoLease(control.reason);
         break;
       case "evaluate":
-        this.#heed(this.#evaluate(control.step));
+        this.#inTurn(() => this.#evaluate(control.step));
         break;
       case "error":
         this.#fail(new ClusterError("JOB_FAILED", `the coordinator refused: ${control.message}`));
@@ -210,8 +209,7 @@ export class BatchSession {
     const samples = this.#batches.read(control.batch);
     samples.catch(() => {}); // who trains it hears of that
     const given = { control, samples };
-    this.#training = this.#training.then(() => this.#train(given));
-    this.#heed(this.#training);
+    this.#inTurn(() => this.#train(given));
   }
 
   #onNodeControl(node: number, control: Control): void {
@@ -269,9 +267,9 @@ export class BatchSession {
     });
     if (this.#closed) return;
     const { step } = placeOfBatch(manifest, given.batch);
-    refuseNonFinite(result, { manifest, step, plan: this.#plan, batch });
+    refuseNonFinite(result, { manifest, step, plan: this.#plan, batch, of: "batch" });
     const { rowGrads, lossSum } = result;
-    const denseGrads = dense.end(result.denseGrads, batch.samples);
+    const denseGrads = dense.end(result.denseGrads, { samples: batch.samples, step });
     rows.scatter(rowGrads, denseGrads);
     this.#news.tellBadRows();
     await this.#pushing;
@@ -293,6 +291,7 @@ export class BatchSession {
 
   // -- pauses and the end ------------------------------------------------------------------------------------
 
+  /** In turn: a batch before that does not count any more takes the model's weights, too. */
   async #evaluate(step: number): Promise<void> {
     const { manifest, model } = this.#o;
     const { local } = this.#opened!;
@@ -307,7 +306,9 @@ export class BatchSession {
   }
 
   async #store({ term, step }: ControlOf<"store-dense">): Promise<void> {
-    await writeDense(this.#tables, this.#o.manifest.model.variables, this.#opened!.local!.weights);
+    const local = this.#opened?.local;
+    if (!local) throw new ClusterError("PROTOCOL_VIOLATION", "a worker without dense weights of its own is to store them");
+    await writeDense(this.#tables, this.#o.manifest.model.variables, local.weights);
     this.#tell({ type: "trained", job: this.job, term, step });
   }
 
@@ -318,6 +319,11 @@ export class BatchSession {
     if (this.#askedIn === this.#term) return;
     this.#askedIn = this.#term;
     this.#tell({ type: "term-request", job: this.job, term: this.#term, reason });
+  }
+
+  #inTurn(work: () => Promise<void>): void {
+    this.#training = this.#training.then(work);
+    this.#heed(this.#training);
   }
 
   #heed(work: Promise<void>): void {

@@ -17,9 +17,10 @@ export interface DensePlace {
    * The gradients of a batch of `samples` samples, clipped as the job says.
    *
    * @param grads float32, of Σ loss / global batch
+   * @param of.step which the batch is of, from 1
    * @returns what is pushed with the rows
    */
-  end(grads: Float32Array, samples: number): Float32Array | undefined;
+  end(grads: Float32Array, of: { samples: number; step: number }): Float32Array | undefined;
 }
 
 export class DenseOnPs implements DensePlace {

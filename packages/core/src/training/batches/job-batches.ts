@@ -3,6 +3,7 @@
  * for workers, so which samples a batch has is a pure function of its number.
  */
 import { EpochOrder, weighingSamples, type Batch, type Dataset } from "../../data/index.ts";
+import { ClusterError } from "../../errors.ts";
 import type { JobManifest } from "../../job/index.ts";
 import type { StepPlan } from "../job/plan.ts";
 
@@ -51,9 +52,15 @@ export class JobBatches {
     this.#o = o;
   }
 
-  /** The samples of a batch, those aside that weigh nothing. */
+  /**
+   * The samples of a batch, those aside that weigh nothing.
+   *
+   * @throws {ClusterError} PROTOCOL_VIOLATION: the job has no such batch; BAD_DATA: as the data set
+   */
   async read(batch: number): Promise<Batch> {
     const { manifest, plan, dataset } = this.#o;
+    const batches = batchCount(manifest, plan);
+    if (batch >= batches) throw new ClusterError("PROTOCOL_VIOLATION", `batch ${batch} is given, but the job has ${batches}`);
     const place = placeOfBatch(manifest, batch);
     const { from, to } = plan.sliceOf({ ...place, slots: batchesPerStep(manifest) });
     const epoch = plan.epochOf(place.step);

@@ -63,13 +63,17 @@ export class LocalDense implements DensePlace {
     this.#isModelOld = false;
   }
 
-  /** A local step: of the mean over the batch's own samples. */
-  end(grads: Float32Array, samples: number): undefined {
-    const share = this.#batchSize / Math.max(1, samples);
+  /**
+   * A local step: of the mean over the batch's own samples, at the job's step in a schedule, however late this worker
+   * came. A batch without samples is none.
+   */
+  end(grads: Float32Array, { samples, step }: { samples: number; step: number }): undefined {
+    if (samples === 0) return;
+    const share = this.#batchSize / samples;
     for (let i = 0; i < grads.length; i++) grads[i] = grads[i]! * share;
     this.#clip.apply(grads);
     const updates = ++this.#updates;
-    const rate = learningRateAt(this.#optimizerSpec, updates);
+    const rate = learningRateAt(this.#optimizerSpec, step);
     this.#optimizer.update(this.#local, 0, this.#floats, grads, 0, updates, rate);
     this.#isModelOld = true;
   }

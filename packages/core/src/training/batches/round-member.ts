@@ -5,7 +5,6 @@
  */
 import type { DenseRoundsSpec } from "../../consistency/index.ts";
 import { ProtocolError } from "../../errors.ts";
-import { NO_SABOTAGE, type Sabotages } from "../../sabotage.ts";
 import { frame, type Control, type ControlOf, type Frame } from "../../wire/index.ts";
 import { DenseRounds } from "../dense/dense-round.ts";
 import type { LocalDense } from "./local-dense.ts";
@@ -18,7 +17,6 @@ export interface RoundMemberOptions {
   /** Sends a frame to a worker, as `DenseRoundsOptions.send` does. */
   sendFrame(worker: number, frame: Frame, onSent?: () => void): void;
   tell(control: Control): void;
-  sabotages?: Sabotages | undefined;
 }
 
 export class RoundMember {
@@ -31,7 +29,7 @@ export class RoundMember {
   #residual: Float32Array | undefined;
 
   constructor(o: RoundMemberOptions) {
-    const { job, dense, compression, sabotages = NO_SABOTAGE } = o;
+    const { job, dense, compression } = o;
     this.#o = o;
     if (compression !== "float32") this.#residual = new Float32Array(dense.weights.length);
     this.#rounds = new DenseRounds({
@@ -39,7 +37,6 @@ export class RoundMember {
       send: (to, f, onSent) => o.sendFrame(to, f, onSent),
       awaits: ({ step, attempt }) => attempt >= this.#term && step > dense.round,
       reduced: ({ step: round }, mean, residual) => {
-        if (sabotages.has("apply-mean-before-commit")) dense.commit({ round, mean });
         this.#held = { round, mean, residual };
         o.tell({ type: "round-held", job, term: this.#term, round });
       },
@@ -59,8 +56,10 @@ export class RoundMember {
     const { worker, dense, compression } = this.#o;
     const rank = this.#members.indexOf(worker);
     const share = shares[rank];
-    if (share === undefined)
-      throw new ProtocolError(`round ${round} of term ${term} has ${shares.length} shares, and worker ${worker} none`);
+    if (share === undefined || shares.length !== this.#members.length) {
+      const members = `${this.#members.length} members, worker ${worker} ${rank < 0 ? "not " : ""}among them`;
+      throw new ProtocolError(`round ${round} has ${shares.length} shares, but term ${term} has ${members}`);
+    }
     this.#rounds.begin({
       step: round,
       attempt: term,

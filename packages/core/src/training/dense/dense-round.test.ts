@@ -8,7 +8,7 @@ import { DenseRounds } from "./dense-round.ts";
 
 /** Short pieces, so that few floats are many; and `latencyBytes` chooses between rings and exchanges of all values. */
 const limits = vi.hoisted(() => ({ latencyBytes: 0 }));
-vi.mock("../limits.ts", async (original) => {
+vi.mock("../../limits.ts", async (original) => {
   const { LIMITS } = await original<typeof import("../../limits.ts")>();
   return {
     LIMITS: {

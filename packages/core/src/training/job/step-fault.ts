@@ -6,17 +6,21 @@ import { allFinite } from "../../table/index.ts";
 import type { StepGradients } from "./gradient-model.ts";
 import type { StepPlan } from "./plan.ts";
 
-/** @throws {ClusterError} NAN_LOSS: what is not finite, at which step, and statistics of the batch's fields */
+/**
+ * @param o.of what the result is that of: nothing of that is applied
+ * @throws {ClusterError} NAN_LOSS: what is not finite, at which step, and statistics of the batch's fields
+ */
 export function refuseNonFinite(
   result: StepGradients,
-  { manifest, step, plan, batch }: { manifest: JobManifest; step: number; plan: StepPlan; batch: Batch },
+  o: { manifest: JobManifest; step: number; plan: StepPlan; batch: Batch; of: "step" | "batch" },
 ): void {
   const what = faultOf(result);
   if (what === undefined) return;
+  const { manifest, step, plan, batch, of } = o;
   const epoch = plan.epochOf(step) + 1;
   throw new ClusterError(
     "NAN_LOSS",
-    `${what} at step ${step} (epoch ${epoch}) of job "${manifest.name}"; nothing of this step was applied. ` +
+    `${what} at step ${step} (epoch ${epoch}) of job "${manifest.name}"; nothing of this ${of} was applied. ` +
       `Lower the learning rates, or clean the data. Fields of the batch: ${fieldStatistics(batch).map(describe).join("; ")}`,
   );
 }

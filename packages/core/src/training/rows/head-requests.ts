@@ -42,15 +42,17 @@ export class HeadRequests {
     const { clock, links } = this.#o;
     let waitMs: number = LIMITS.tableBackoffMs;
     let failingSince: number | undefined;
+    let patienceMs: number = LIMITS.resendEveryMs;
     for (;;) {
       const rows = request.rowsBy(links.map);
       try {
-        await this.#askAll(request, rows);
+        await this.#askAll(request, rows, patienceMs);
         return rows;
       } catch (error) {
         rows.release();
         failingSince ??= clock.now();
         if (!passes(error) || clock.now() - failingSince >= LIMITS.tableRetryMs) throw error;
+        if (isTimeout(error)) patienceMs *= 2; // nodes are not silent, perhaps, but links are slow
       }
       links.requestMap();
       await new Promise<void>((resolve) => void clock.after(waitMs, resolve));
@@ -58,8 +60,8 @@ export class HeadRequests {
     }
   }
 
-  /** Asks every node at once. One that is not the head any more, or is silent, need not answer. */
-  async #askAll(request: HeadRequest, rows: StepRows): Promise<void> {
+  /** Asks every node at once. One that is not the head any more, or is silent for so long, need not answer. */
+  async #askAll(request: HeadRequest, rows: StepRows, patienceMs: number): Promise<void> {
     const { clock, links } = this.#o;
     const { nodes, heads } = rows.route;
     let answers = 0;
@@ -76,7 +78,7 @@ export class HeadRequests {
         const got = nodes.reduce((sum, _, n) => sum + taken(n), answers);
         if (got === before) reject(new ClusterError("TIMEOUT", "PS nodes do not answer about the rows of a batch"));
         before = got;
-        cancel = clock.after(LIMITS.resendEveryMs, look);
+        cancel = clock.after(patienceMs, look);
       };
       look();
       end = () => {
@@ -107,4 +109,8 @@ export class HeadRequests {
 /** A node that came back in another's place does not know the job; the next map says so. */
 function passes(error: unknown): boolean {
   return error instanceof ClusterError && (error.retryable || error.code === "UNKNOWN_JOB");
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof ClusterError && error.code === "TIMEOUT";
 }

@@ -72,7 +72,7 @@ export class SlotCompute {
    * @throws {ClusterError} NAN_LOSS: the result is not finite
    */
   take(step: number, rows: StepRows, result: StepGradients): Float32Array {
-    refuseNonFinite(result, { manifest: this.#manifest, step, plan: this.#plan, batch: rows.batch });
+    refuseNonFinite(result, { manifest: this.#manifest, step, plan: this.#plan, batch: rows.batch, of: "step" });
     rows.scatter(result.rowGrads);
     const data = new Float32Array(result.denseGrads.length + 1);
     data.set(result.denseGrads);

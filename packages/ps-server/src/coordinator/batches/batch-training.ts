@@ -99,7 +99,7 @@ export class BatchTraining {
         onReturned: (batches) => this.#giveAgain(batches),
       });
     }
-    if (mode.rounds) this.#rounds = new RoundLeader({ job, spec: mode.rounds, toWorker, onCommitted });
+    if (mode.rounds) this.#rounds = new RoundLeader({ job, spec: mode.rounds, toWorker, onCommitted, sabotages: o.sabotages });
   }
 
   get status(): NonNullable<JobStatus["batches"]> {
@@ -116,6 +116,12 @@ export class BatchTraining {
   /** Has any worker? The job cannot go on otherwise. */
   get hasWeights(): boolean {
     return this.#rounds?.hasWeights ?? true;
+  }
+
+  /** Are batches finished of a step that is not whole? Training ended within it, then. */
+  get isPastStep(): boolean {
+    const { manifest, commits } = this.#job;
+    return this.#leases.finished > commits.length * batchesPerStep(manifest);
   }
 
   /** Was rank 0 of this term told to store the dense weights? */
@@ -199,7 +205,7 @@ export class BatchTraining {
 
   onDenseReady(worker: number, ready: ControlOf<"dense-ready">): void {
     this.#rounds?.onDenseReady(worker, ready);
-    if (this.mayTrain(worker)) this.#clocks.join(worker);
+    if (this.#rounds?.isCurrent(worker)) this.#clocks.join(worker);
   }
 
   // -- what comes next ---------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
  * with; it takes part in rounds with nothing, and is given no batch, until rank 0 has sent it the weights of a round.
  */
 import type { DenseRoundsSpec } from "@volary/core/consistency";
+import type { Sabotages } from "@volary/core/sabotage";
 import type { Control, ControlOf } from "@volary/core/wire";
 
 export interface RoundLeaderOptions {
@@ -15,6 +16,7 @@ export interface RoundLeaderOptions {
   toWorker: (worker: number, control: Control) => void;
   /** All members have the mean of a round, which these batches went into. */
   onCommitted: (batches: readonly number[]) => void;
+  sabotages?: Sabotages;
 }
 
 /** What a member has done since the newest round. */
@@ -116,7 +118,9 @@ export class RoundLeader {
   onHeld(worker: number, { term, round }: ControlOf<"round-held">): void {
     if (term !== this.#term || round !== this.#rounds + 1) return;
     this.#held?.add(worker);
-    if (this.#held && this.#members.every((each) => this.#held!.has(each))) this.#commit();
+    if (!this.#held) return;
+    const isEarly = this.#o.sabotages?.has("commit-round-before-all-hold") === true;
+    if (isEarly || this.#members.every((each) => this.#held!.has(each))) this.#commit();
   }
 
   /** The worker has the weights of a round that rank 0 sent. */

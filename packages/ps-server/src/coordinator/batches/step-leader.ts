@@ -8,7 +8,7 @@
  * repeat whatever is unanswered.
  */
 import type { Consistency } from "@volary/core/consistency";
-import { assert } from "@volary/core/errors";
+import { assert, ClusterError } from "@volary/core/errors";
 import { controlOf, Recovery, type Attempt } from "@volary/core/training";
 import type { Control, ControlOf } from "@volary/core/wire";
 
@@ -167,9 +167,23 @@ export class StepLeader {
   }
 
   #onPromise(node: number, { term, committed, whole }: ControlOf<"promise">): void {
+    if (term !== this.#term) return;
+    this.#checkCommitted(node, committed, whole);
     const { send = [], recovered } = this.#recovery?.promised({ kind: "promise", node, term, committed, whole }) ?? {};
     for (const message of send) this.#o.toNode(message.node, controlOf(message, this.#names));
     if (recovered) this.#onRecovered(recovered);
+  }
+
+  /** This leader closed all steps itself, so it knows which may be committed, and which are everywhere. */
+  #checkCommitted(node: number, { step, attempt }: Attempt, whole: boolean): void {
+    const isNewest = step === this.#committed && whole;
+    const isInDoubt = step === this.#inDoubt?.step && attempt === this.#inDoubt.attempt;
+    if (isNewest || isInDoubt || !this.#recovery) return;
+    const part = whole ? "" : " in a part of its partitions";
+    throw new ClusterError(
+      "PROTOCOL_VIOLATION",
+      `PS node ${node} has committed step ${step}${part}, but the newest is ${this.#committed}; run the same release everywhere`,
+    );
   }
 
   #onSlotIn(node: number, { slot }: ControlOf<"slot-in">): void {
@@ -181,7 +195,8 @@ export class StepLeader {
     const open = this.#open;
     if (!open || open.accepted || open.slots.length === 0) return;
     const arrived = open.slots.filter((slot) => this.#hasArrived(slot)).length;
-    const waited = { arrived, expected: open.slots.length, members: this.#members.length };
+    const members = Math.min(this.#members.length, this.#o.slots); // others have no slot
+    const waited = { arrived, expected: open.slots.length, members };
     if (arrived > 0 && this.#o.mode.mayClose(waited)) this.#close(open);
   }
 
