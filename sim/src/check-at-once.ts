@@ -41,11 +41,21 @@ export async function checkAtOnce(o: AtOnceToCheck): Promise<{ known: Known; row
   const { rounds: spec } = consistencyOf(manifest.fit.consistency);
   const rounds = spec && replayRounds({ manifest, counter, messages, spec });
   for (const step of pauses) {
-    const total = totalOf(manifest, Array.from({ length: step * batchesPerStep(manifest) }, (_, batch) => counter.count(batch)));
+    const total = totalOf(
+      manifest,
+      Array.from({ length: step * batchesPerStep(manifest) }, (_, batch) => counter.count(batch)),
+    );
     const dense = rounds ? rounds.atEvaluation.get(step) : total.dense;
     // In fewer bytes the weights are only about what they should be.
     if (dense && spec?.compression !== "int8" && spec?.compression !== "bfloat16")
-      mse.set(step, await heldOutError({ manifest, weightsOf: (table, key) => total.row(table, key), dense: Float32Array.from(dense) }));
+      mse.set(
+        step,
+        await heldOutError({
+          manifest,
+          weightsOf: (table, key) => total.row(table, key),
+          dense: Float32Array.from(dense),
+        }),
+      );
   }
   mse.set(end, isQuiet ? error : undefined);
   const lossSums: number[] = [];
@@ -53,7 +63,10 @@ export async function checkAtOnce(o: AtOnceToCheck): Promise<{ known: Known; row
     const at = placeOfBatch(manifest, batch).step - 1;
     lossSums[at] = (lossSums[at] ?? 0) + counter.count(batch).lossSum;
   }
-  const applied = totalOf(manifest, [...done].map((batch) => counter.count(batch)));
+  const applied = totalOf(
+    manifest,
+    [...done].map((batch) => counter.count(batch)),
+  );
   const perhaps = unknown.map((batch) => totalOf(manifest, [counter.count(batch)]));
   const rows = [
     ...faultsOfRows({ manifest, finished, applied, perhaps }),
@@ -109,10 +122,12 @@ function totalOf(manifest: JobManifest, batches: readonly CountedBatch[]): Total
 
 /** As the job has left them. */
 function weightsOf({ manifest, finished }: AtOnceToCheck): WeightsOf {
-  const tables = new Map([...finished.tables].map(([name, { keys, values }]) => {
-    const dim = values.length / keys.length;
-    return [name, new Map(Array.from(keys, (key, i) => [key, values.subarray(i * dim, (i + 1) * dim)]))];
-  }));
+  const tables = new Map(
+    [...finished.tables].map(([name, { keys, values }]) => {
+      const dim = values.length / keys.length;
+      return [name, new Map(Array.from(keys, (key, i) => [key, values.subarray(i * dim, (i + 1) * dim)]))];
+    }),
+  );
   return (table, key) => tables.get(table)!.get(key) ?? initialRow(manifest, table, key);
 }
 

@@ -25,6 +25,8 @@ export function faultsOfBatches(o: {
   if (lacking.length > 0) faults.push(`batches ${lacking.join(", ")} count as trained, and are not`);
   const finishedBatches = status.batches?.finished ?? 0;
   if (finishedBatches > trained.size || finishedBatches < count)
-    faults.push(`${finishedBatches} batches are finished, of ${trained.size} that were trained in ${commits.length} whole steps`);
+    faults.push(
+      `${finishedBatches} batches are finished, of ${trained.size} that were trained in ${commits.length} whole steps`,
+    );
   return faults;
 }

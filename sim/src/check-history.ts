@@ -90,7 +90,11 @@ export function faultsOfHistory(o: {
   if (status.metrics?.["mse"] !== history.validations.at(-1)?.metrics["mse"])
     faults.push("the metrics of the job are not those of its last evaluation");
   const isLoss = (sum: number, from: number, to: number) =>
-    lossSums === undefined || isNear(sum, lossSums.slice(from, to).reduce((total, each) => total + each, 0));
+    lossSums === undefined ||
+    isNear(
+      sum,
+      lossSums.slice(from, to).reduce((total, each) => total + each, 0),
+    );
   if (history.steps.some(({ step, loss, samples }, i) => step !== i + 1 || !isLoss(loss * samples, i, i + 1)))
     faults.push("the losses of the steps are not the oracle's");
   if (history.steps.length !== commits.length)

@@ -28,7 +28,12 @@ export interface RunFaults {
   rows: string[];
 }
 
-export async function checkRun({ manifest, finished, messages = [], wasFinished = false }: RunToCheck): Promise<RunFaults> {
+export async function checkRun({
+  manifest,
+  finished,
+  messages = [],
+  wasFinished = false,
+}: RunToCheck): Promise<RunFaults> {
   const { status } = finished;
   if (status.phase !== "done")
     return { steps: [`the job is ${status.phase}: ${status.message ?? "no reason given"}`], rows: [] };

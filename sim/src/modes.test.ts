@@ -1,5 +1,14 @@
 /** Every mode trains the toy job to its end on a calm cluster, and to about where `bsp()` does. */
-import { asp, average, bsp, consistencyOf, localSgd, nesterov, ssp, type ConsistencySpec } from "@volary/core/consistency";
+import {
+  asp,
+  average,
+  bsp,
+  consistencyOf,
+  localSgd,
+  nesterov,
+  ssp,
+  type ConsistencySpec,
+} from "@volary/core/consistency";
 import type { JobManifest } from "@volary/core/job";
 import type { GradientModel } from "@volary/core/training";
 import { expect, test } from "vitest";

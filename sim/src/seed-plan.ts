@@ -108,11 +108,11 @@ function boundsOf(random: SeededRandom): PsBounds {
 const TRAINING_SALT = 0x7a7a;
 const MODE_SALT = 0x30de;
 
-/** In two of three jobs the coordinator gives out batches, where the job is not compared with an undisturbed one. */
+/** In half of the jobs the coordinator gives out batches; they are not compared with an undisturbed run. */
 function trainingOf(seed: number): Training {
   const training = stepsOf(seed);
   const random = seededRandom((seed ^ MODE_SALT) >>> 0);
-  if (training.isCompared || random.below(3) === 0) return training;
+  if (training.isCompared || random.below(5) < 2) return training;
   const consistency = modeOf(random);
   const isAtOnce = consistency.mode !== "bsp";
   const isCounting = isAtOnce && random.below(6) > 0;

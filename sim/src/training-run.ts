@@ -34,7 +34,11 @@ export async function runTraining(o: {
   const link = await client.coordinator();
   const { job, map } = await client.submit(manifest);
   const tables = await client.tables({ job, map });
-  await writeDense(tables, manifest.model.variables, new Float32Array(DENSE_FLOATS).fill(isCounting(manifest) ? 0 : 0.1));
+  await writeDense(
+    tables,
+    manifest.model.variables,
+    new Float32Array(DENSE_FLOATS).fill(isCounting(manifest) ? 0 : 0.1),
+  );
   link.send({ type: "run-job", job });
   if (finishAfterMs !== undefined)
     client.host.clock.after(finishAfterMs, () => link.send({ type: "finish-job", job, reason: "its client says so" }));

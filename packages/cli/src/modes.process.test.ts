@@ -27,7 +27,7 @@ const BATCHES_AHEAD = 8;
 
 let folder = "";
 let cluster: FaultCluster;
-let workers = ["worker-1", "worker-2"];
+const workers = ["worker-1", "worker-2"];
 let newest = WORKERS;
 
 beforeAll(async () => {

@@ -123,6 +123,7 @@ class ScriptedCoordinator {
         void this.#script.trained({ backend: this.#backend, lossSum: this.#lossSum });
         return [];
       case "heartbeat":
+      case "step-times":
         return [];
       default:
         this.#script.failed(`the coordinator got ${JSON.stringify(control)}`);

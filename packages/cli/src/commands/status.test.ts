@@ -80,7 +80,11 @@ test("statusText() lines its columns up", () => {
 test("statusText() tells how batches fared that the coordinator gave out", () => {
   const batches = { finished: 64, dropped: 2, repeated: 0, stalenessMax: 0, rounds: 3, cachedRows: 0, rows: 0 };
   const jobs = status.jobs.map((job) => ({ ...job, batches }));
-  expect(statusText({ ...status, jobs }).split("\n").at(-1)).toBe("BATCHES  4 flights: 64 batches, 2 dropped, 3 rounds");
+  expect(
+    statusText({ ...status, jobs })
+      .split("\n")
+      .at(-1),
+  ).toBe("BATCHES  4 flights: 64 batches, 2 dropped, 3 rounds");
 });
 
 test("statusText() says how to fill what is empty", () => {

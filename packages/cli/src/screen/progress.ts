@@ -119,7 +119,8 @@ export function resultLines(job: JobStatus): Line[] {
         ]),
   ].map((text) => [[`  ${text}`, "dim"]]);
   const held = Object.entries(metrics ?? {});
-  if (held.length === 0) return [trained, ...batchesLines(job), ...notes, [["  no rows were held out, so nothing was evaluated", "dim"]]];
+  if (held.length === 0)
+    return [trained, ...batchesLines(job), ...notes, [["  no rows were held out, so nothing was evaluated", "dim"]]];
   const figures = held.map(([metric, value]) => `${metric} ${value.toFixed(4)}`).join("   ");
   return [
     trained,

@@ -84,6 +84,26 @@ describe("where gradients are applied at once", () => {
     expect(cluster.status).toMatchObject({ phase: "done", samples: 100, term: 2 });
   });
 
+  it("what was trained after a validation, when training ends within a step, is evaluated, too", () => {
+    const fit = { consistency: asp(), validate: { everySteps: 2 } } as const;
+    const { cluster, a, b, c, job } = started({ fit, testRows: 10 });
+    for (const worker of [a, b, a, b]) cluster.work(worker);
+    cluster.settle();
+    expect(cluster.status).toMatchObject({ step: 2, validation: { step: 2 } });
+    expect([batchesOf(a), batchesOf(b)]).toEqual([
+      [4, 6],
+      [5, 7],
+    ]);
+    c.say(cluster.client, { type: "finish-job", job, reason: "enough" });
+    cluster.lose(b);
+    cluster.work(a);
+    cluster.work(a);
+    expect(c.types(a.link)).toContain("evaluate");
+    cluster.settle();
+    expect(cluster.status).toMatchObject({ phase: "done", step: 2, validation: { step: 2 } });
+    expect(cluster.counts.finished).toBe(6);
+  });
+
   it("a late batch is given to an idle worker as well, and the first that is done counts", () => {
     const { cluster, a, b } = started({ fit: { consistency: asp() }, trainRows: 20 });
     cluster.work(b);

@@ -161,7 +161,12 @@ test("a refusal of a slot is no answer to a pull under way, and asks for a new t
   refuse({ type: "error", code: "PARTITION_UNAVAILABLE", message: "a partition moves", job: JOB, requestId });
   refuse({ type: "error", code: "LIMIT_EXCEEDED", message: "no memory for 7 rows", job: JOB, requestId });
   await settle();
-  expect(told).toContainEqual({ type: "term-request", job: JOB, term: 1, reason: "PS node 1 refused: a partition moves" });
+  expect(told).toContainEqual({
+    type: "term-request",
+    job: JOB,
+    term: 1,
+    reason: "PS node 1 refused: a partition moves",
+  });
   expect(told).toContainEqual({
     type: "fail",
     job: JOB,

@@ -293,6 +293,7 @@ export class BatchSession {
 
   /** In turn: a batch before that does not count any more takes the model's weights, too. */
   async #evaluate(step: number): Promise<void> {
+    if (this.#closed) return;
     const { manifest, model } = this.#o;
     const { local } = this.#opened!;
     if (local) local.giveCommon();
@@ -307,7 +308,8 @@ export class BatchSession {
 
   async #store({ term, step }: ControlOf<"store-dense">): Promise<void> {
     const local = this.#opened?.local;
-    if (!local) throw new ClusterError("PROTOCOL_VIOLATION", "a worker without dense weights of its own is to store them");
+    if (!local)
+      throw new ClusterError("PROTOCOL_VIOLATION", "a worker without dense weights of its own is to store them");
     await writeDense(this.#tables, this.#o.manifest.model.variables, local.weights);
     this.#tell({ type: "trained", job: this.job, term, step });
   }

@@ -60,7 +60,8 @@ export class JobBatches {
   async read(batch: number): Promise<Batch> {
     const { manifest, plan, dataset } = this.#o;
     const batches = batchCount(manifest, plan);
-    if (batch >= batches) throw new ClusterError("PROTOCOL_VIOLATION", `batch ${batch} is given, but the job has ${batches}`);
+    if (batch >= batches)
+      throw new ClusterError("PROTOCOL_VIOLATION", `batch ${batch} is given, but the job has ${batches}`);
     const place = placeOfBatch(manifest, batch);
     const { from, to } = plan.sliceOf({ ...place, slots: batchesPerStep(manifest) });
     const epoch = plan.epochOf(place.step);

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { average, nesterov, type OuterSpec } from "../../consistency/index.ts";
+import { ProtocolError } from "../../errors.ts";
 import type { JobManifest } from "../../job/index.ts";
 import { LocalDense } from "./local-dense.ts";
 
@@ -18,7 +19,10 @@ function worker(outer: OuterSpec = average(), weights = [1, 2], { compile = mani
     predict: () => Promise.reject(new Error("not asked for")),
     dispose: () => {},
   };
-  return { seen, dense: new LocalDense({ manifest: { ...manifest, compile }, model, outer, weights: Float32Array.from(weights) }) };
+  return {
+    seen,
+    dense: new LocalDense({ manifest: { ...manifest, compile }, model, outer, weights: Float32Array.from(weights) }),
+  };
 }
 
 test("a local step is of the mean over the batch's own samples", () => {
@@ -35,7 +39,10 @@ test("a local step is of the mean over the batch's own samples", () => {
 });
 
 test("a schedule goes by the job's steps, also for who came late; a batch without samples is no step", () => {
-  const optimizer = { ...manifest.compile.optimizer, schedule: { kind: "exponential", steps: 10, rate: 0.5, staircase: true, warmupSteps: 0 } };
+  const optimizer = {
+    ...manifest.compile.optimizer,
+    schedule: { kind: "exponential", steps: 10, rate: 0.5, staircase: true, warmupSteps: 0 },
+  };
   const compile = { ...manifest.compile, optimizer } as JobManifest["compile"];
   const { dense, seen } = worker(average(), [1, 2], { compile });
   dense.end(Float32Array.of(0, 0), { samples: 0, step: 11 });
@@ -88,5 +95,8 @@ test("who missed rounds brings nothing, applies nothing, and goes on from anothe
   expect(young.dense.weights).toEqual(old.dense.weights);
 
   young.dense.restore({ round: 2, snapshot });
+  expect(young.dense.round).toBe(3);
+
+  expect(() => young.dense.restore({ round: 4, snapshot: snapshot.subarray(1) })).toThrow(ProtocolError);
   expect(young.dense.round).toBe(3);
 });

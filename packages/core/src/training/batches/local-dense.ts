@@ -5,7 +5,7 @@
  * With Nesterov's momentum the mean change is a gradient for the weights of the last round (Douillard et al., "DiLoCo",
  * arXiv:2311.08105): v = momentum · v + change; w += rate · (change + momentum · v).
  */
-import { assert } from "../../errors.ts";
+import { ProtocolError } from "../../errors.ts";
 import type { OuterSpec } from "../../consistency/index.ts";
 import type { JobManifest } from "../../job/index.ts";
 import { learningRateAt, optimizerOf, type Optimizer, type OptimizerSpec } from "../../optimizer/index.ts";
@@ -118,13 +118,18 @@ export class LocalDense implements DensePlace {
     return this.#common.slice();
   }
 
-  /** Takes over what {@link snapshot} gave after `round`, unless it is older than what is here. */
+  /**
+   * Takes over what {@link snapshot} gave after `round`, unless it is older than what is here.
+   *
+   * @throws {ProtocolError} it is as long as that of another model
+   */
   restore({ round, snapshot }: { round: number; snapshot: Float32Array }): void {
     if (round <= this.#round) return;
-    assert(
-      snapshot.length === this.#common.length,
-      `dense state of ${snapshot.length} floats for ${this.#common.length}`,
-    );
+    const { length } = this.#common;
+    if (snapshot.length !== length)
+      throw new ProtocolError(
+        `the dense state after round ${round} has ${snapshot.length} floats; this job's has ${length}`,
+      );
     this.#common.set(snapshot);
     this.#goOnFrom(round);
   }

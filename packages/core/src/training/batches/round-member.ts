@@ -88,9 +88,9 @@ export class RoundMember {
   onFrame(f: Frame): void {
     if (f.opcode === "reduce") this.#rounds.take(f);
     else if (f.opcode === "denseState") {
-      const { job, dense, tell } = this.#o;
+      const { job, dense } = this.#o;
       dense.restore({ round: f.step, snapshot: f.values.slice() });
-      tell({ type: "dense-ready", job, round: dense.round });
+      this.#o.tell({ type: "dense-ready", job, round: dense.round });
     } else throw new ProtocolError(`a worker takes no "${f.opcode}" frame from a worker`);
   }
 }

@@ -4,26 +4,15 @@
  *
  * Runs in Node, in a browser and in the simulation: data, model, links and clock are arguments.
  */
-import { Requests, TableClient, type NodeLinks } from "../../client/index.ts";
-import type { Dataset } from "../../data/index.ts";
+import { Requests, TableClient } from "../../client/index.ts";
 import { ClusterError, ProtocolError, type ClusterErrorCode } from "../../errors.ts";
-import { checkLabels, type JobManifest } from "../../job/index.ts";
+import { checkLabels } from "../../job/index.ts";
 import { LIMITS } from "../../limits.ts";
-import type { Sabotages } from "../../sabotage.ts";
-import {
-  frame,
-  type Clock,
-  type Control,
-  type ControlOf,
-  type Dialer,
-  type Frame,
-  type Link,
-} from "../../wire/index.ts";
+import { frame, type Control, type ControlOf, type Frame, type Link } from "../../wire/index.ts";
 import { CommittedRows } from "../rows/committed-rows.ts";
 import { DenseExchange } from "../dense/dense-exchange.ts";
 import { readDense, writeDense } from "../dense/dense-table.ts";
 import { Evaluation } from "../session/evaluation.ts";
-import type { GradientModel } from "../job/gradient-model.ts";
 import { JobNews } from "../session/job-news.ts";
 import { PeerLinks } from "../session/peer-links.ts";
 import { stepPlan, type StepPlan } from "../job/plan.ts";

@@ -99,7 +99,8 @@ export class BatchTraining {
         onReturned: (batches) => this.#giveAgain(batches),
       });
     }
-    if (mode.rounds) this.#rounds = new RoundLeader({ job, spec: mode.rounds, toWorker, onCommitted, sabotages: o.sabotages });
+    if (mode.rounds)
+      this.#rounds = new RoundLeader({ job, spec: mode.rounds, toWorker, onCommitted, sabotages: o.sabotages });
   }
 
   get status(): NonNullable<JobStatus["batches"]> {
