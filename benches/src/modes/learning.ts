@@ -74,10 +74,13 @@ export interface LearningOptions {
 }
 
 export interface Learning {
-  /** The largest difference over the seeds, next to one worker. */
+  /** Next to one worker, of the means over the seeds. */
   aucGapBsp: number;
-  /** The largest over the seeds and ssp, asp and localSgd with the mean as the next weights. */
+  /** The largest over ssp, asp and localSgd with the mean as the next weights, of the means over the seeds. */
   aucGapOthers: number;
+  /** The largest of a single seed: sums in another order alone move the AUC of a seed. */
+  aucGapBspWorstSeed: number;
+  aucGapOthersWorstSeed: number;
   /** Next to the same mode without a cache, of the means over the seeds. */
   cacheAucGap: number;
   /** Means over the seeds. */
@@ -110,12 +113,15 @@ export async function measureLearning(o: LearningOptions): Promise<Learning> {
     }
   }
   const aucs = (way: WayName): number[] => seeds.map((seed) => find(learnt, { ...o, way, seed })!.auc);
-  const gap = (way: WayName, to: WayName): number =>
+  const gap = (way: WayName, to: WayName): number => Math.abs(meanOf(aucs(way)) - meanOf(aucs(to)));
+  const worstGap = (way: WayName, to: WayName): number =>
     Math.max(...aucs(way).map((auc, i) => Math.abs(auc - aucs(to)[i]!)));
   return {
     aucGapBsp: gap("bsp", "one"),
     aucGapOthers: Math.max(...others.map((way) => gap(way, "one"))),
-    cacheAucGap: Math.abs(meanOf(aucs("cached")) - meanOf(aucs("ssp"))),
+    aucGapBspWorstSeed: worstGap("bsp", "one"),
+    aucGapOthersWorstSeed: Math.max(...others.map((way) => worstGap(way, "one"))),
+    cacheAucGap: gap("cached", "ssp"),
     aucOne: meanOf(aucs("one")),
     ...(isControl ? {} : { aucNesterov: meanOf(aucs("nesterov")) }),
   };
