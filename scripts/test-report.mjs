@@ -40,8 +40,10 @@ export function countReport(report, { exitCode, absent, data }) {
     }
     for (const { status, fullName } of file.assertionResults) {
       if (status === "passed") count.passed++;
-      else if (status === "failed") count.failed++;
-      else if (maySkip(fullName, { absent, data })) count.skipped++;
+      else if (status === "failed") {
+        count.failed++;
+        count.errors.push(`"${fullName}" (${file.name}) failed`);
+      } else if (maySkip(fullName, { absent, data })) count.skipped++;
       else {
         count.failed++;
         count.errors.push(

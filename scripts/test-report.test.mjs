@@ -15,9 +15,9 @@ const reportOf = (tests, status = "passed") => ({
 
 const machine = { exitCode: 0, absent: ["redis"], data: undefined };
 
-test("countReport() counts passes and failures", () => {
+test("countReport() counts passes and failures, and names these", () => {
   const count = countReport(reportOf({ a: "passed", b: "passed", c: "failed" }, "failed"), { ...machine, exitCode: 1 });
-  expect(count).toMatchObject({ passed: 2, failed: 1, skipped: 0, errors: [] });
+  expect(count).toMatchObject({ passed: 2, failed: 1, skipped: 0, errors: ['"c" (a.test.ts) failed'] });
 });
 
 test("countReport() lets a test skip for what the machine lacks", () => {

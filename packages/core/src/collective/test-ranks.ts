@@ -75,6 +75,21 @@ export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): numbe
   return norm === 0 ? Math.sqrt(error) : Math.sqrt(error / norm);
 }
 
+/**
+ * How far sums are from the exact ones, in relation to what went into them. In relation to the sums it would have no
+ * bound: what is added may cancel, its errors do not.
+ */
+export function errorOfSum(sum: ArrayLike<number>, terms: readonly ArrayLike<number>[]): number {
+  const exact = exactSum(terms);
+  let error = 0;
+  let norm = 0;
+  for (const [i, value] of exact.entries()) {
+    error += (sum[i]! - value) ** 2;
+    for (const term of terms) norm += term[i]! ** 2;
+  }
+  return norm === 0 ? Math.sqrt(error) : Math.sqrt(error / norm);
+}
+
 /** Values of a normal distribution, the same for the same seed (Marsaglia's polar method over mulberry32). */
 export function gaussians(n: number, seed: number): Float32Array<ArrayBuffer> {
   let state = seed;
