@@ -24,7 +24,23 @@ export type ClusterErrorCode =
   | "JOB_FAILED"
   | "JOB_STOPPED"
   | "ADDRESS_IN_USE"
-  | "TIMEOUT";
+  | "TIMEOUT"
+  // Volunteers, their tokens and their updates:
+  | "TOKEN_UNKNOWN"
+  | "TOKEN_USED"
+  | "TOKEN_EXPIRED"
+  | "TOKEN_ROLE"
+  | "WRONG_ORIGIN"
+  | "TOO_MANY"
+  | "SESSION_ENDED"
+  | "BAD_INVITATION"
+  | "UPDATE_SHAPE"
+  | "UPDATE_NOT_FINITE"
+  | "UPDATE_NORM"
+  | "UPDATE_LATE"
+  | "UPDATE_DIFFERS"
+  | "NO_REDUCER"
+  | "SLOW_READER";
 
 const RETRYABLE: ReadonlySet<ClusterErrorCode> = new Set<ClusterErrorCode>([
   "COORDINATOR_UNAVAILABLE",
@@ -32,6 +48,8 @@ const RETRYABLE: ReadonlySet<ClusterErrorCode> = new Set<ClusterErrorCode>([
   "STALE_GENERATION",
   "STALE_TERM",
   "TIMEOUT",
+  "NO_REDUCER",
+  "SLOW_READER",
 ]);
 
 /** An expected distributed failure. `retryable` is decided by one table, never at the place of the throw. */

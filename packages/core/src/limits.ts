@@ -99,6 +99,18 @@ export const LIMITS = {
   exportFloatsMax: 4_194_304,
   /** Floats of one chunk of a dense variable in the reserved table. */
   denseChunkFloats: 4_096,
+  /** Volunteers of one reducer, and samples of one task. */
+  leavesMax: 1_024,
+  leafSamplesMax: 65_536,
+  /** A volunteer's message over this many bytes is refused before it is read. */
+  leafFrameBytesMax: 64 * 1024 * 1024,
+  /** Bytes on their way to a volunteer after which it counts as a slow reader. */
+  leafUnsentBytesMax: 32 * 1024 * 1024,
+  /** Tokens of one invitation, and how long they are good for. */
+  invitationUsesMax: 10_000,
+  invitationMsMax: 30 * 24 * 3600 * 1000,
+  /** Events that a coordinator remembers. */
+  eventsKept: 200,
   /** How far `ssp` may let a worker run ahead. */
   stalenessStepsMax: 256,
   /** Batches of a job that are being trained at a time, beyond those that are all finished: below `directPushesMax`. */

@@ -79,7 +79,7 @@ export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): numbe
  * How far sums are from the exact ones, in relation to what went into them. In relation to the sums it would have no
  * bound: what is added may cancel, its errors do not.
  */
-export function errorOfSum(sum: ArrayLike<number>, terms: readonly ArrayLike<number>[]): number {
+export function errorOfSum(sum: ArrayLike<number>, terms: readonly Float32Array[]): number {
   const exact = exactSum(terms);
   let error = 0;
   let norm = 0;

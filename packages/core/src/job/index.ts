@@ -1,3 +1,14 @@
+export {
+  fragmentOf,
+  invitationSchema,
+  invitedRoleSchema,
+  parseFragment,
+  signedInvitationSchema,
+  type Invitation,
+  type InvitedRole,
+  type LinkFragment,
+  type SignedInvitation,
+} from "./invitation.ts";
 export { labelDemandsOf } from "./label-demands.ts";
 export { checkLabels, checkLossShape, checkMetricShape } from "./label-shape.ts";
 export {

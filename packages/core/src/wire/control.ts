@@ -7,23 +7,26 @@
 import { z } from "zod";
 import { consistencySpecSchema } from "../consistency/index.ts";
 import { ProtocolError } from "../errors.ts";
-import { jobManifestSchema } from "../job/index.ts";
+import { invitedRoleSchema, jobManifestSchema, signedInvitationSchema } from "../job/index.ts";
 import { LIMITS } from "../limits.ts";
 import { partitionMapSchema, psNodeSchema } from "../partition/index.ts";
 import { tableSpecSchema } from "../table/index.ts";
 import { metricsStateSchema } from "../metrics/index.ts";
 
-export const PROTOCOL_MIN = 4;
-export const PROTOCOL_MAX = 4;
+export const PROTOCOL_MIN = 5;
+export const PROTOCOL_MAX = 5;
 
 const u32 = z.number().int().min(0).max(0xffff_ffff);
 const name = z.string().min(1).max(500);
 const text = z.string().max(100_000);
+/** What lets a volunteer in, or goes on with what let it in. */
+const secret = z.string().min(16).max(200);
+const counts = z.record(z.string().max(100), u32);
 const version = z.number().int().min(0).max(65_535);
 const of = <T extends string, S extends z.core.$ZodLooseShape>(type: T, shape: S) =>
   z.strictObject({ type: z.literal(type), ...shape });
 
-export const roleSchema = z.enum(["worker", "ps", "client", "peer", "coordinator"]);
+export const roleSchema = z.enum(["worker", "ps", "client", "peer", "coordinator", "gateway", "leaf"]);
 export type Role = z.infer<typeof roleSchema>;
 
 const attemptOf = { step: u32, attempt: u32 };
@@ -116,6 +119,44 @@ export const jobStatusSchema = z.strictObject({
 export interface JobStatus extends z.infer<typeof jobStatusSchema> {}
 export type JobNews = NonNullable<JobStatus["news"]>;
 
+/** A volunteer, as its reducer sees it. */
+export const leafStatusSchema = z.strictObject({
+  volunteer: u32,
+  name,
+  /** For people: what computes there. */
+  device: z.string().max(500),
+  state: z.enum(["joining", "ready", "working", "paused"]),
+  /** Samples of its accepted updates, and how many of these there are. */
+  samples: z.number().nonnegative(),
+  accepted: u32,
+  /** Updates that came after their deadline, and those that were refused, by code. */
+  late: u32,
+  refused: counts,
+  samplesPerSecond: z.number().nonnegative(),
+});
+export interface LeafStatus extends z.infer<typeof leafStatusSchema> {}
+
+/** What a gateway has seen since it began. */
+export const gatewayStatusSchema = z.strictObject({
+  /** https://host:port, as volunteers know it. */
+  url: z.string().max(500),
+  connected: u32,
+  /** What was refused, by code. */
+  refused: counts,
+  bytesIn: z.number().nonnegative(),
+  bytesOut: z.number().nonnegative(),
+});
+export interface GatewayStatus extends z.infer<typeof gatewayStatusSchema> {}
+
+/** What happened, for people. */
+export const clusterEventSchema = z.strictObject({
+  /** Milliseconds since the coordinator began. */
+  at: z.number().nonnegative(),
+  kind: z.enum(["ps", "worker", "job", "volunteer", "gateway"]),
+  message: text,
+});
+export interface ClusterEvent extends z.infer<typeof clusterEventSchema> {}
+
 export const clusterStatusSchema = z.strictObject({
   nodes: z.array(
     z.strictObject({
@@ -137,7 +178,21 @@ export const clusterStatusSchema = z.strictObject({
       diskRows: u32.optional(),
     }),
   ),
-  workers: z.array(z.strictObject({ worker: u32, name, job: u32.nullable(), backend: z.string() })),
+  workers: z.array(
+    z.strictObject({
+      worker: u32,
+      name,
+      job: u32.nullable(),
+      backend: z.string(),
+      /** Volunteers whose updates it combines. */
+      leaves: z.array(leafStatusSchema).max(LIMITS.leavesMax).optional(),
+    }),
+  ),
+  gateways: z.array(gatewayStatusSchema).optional(),
+  /** Invitations that were made, tokens that were redeemed, sessions that are open, and volunteers that were expelled. */
+  volunteers: z.strictObject({ invited: u32, redeemed: u32, sessions: u32, expelled: u32 }).optional(),
+  /** The newest, oldest first. */
+  events: z.array(clusterEventSchema).max(LIMITS.eventsKept).optional(),
   jobs: z.array(jobStatusSchema),
   mapVersion: u32,
   /** How many partitions have all their replicas, how many lack one, and how many are being copied or moved. */
@@ -159,6 +214,8 @@ export const controlSchema = z.discriminatedUnion("type", [
     name,
     id: u32.optional(),
     job: u32.optional(),
+    /** Of a volunteer, to a gateway. */
+    session: secret.optional(),
   }).strip(),
   of("welcome", { protocol: version, name }).strip(),
   of("refuse", { code: name, message: text }).strip(),
@@ -284,7 +341,8 @@ export const controlSchema = z.discriminatedUnion("type", [
   of("store-dense", { job: u32, term: u32, step: u32 }),
 
   // -- worker ↔ coordinator --------------------------------------------------------------------------------
-  of("worker-join", { name, address: z.string().max(500), backend: z.string().max(500) }),
+  /** `leaves`: as a reducer it takes so many volunteers. */
+  of("worker-join", { name, address: z.string().max(500), backend: z.string().max(500), leaves: u32.optional() }),
   of("worker-joined", { worker: u32 }),
   of("assign", { job: u32, manifest: jobManifestSchema, map: partitionMapSchema }),
   of("ready", { job: u32, trainRows: u32, testRows: u32, fingerprint: name }),
@@ -326,11 +384,78 @@ export const controlSchema = z.discriminatedUnion("type", [
   of("bad-rows", { job: u32, scope: z.enum(["data", "read"]), ...badRowsSchema.shape }),
   of("fail", { job: u32, code: name, message: text }),
   of("end", { job: u32, phase: jobPhaseSchema, message: text.optional() }),
+  /** From a reducer, about the volunteers that it has. */
+  of("leaves", { job: u32, leaves: z.array(leafStatusSchema).max(LIMITS.leavesMax) }),
+  /** A reducer has caught a volunteer cheating: its session ends. */
+  of("expel", { job: u32, volunteer: u32, reason: text }),
+
+  // -- gateway ↔ coordinator -------------------------------------------------------------------------------
+  of("gateway-join", { name, url: z.string().max(500) }),
+  /** Takes a token, which is of use no more then, for a session; answered by "session" or "error". */
+  of("redeem", { request: u32, token: secret }),
+  of("session-request", { request: u32, session: secret }),
+  of("session", {
+    request: u32,
+    session: secret,
+    volunteer: u32,
+    job: u32,
+    phase: jobPhaseSchema,
+    expiresInMs: z.number().nonnegative(),
+    invitation: signedInvitationSchema,
+    /** Workers of the job that take volunteers, and how many they have. */
+    reducers: z
+      .array(z.strictObject({ worker: u32, address: z.string().max(500), leaves: u32, leavesMax: u32 }))
+      .max(LIMITS.workersPerJobMax),
+  }),
+  /** The volunteer's session has ended: its connection is to be closed, with this code and reason. */
+  of("revoked", { volunteer: u32, code: name, reason: text }),
+  of("gateway-report", gatewayStatusSchema.shape),
+
+  // -- reducer ↔ volunteer, through a gateway ----------------------------------------------------------------
+  /** What the volunteer computes with, and what its probe of one real step of so many samples took. */
+  of("leaf-join", { device: z.string().max(500), samples: u32, computeMs: z.number().nonnegative() }),
+  /** Asks for one more task. */
+  of("leaf-ready", {}),
+  /** Asks for none until it is ready again. */
+  of("leaf-pause", { reason: z.enum(["asked", "hidden", "battery", "data", "limits"]) }),
+  /**
+   * Its frames came before: `leafDense` if the weights are not those the volunteer has, then `leafRows` and `leafInputs`.
+   * `globalSamples` is what the sum of losses is divided by.
+   */
+  of("leaf-task", { task: u32, step: u32, samples: u32, globalSamples: u32, weighted: z.boolean() }),
+  /** Its frames came before: `leafRowGradients` and `leafDenseGradients`. */
+  of("leaf-update", { task: u32, lossSum: z.number(), computeMs: z.number().nonnegative() }),
+  /** The update counts: it is in the gradients of `step`. */
+  of("leaf-accepted", { task: u32, step: u32, samples: u32, stepSamples: u32 }),
+  of("leaf-refused", { task: u32, code: name, message: text }),
+  /** The last word; "error" codes say whether the volunteer may come again. */
+  of("leaf-end", { code: name, message: text, mayReturn: z.boolean() }),
+  /** What volunteers that trust each other need to connect: WebRTC descriptions and candidates, as they are. */
+  of("leaf-signal", { from: u32, to: u32, data: text }),
+  /** Average the dense gradients of the task among these: the reducer is 0, the others volunteers. */
+  of("leaf-group", { task: u32, round: u32, members: z.array(u32).max(LIMITS.leavesMax) }),
 
   // -- client ↔ coordinator --------------------------------------------------------------------------------
   of("submit", { manifest: jobManifestSchema }),
   of("submitted", { job: u32, map: partitionMapSchema }),
   of("run-job", { job: u32 }),
+  /** `trusted`: they may connect to each other, and nothing they send is clipped. */
+  of("invite", {
+    job: u32,
+    role: invitedRoleSchema,
+    uses: z.number().int().min(1).max(LIMITS.invitationUsesMax),
+    validMs: z.number().positive().max(LIMITS.invitationMsMax),
+    trusted: z.boolean(),
+    /** Who asks, and for what, in their own words. */
+    by: z.string().max(200),
+    about: z.string().max(2_000),
+  }),
+  /** `keyId` names the key that the job's invitation is signed with. */
+  of("invited", {
+    tokens: z.array(secret).max(LIMITS.invitationUsesMax),
+    keyId: name,
+    urls: z.array(z.string().max(500)),
+  }),
   /** Ends training after the step under way; the job is evaluated and done. */
   of("finish-job", { job: u32, reason: text }),
   of("stop-job", { job: u32 }),

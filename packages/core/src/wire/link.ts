@@ -38,8 +38,11 @@ export interface Dialer {
 }
 
 export interface Hello {
-  role: "worker" | "ps" | "client" | "peer" | "coordinator";
+  role: "worker" | "ps" | "client" | "peer" | "coordinator" | "gateway" | "leaf";
   name: string;
+  /** Of a worker, PS node or volunteer. */
   id?: number;
   job?: number;
+  /** Of a volunteer, to a gateway. */
+  session?: string;
 }

@@ -25,6 +25,11 @@ export const OPCODES = {
   copyPart: 21,
   copyPartReply: 22,
   stateShare: 23,
+  leafDense: 24,
+  leafRows: 25,
+  leafInputs: 26,
+  leafRowGradients: 27,
+  leafDenseGradients: 28,
 } as const;
 export type Opcode = keyof typeof OPCODES;
 
