@@ -84,6 +84,9 @@ function sourceOf(table: ColumnTable, blockRows = 3): Spied {
 
 const cities = ["Rome", "Oslo", "", "Bern", "Oslo|Bern"];
 
+/** A column of nothing but huge whole numbers would be refused, as one of ids that lost their last digits. */
+const someFloat = fc.float().filter((x) => !Number.isInteger(x) || Number.isSafeInteger(x));
+
 /** Columns of every sort, with missing values, lists, and rows that could not be read. */
 const someTable: fc.Arbitrary<ColumnTable> = fc
   .array(
@@ -93,7 +96,7 @@ const someTable: fc.Arbitrary<ColumnTable> = fc
       id: fc.option(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), { nil: null, freq: 8 }),
       date: fc.bigInt({ min: 0n, max: 10n ** 15n }),
       tags: fc.array(fc.constantFrom("a", "b", "c"), { maxLength: 3 }),
-      pair: fc.oneof({ weight: 6, arbitrary: fc.tuple(fc.double({ min: -9, max: 9 }), fc.float()) }, fc.constant([])),
+      pair: fc.oneof({ weight: 6, arbitrary: fc.tuple(fc.double({ min: -9, max: 9 }), someFloat) }, fc.constant([])),
       weight: fc.double({ min: -0.1, max: 3, noNaN: true }),
       isBad: fc.integer({ min: 0, max: 9 }).map((die) => die === 0),
     }),
