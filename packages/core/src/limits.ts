@@ -101,14 +101,74 @@ export const LIMITS = {
   denseChunkFloats: 4_096,
   /** Volunteers of one reducer, and samples of one task. */
   leavesMax: 1_024,
-  leafSamplesMax: 65_536,
+  leafSamplesMax: 16_384,
+  leafSamplesMin: 16,
+  /** Before a volunteer's pace is known it is waited for so long, and never longer; and never less than the second. */
+  leafFirstMs: 5_000,
+  leafLateMsMin: 100,
+  /** By what share of its own time a step may be held up by slow volunteers, on average, and how much of it is saved up. */
+  leafSlowdownMax: 0.25,
+  leafBudgetMsMax: 5_000,
+  /** A reducer tells the coordinator of its volunteers this often. */
+  leavesEveryMs: 1_000,
+  /** Updates of a volunteer that cannot be right before it is expelled. */
+  leafRefusalsMax: 3,
   /** A volunteer's message over this many bytes is refused before it is read. */
   leafFrameBytesMax: 64 * 1024 * 1024,
   /** Bytes on their way to a volunteer after which it counts as a slow reader. */
   leafUnsentBytesMax: 32 * 1024 * 1024,
+  /** A volunteer's tab that lost its gateway dials again after this long at first, and at most. */
+  leafBackoffMs: 500,
+  leafBackoffMaxMs: 10_000,
+  /** Volunteers of one group, each connected to each. */
+  groupVolunteersMax: 16,
+  /** Bytes of one chunk between members of a group, which every data channel takes, and of one message in chunks. */
+  groupChunkBytes: 65_536,
+  groupMessageBytesMax: 8 * 1024 * 1024,
+  /** A data channel with so many bytes unsent gets no more until they are down to the second. */
+  groupBufferedBytesMax: 1024 * 1024,
+  groupBufferedBytesLow: 256 * 1024,
+  /** Bytes of messages that wait for that; one with more counts as a slow reader. */
+  groupWaitingBytesMax: 64 * 1024 * 1024,
+  /** A data channel that is not open after this long is given up, and tried again after the second. */
+  groupOpenMs: 15_000,
+  groupRetryMs: 60_000,
+  /** Rounds that a group tries for one step, before its members send their gradients to the reducer instead. */
+  groupRoundsMax: 4,
+  /** A request to a gateway's HTTP API. */
+  gatewayBodyBytesMax: 4_096,
+  /** Joins, returns and connections of one address a minute, and tries with one token or session. */
+  gatewayEntriesPerMinute: 240,
+  gatewayTriesPerMinute: 30,
+  /** Addresses, and secrets, whose tries a gateway remembers. */
+  gatewayTriesKept: 16_384,
+  /** Of one volunteer, over two seconds; a frame of the greatest length passes. */
+  gatewayMessagesPerSecond: 2_000,
+  gatewayBytesPerSecond: 64 * 1024 * 1024,
+  /** Messages of a volunteer that wait until its reducer is there. */
+  gatewayEarlyMessagesMax: 16,
+  /** Questions of a gateway that its coordinator has not answered, and how long it waits for an answer. */
+  gatewayRequestsMax: 4_096,
+  gatewayAnswerMs: 5_000,
+  /** A volunteer that has been silent so long has left without a word. */
+  gatewaySilentMs: 60_000,
+  /** Volunteers hear of their job, and the coordinator of a gateway, this often at most. */
+  gatewayNewsEveryMs: 1_000,
+  /** Steps, epochs and validations that a volunteer who joins is told of. */
+  gatewayNewsMax: 2_000,
   /** Tokens of one invitation, and how long they are good for. */
   invitationUsesMax: 10_000,
   invitationMsMax: 30 * 24 * 3600 * 1000,
+  /** Tokens and sessions, also past ones, that a coordinator remembers, and how long a session is good for. */
+  tokensMax: 100_000,
+  sessionsMax: 100_000,
+  sessionMs: 24 * 3600 * 1000,
+  gatewaysMax: 64,
+  /** How long one device may take to be tried, and how long a process waits for another one's trials of all. */
+  deviceTrialMs: 60_000,
+  deviceProbeMs: 240_000,
+  /** Jobs whose fastest device is remembered. */
+  deviceProbesKept: 64,
   /** Events that a coordinator remembers. */
   eventsKept: 200,
   /** How far `ssp` may let a worker run ahead. */

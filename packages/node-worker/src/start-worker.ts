@@ -5,10 +5,10 @@ import { ClusterError } from "@volary/core/errors";
 import { fieldDemands, labelDemandsOf, type JobManifest } from "@volary/core/job";
 import { openModel } from "@volary/core/model";
 import { Plugins } from "@volary/core/plugin";
-import { WorkerSession, type GradientModel } from "@volary/core/training";
+import { WorkerSession, type GradientModel, type ReducerOptions } from "@volary/core/training";
 import { connectWithBackoff, type Dialer, type Link } from "@volary/core/wire";
 import { openData, versionOfFiles } from "./data/index.ts";
-import { openDevice, type DeviceName } from "./device/index.ts";
+import { openJobDevice, type DeviceName } from "./device/index.ts";
 import { realClock } from "./clock.ts";
 import { listenForPeers, wsDialer } from "./peers.ts";
 
@@ -26,6 +26,8 @@ export interface WorkerOptions {
   trustedNetwork?: boolean | undefined;
   /** Training functions that jobs may name, and whatever layers their files registered; none by default. */
   plugins?: Plugins;
+  /** How volunteers may help: as many as there is room for unless said otherwise, with one update in twenty audited. */
+  volunteers?: Partial<Omit<ReducerOptions, "auditSeed">>;
   log?: (message: string) => void;
   /** Every link goes through it, dialed or accepted; tests of timing put delays here. */
   throughLink?: (link: Link) => Link;
@@ -53,7 +55,7 @@ export async function startWorker(o: WorkerOptions): Promise<RunningWorker> {
   const { log = () => {}, throughLink = (link) => link, throughModel = (model) => model } = o;
   const sockets = wsDialer({ trustedNetwork: o.trustedNetwork });
   const dialer: Dialer = { dial: async (address, hello) => throughLink(await sockets.dial(address, hello)) };
-  const device = await openDevice(o.device);
+  const device = await openJobDevice(o.device, log);
   const name = o.name ?? `${hostname()}-${process.pid}`;
   // Peers may knock before the coordinator has answered.
   const current: { session?: WorkerSession } = {};
@@ -91,7 +93,17 @@ export async function startWorker(o: WorkerOptions): Promise<RunningWorker> {
     dialer,
     clock: realClock,
     openDataset: openDatasets({ baseDirs: o.baseDirs ?? [process.cwd()], log }),
-    openModel: async (manifest) => throughModel(await openModel(manifest, o.plugins ?? Plugins.none)),
+    openModel: async (manifest) => {
+      await device.useFor(manifest);
+      return throughModel(await openModel(manifest, o.plugins ?? Plugins.none));
+    },
+    reducer: {
+      leavesMax: 64,
+      combine: "centered-clip",
+      audit: 0.05,
+      ...o.volunteers,
+      auditSeed: crypto.getRandomValues(new Uint32Array(4)),
+    },
     log,
   });
   current.session = session;

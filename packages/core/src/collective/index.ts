@@ -7,6 +7,5 @@ export {
   type ReduceOptions,
   type ReducePiece,
 } from "./all-reduce.ts";
-export { LeafReducer } from "./leaf-reducer.ts";
 export { RingAllReduce } from "./ring.ts";
 export { stateHash } from "./state-hash.ts";

@@ -13,3 +13,12 @@ export type { Attempt, StepEffect, StepEvent } from "./steps/step-events.ts";
 export { controlOf } from "./steps/step-messages.ts";
 export { StepTransaction } from "./steps/step-transaction.ts";
 export { WorkerSession, type WorkerSessionOptions } from "./worker-session.ts";
+export { LeafedModel, type LeafedModelOptions, type ReducerOptions } from "./leaves/leafed-model.ts";
+export {
+  openLeafSession,
+  type LeafEnd,
+  type LeafEvents,
+  type LeafPause,
+  type LeafSession,
+  type LeafSessionOptions,
+} from "./leaves/leaf-session.ts";

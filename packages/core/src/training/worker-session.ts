@@ -14,6 +14,7 @@ import { LIMITS } from "../limits.ts";
 import type { Sabotages } from "../sabotage.ts";
 import type { Clock, Control, ControlOf, Dialer, Link } from "../wire/index.ts";
 import type { GradientModel } from "./job/gradient-model.ts";
+import { LeafedModel, type ReducerOptions } from "./leaves/leafed-model.ts";
 import { BatchSession } from "./batches/batch-session.ts";
 import { StepSession } from "./steps/step-session.ts";
 
@@ -28,6 +29,8 @@ export interface WorkerSessionOptions {
   clock: Clock;
   openDataset(manifest: JobManifest): Promise<Dataset>;
   openModel(manifest: JobManifest): Promise<GradientModel>;
+  /** How volunteers help this worker; without it none do. */
+  reducer?: ReducerOptions | undefined;
   log: (message: string) => void;
   sabotages?: Sabotages | undefined;
 }
@@ -50,6 +53,8 @@ export class WorkerSession {
   #onJoined: () => void = () => {};
   #job: StepSession | BatchSession | undefined;
   #opening: Opening | undefined;
+  /** The model of the job under way, where volunteers may help. */
+  #leafed: LeafedModel | undefined;
   /** To the PS nodes of the job, which has been left once these are others. */
   #nodes: NodeLinks | undefined;
   #cancelHeartbeat: () => void = () => {};
@@ -72,7 +77,9 @@ export class WorkerSession {
         },
       });
     });
-    o.coordinator.sendControl({ type: "worker-join", name: o.name, address: o.address, backend: o.backend });
+    const { name, address, backend, reducer } = o;
+    const leaves = reducer === undefined || reducer.leavesMax === 0 ? {} : { leaves: reducer.leavesMax };
+    o.coordinator.sendControl({ type: "worker-join", name, address, backend, ...leaves });
     this.#heartbeat();
   }
 
@@ -84,6 +91,7 @@ export class WorkerSession {
   /** Why a peer that says hello is turned away, if it is. */
   refusePeer({ role, job, id }: ControlOf<"hello">): { code: "NOT_A_MEMBER"; message: string } | undefined {
     const mine = this.#job?.job ?? this.#opening?.job;
+    if (role === "leaf" && id !== undefined && job === mine && this.#leafed) return undefined;
     if (role === "peer" && id !== undefined && job !== undefined && job === mine) return undefined;
     const serves = mine === undefined ? "no job" : `job ${mine}`;
     return {
@@ -92,8 +100,12 @@ export class WorkerSession {
     };
   }
 
+  /** Another worker has dialed, or a gateway for a volunteer. */
   acceptPeer(hello: ControlOf<"hello">, link: Link): void {
-    if (this.#job?.job === hello.job) this.#job!.acceptPeer(hello.id!, link);
+    if (hello.role === "leaf") {
+      if (this.#leafed) this.#leafed.accept({ volunteer: hello.id!, name: hello.name, link });
+      else link.close("this worker has left the job");
+    } else if (this.#job?.job === hello.job) this.#job!.acceptPeer(hello.id!, link);
     else if (this.#opening?.job === hello.job) this.#opening!.peers.push({ worker: hello.id!, link });
     else link.close("this worker has left the job");
   }
@@ -145,7 +157,7 @@ export class WorkerSession {
     let session: StepSession | BatchSession | undefined;
     try {
       dataset = await this.#o.openDataset(manifest);
-      model = await this.#o.openModel(manifest);
+      model = this.#withLeaves(await this.#o.openModel(manifest), { job, manifest });
       await this.#reach(nodes);
       const { work } = consistencyOf(manifest.fit.consistency);
       const Session = work === "steps" ? StepSession : BatchSession;
@@ -182,6 +194,14 @@ export class WorkerSession {
     }
   }
 
+  #withLeaves(model: GradientModel, { job, manifest }: Pick<ControlOf<"assign">, "job" | "manifest">): GradientModel {
+    const { reducer, clock, coordinator, log } = this.#o;
+    if (!reducer || reducer.leavesMax === 0) return model;
+    const tell = (control: Control): void => coordinator.sendControl(control);
+    this.#leafed = new LeafedModel({ ...reducer, model, job, manifest, clock, tell, log });
+    return this.#leafed;
+  }
+
   /**
    * Waits for links to the heads of partitions, as long as another may yet take the place of one that is lost.
    *
@@ -204,6 +224,7 @@ export class WorkerSession {
 
   #leaveJob(reason: string): void {
     this.#opening = undefined;
+    this.#leafed = undefined;
     this.#job?.close(reason);
     this.#job = undefined;
     this.#nodes?.close(reason);

@@ -13,7 +13,9 @@ import {
   type Control,
   type ControlOf,
   type ControlType,
+  type GatewayStatus,
   type JobStatus,
+  type LeafStatus,
 } from "./control.ts";
 
 const NODES = [1, 2, 3].map((node) => ({ node, name: `ps${node}`, address: `ws://host:1234/${node}` }));
@@ -65,11 +67,36 @@ const JOB: JobStatus = {
   trainSeconds: 1.5,
 };
 
+const LEAF: LeafStatus = {
+  volunteer: 4,
+  name: "volunteer 4",
+  device: "webgl",
+  state: "working",
+  samples: 2 ** 33,
+  accepted: 9,
+  late: 1,
+  refused: { UPDATE_NORM: 2 },
+  samplesPerSecond: 1234.5,
+};
+
+const GATEWAY: GatewayStatus = {
+  url: "https://volunteers.example",
+  connected: 3,
+  refused: { TOKEN_USED: 1 },
+  bytesIn: 2 ** 33,
+  bytesOut: 2 ** 34,
+};
+
+const SECRET = "0123456789abcdefABCDEF_-";
+
 const STATUS: ClusterStatus = {
   nodes: [
     { ...NODES[0]!, alive: true, draining: true, partitions: 2, replicas: 1, load: 0.5, rows: 10, bytes: 2 ** 40 },
   ],
-  workers: [{ worker: 1, name: "w1", job: null, backend: "wasm" }],
+  workers: [{ worker: 1, name: "w1", job: null, backend: "wasm", leaves: [LEAF] }],
+  gateways: [GATEWAY],
+  volunteers: { invited: 5, redeemed: 4, sessions: 3, expelled: 1 },
+  events: [{ at: 1_500.5, kind: "worker", message: "worker w1 joined on wasm" }],
   jobs: [JOB],
   mapVersion: 7,
   chains: { whole: 2, short: 1, moving: 1 },
@@ -83,7 +110,15 @@ const ATTEMPT = { step: 3, attempt: 2 };
 
 /** One of each; a new message does not compile without its own. */
 const MESSAGES: { [T in ControlType]: ControlOf<T> } = {
-  hello: { type: "hello", protocol: { min: 1, max: PROTOCOL_MAX }, role: "ps", name: "ps1", id: 1, job: 0 },
+  hello: {
+    type: "hello",
+    protocol: { min: 1, max: PROTOCOL_MAX },
+    role: "ps",
+    name: "ps1",
+    id: 1,
+    job: 0,
+    session: SECRET,
+  },
   welcome: { type: "welcome", protocol: PROTOCOL_MAX, name: "ps2" },
   refuse: { type: "refuse", code: "NOT_A_MEMBER", message: "no peer here" },
   error: { type: "error", code: "PARTITION_UNAVAILABLE", message: "gone", job: 1, requestId: 2 },
@@ -143,7 +178,7 @@ const MESSAGES: { [T in ControlType]: ControlOf<T> } = {
   "dense-ready": { type: "dense-ready", job: 1, round: 2 },
   "store-dense": { type: "store-dense", ...IN_JOB, step: 30 },
 
-  "worker-join": { type: "worker-join", name: "w1", address: "ws://host:99", backend: "cpu" },
+  "worker-join": { type: "worker-join", name: "w1", address: "ws://host:99", backend: "cpu", leaves: 64 },
   "worker-joined": { type: "worker-joined", worker: 1 },
   assign: { type: "assign", job: 1, manifest: MANIFEST, map: MAP },
   ready: { type: "ready", job: 1, trainRows: 100, testRows: 40, fingerprint: "f" },
@@ -161,9 +196,51 @@ const MESSAGES: { [T in ControlType]: ControlOf<T> } = {
   fail: { type: "fail", job: 1, code: "NAN_LOSS", message: "step 3" },
   end: { type: "end", job: 1, phase: "failed", message: "step 3" },
 
+  leaves: { type: "leaves", job: 1, leaves: [LEAF] },
+  expel: { type: "expel", job: 1, volunteer: 4, reason: "its gradients are not those of its samples" },
+
+  "gateway-join": { type: "gateway-join", name: "gateway-1", url: GATEWAY.url },
+  redeem: { type: "redeem", request: 3, token: SECRET },
+  "session-request": { type: "session-request", request: 4, session: SECRET },
+  session: {
+    type: "session",
+    request: 3,
+    session: SECRET,
+    volunteer: 4,
+    job: 1,
+    phase: "training",
+    expiresInMs: 3_600_000.5,
+    invitation: { text: "{}", signature: "s".repeat(86), publicKey: "k".repeat(43) },
+    reducers: [{ worker: 1, address: "ws://host:99", leaves: 2, leavesMax: 64 }],
+  },
+  revoked: { type: "revoked", volunteer: 4, code: "UPDATE_DIFFERS", reason: "its gradients are not those" },
+  "gateway-report": { type: "gateway-report", ...GATEWAY },
+
+  "leaf-join": { type: "leaf-join", device: "webgpu", samples: 256, computeMs: 12.5 },
+  "leaf-ready": { type: "leaf-ready" },
+  "leaf-pause": { type: "leaf-pause", reason: "hidden" },
+  "leaf-task": { type: "leaf-task", task: 7, step: 3, samples: 256, globalSamples: 4096, weighted: true },
+  "leaf-update": { type: "leaf-update", task: 7, lossSum: 0.25, computeMs: 12.5 },
+  "leaf-accepted": { type: "leaf-accepted", task: 7, step: 3, samples: 256, stepSamples: 4096 },
+  "leaf-refused": { type: "leaf-refused", task: 7, code: "UPDATE_LATE", message: "the step has gone on" },
+  "leaf-end": { type: "leaf-end", code: "NO_REDUCER", message: "nobody takes volunteers now", mayReturn: true },
+  "leaf-signal": { type: "leaf-signal", from: 4, to: 5, data: "offer" },
+  "leaf-group": { type: "leaf-group", task: 7, round: 2, members: [0, 4, 5] },
+
   submit: { type: "submit", manifest: MANIFEST },
   submitted: { type: "submitted", job: 1, map: MAP },
   "run-job": { type: "run-job", job: 1 },
+  invite: {
+    type: "invite",
+    job: 1,
+    role: "volunteer",
+    uses: 2,
+    validMs: 1_800_000.5,
+    trusted: false,
+    by: "The university's library",
+    about: "which books are lent together",
+  },
+  invited: { type: "invited", tokens: [SECRET], keyId: "kkkk", urls: [GATEWAY.url] },
   "finish-job": { type: "finish-job", job: 1, reason: "it is good enough" },
   "stop-job": { type: "stop-job", job: 1 },
   watch: { type: "watch", job: 1 },
@@ -179,7 +256,7 @@ const MESSAGES: { [T in ControlType]: ControlOf<T> } = {
 /** Peers of other versions read these, which may say more then. */
 const OPEN: ReadonlySet<ControlType> = new Set<ControlType>(["hello", "welcome", "refuse"]);
 /** Numbers that may be larger than 32 bits. */
-const LARGE: ReadonlySet<string> = new Set(["bytes", "bytesMax", "count"]);
+const LARGE: ReadonlySet<string> = new Set(["bytes", "bytesMax", "bytesIn", "bytesOut", "count"]);
 
 describe.each(Object.values<Control>(MESSAGES))("$type", (message) => {
   const shape = shapeOf(message.type);

@@ -9,14 +9,17 @@ export {
   negotiate,
   versionRefusal,
   type BadRowsNews,
+  type ClusterEvent,
   type ClusterStatus,
   type Control,
   type ControlOf,
   type ControlType,
   type EpochNews,
+  type GatewayStatus,
   type JobNews,
   type JobPhase,
   type JobStatus,
+  type LeafStatus,
   type Member,
   type Role,
   type StepNews,
@@ -41,7 +44,7 @@ export { isRecord, OPCODES, type Opcode, type RecordOpcode } from "./opcodes.ts"
 export { realClockOn, type Clock, type Timers } from "./clock.ts";
 export { KeyLists, KeyNames, type KeySections } from "./key-lists.ts";
 export { connectWithBackoff, type ConnectOptions } from "./connect.ts";
-export type { Dialer, Hello, Link, LinkEvents, Message } from "./link.ts";
+export type { Dialer, Hello, Link, LinkEvents, LinkFault, Message } from "./link.ts";
 export {
   acceptLink,
   openLink,

@@ -3,6 +3,7 @@
  * what was sent before the close may or may not have arrived. Adapters: our own WebSocket in
  * Node, the browser's, and the simulated network. Every adapter passes `testing/transport.contract.ts`.
  */
+import type { ClusterErrorCode } from "../errors.ts";
 import type { Control } from "./control.ts";
 import type { Frame } from "./frame.ts";
 
@@ -12,9 +13,12 @@ export interface LinkEvents {
   onControl(control: Control): void;
   /** The frame's arrays may be views of memory that is used again once this returns: who keeps them copies. */
   onFrame(frame: Frame): void;
-  /** Called once, whoever closed. `reason` is for people. */
-  onClose(reason: string): void;
+  /** Called once, whoever closed. `reason` is for people; `fault` is there if this end closed over what the other did. */
+  onClose(reason: string, fault?: LinkFault): void;
 }
+
+/** What ends a link: bytes that break the protocol, a message that is too long, or much that waits to be read. */
+export type LinkFault = Extract<ClusterErrorCode, "PROTOCOL_VIOLATION" | "LIMIT_EXCEEDED" | "SLOW_READER">;
 
 export interface Link {
   /** Who is at the other end, for messages to people. */

@@ -18,7 +18,7 @@ import {
   type ControlOf,
 } from "./control.ts";
 import { bytesOfFrame, decodeFrame, encodeFrame, encodeHead, type Frame } from "./frame.ts";
-import type { Hello, Link, LinkEvents } from "./link.ts";
+import type { Hello, Link, LinkEvents, LinkFault } from "./link.ts";
 
 /** What Volary uses of a WebSocket. */
 export interface Socket {
@@ -34,7 +34,8 @@ export interface Socket {
   /** Text; or an ArrayBuffer; or a Uint8Array, which may be of memory that is used again once this returns. */
   onmessage: ((event: { data: unknown }) => void) | null;
   onclose: ((event: { code: number; reason: string }) => void) | null;
-  onerror: ((event: { message?: string }) => void) | null;
+  /** `code`: where the other end broke RFC 6455, the one that this end closes with. */
+  onerror: ((event: { message?: string; code?: number }) => void) | null;
 }
 
 /** Told of an error that a listener threw: a bug, whose link has been closed. By default it goes to the console. */
@@ -58,6 +59,8 @@ export interface AcceptLinkOptions {
   /** May turn the peer away with a reason it can read. */
   refuse?: (hello: ControlOf<"hello">) => { code: ClusterErrorCode; message: string } | undefined;
   onFault?: FaultSink;
+  /** What may wait to be read by the peer before it counts as a slow reader; `LIMITS.sendBufferBytesMax` by default. */
+  unsentBytesMax?: number | undefined;
 }
 
 const OPEN = 1;
@@ -67,6 +70,8 @@ const CLOSE_NORMAL = 4000;
 const CLOSE_PROTOCOL_ERROR = 4002;
 const CLOSE_SLOW_READER = 4003;
 const CLOSE_FAULT = 4004;
+/** RFC 6455 §7.4.1: a message over the limit. */
+const CLOSE_TOO_BIG = 1009;
 
 /**
  * Says hello over a socket and waits for the welcome.
@@ -76,7 +81,7 @@ const CLOSE_FAULT = 4004;
 export async function openLink(o: OpenLinkOptions): Promise<Link> {
   const { socket, address, hello, clock } = o;
   const link = new SocketLink({ socket, name: address, onFault: o.onFault });
-  const { role, name, id, job } = hello;
+  const { role, name, id, job, session } = hello;
   const sayHello = () =>
     link.sendControl({
       type: "hello",
@@ -85,6 +90,7 @@ export async function openLink(o: OpenLinkOptions): Promise<Link> {
       name,
       ...(id === undefined ? {} : { id }),
       ...(job === undefined ? {} : { job }),
+      ...(session === undefined ? {} : { session }),
     });
   socket.onopen = sayHello;
   if (socket.readyState === OPEN) sayHello();
@@ -109,7 +115,8 @@ export async function openLink(o: OpenLinkOptions): Promise<Link> {
  * @returns the link and the peer's hello, or undefined when the peer was turned away or left; never rejects
  */
 export async function acceptLink(o: AcceptLinkOptions): Promise<{ link: Link; hello: ControlOf<"hello"> } | undefined> {
-  const link = new SocketLink({ socket: o.socket, name: "a peer that has not said hello", onFault: o.onFault });
+  const { socket, onFault, unsentBytesMax } = o;
+  const link = new SocketLink({ socket, name: "a peer that has not said hello", onFault, unsentBytesMax });
   let hello: Control;
   try {
     hello = await firstControl({ link, clock: o.clock, what: "no hello" });
@@ -150,19 +157,22 @@ class SocketLink implements Link {
   name: string;
   readonly #socket: Socket;
   readonly #onFault: FaultSink;
+  readonly #unsentBytesMax: number;
   #events: LinkEvents | undefined;
   /** What came while nobody listened. */
   #waiting: unknown[] = [];
-  #closed: string | undefined;
+  #closed: { reason: string; fault: LinkFault | undefined } | undefined;
   #toldClosed = false;
 
-  constructor({ socket, name, onFault }: { socket: Socket; name: string; onFault: FaultSink | undefined }) {
+  constructor(o: Pick<AcceptLinkOptions, "socket" | "name" | "unsentBytesMax"> & { onFault: FaultSink | undefined }) {
+    const { socket, name, onFault } = o;
     this.#socket = socket;
     this.#onFault = onFault ?? ((error) => console.error(error));
+    this.#unsentBytesMax = o.unsentBytesMax ?? LIMITS.sendBufferBytesMax;
     this.name = name;
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => (this.#events ? this.#receive(data) : this.#wait(data));
-    socket.onerror = ({ message }) => this.#closeOnce(message || "the connection failed");
+    socket.onerror = ({ message, code }) => this.#closeOnce(message || "the connection failed", faultOf(code));
     socket.onclose = ({ code, reason }) => this.#closeOnce(reason || closedBy(code));
   }
 
@@ -201,7 +211,7 @@ class SocketLink implements Link {
   listen(events: LinkEvents): void {
     this.#events = events;
     while (this.#events === events && this.#waiting.length > 0) this.#receive(this.#waiting.shift());
-    if (this.#closed !== undefined) this.#tellClosed(this.#closed);
+    if (this.#closed) this.#tellClosed(this.#closed);
   }
 
   /** Lets messages wait until the next `listen`. */
@@ -222,17 +232,21 @@ class SocketLink implements Link {
 
   /** A message sent after the close is lost, as one sent just before it may be; a slow reader's link is closed. */
   #maySend(): boolean {
-    if (this.#closed !== undefined || this.#socket.readyState !== OPEN) return false;
+    if (this.#closed || this.#socket.readyState !== OPEN) return false;
     const { bufferedAmount } = this.#socket;
-    if (bufferedAmount <= LIMITS.sendBufferBytesMax) return true;
-    this.#shut(CLOSE_SLOW_READER, `${this.name} reads too slowly: ${bufferedAmount} bytes wait for it`);
+    if (bufferedAmount <= this.#unsentBytesMax) return true;
+    const reason = `${this.name} reads too slowly: ${bufferedAmount} bytes wait for it`;
+    this.#shut(CLOSE_SLOW_READER, reason, "SLOW_READER");
     return false;
   }
 
   #wait(data: unknown): void {
     if (this.#waiting.length < LIMITS.earlyFramesMax) {
       this.#waiting.push(data instanceof Uint8Array ? data.slice() : data);
-    } else this.#shut(CLOSE_PROTOCOL_ERROR, `over ${LIMITS.earlyFramesMax} messages came before anyone listened`);
+    } else {
+      const reason = `over ${LIMITS.earlyFramesMax} messages came before anyone listened`;
+      this.#shut(CLOSE_PROTOCOL_ERROR, reason, "PROTOCOL_VIOLATION");
+    }
   }
 
   #receive(data: unknown): void {
@@ -244,31 +258,31 @@ class SocketLink implements Link {
     } catch (error) {
       if (error instanceof ProtocolError) {
         this.sendControl({ type: "error", code: "PROTOCOL_VIOLATION", message: error.message });
-        this.#shut(CLOSE_PROTOCOL_ERROR, error.message);
+        this.#shut(CLOSE_PROTOCOL_ERROR, error.message, "PROTOCOL_VIOLATION");
       } else this.fault(error);
     }
   }
 
   /** Closes from this side: what the peer has sent and will send is not heard any more. */
-  #shut(code: number, reason: string): void {
+  #shut(code: number, reason: string, fault?: LinkFault): void {
     this.#waiting = [];
     this.#socket.onmessage = null;
     this.#socket.close(code, closeReason(reason));
-    this.#closeOnce(reason);
+    this.#closeOnce(reason, fault);
   }
 
   /** What came before a close from the other side is still heard. */
-  #closeOnce(reason: string): void {
-    if (this.#closed !== undefined) return;
-    this.#closed = reason;
-    this.#tellClosed(reason);
+  #closeOnce(reason: string, fault?: LinkFault): void {
+    if (this.#closed) return;
+    this.#closed = { reason, fault };
+    this.#tellClosed(this.#closed);
   }
 
-  #tellClosed(reason: string): void {
+  #tellClosed({ reason, fault }: { reason: string; fault: LinkFault | undefined }): void {
     if (this.#toldClosed || !this.#events) return;
     this.#toldClosed = true;
     try {
-      this.#events.onClose(reason);
+      this.#events.onClose(reason, fault);
     } catch (error) {
       this.#onFault(error);
     }
@@ -306,6 +320,11 @@ function firstControl({ link, clock, what }: { link: SocketLink; clock: Clock; w
 
 function closedBy(code: number): string {
   return code === BROKEN ? "the connection broke" : `the connection closed (${code})`;
+}
+
+function faultOf(code: number | undefined): LinkFault | undefined {
+  if (code === undefined) return undefined;
+  return code === CLOSE_TOO_BIG ? "LIMIT_EXCEEDED" : "PROTOCOL_VIOLATION";
 }
 
 const CLOSE_REASON_BYTES_MAX = 123;

@@ -264,6 +264,7 @@ export class BatchSession {
       weight: batch.weight,
       samples: batch.samples,
       globalSamples: manifest.fit.batchSize,
+      step: given.batch + 1,
     });
     if (this.#closed) return;
     const { step } = placeOfBatch(manifest, given.batch);

@@ -40,6 +40,8 @@ export interface StepInput extends PredictInput {
   /** float32, shape [B]; undefined where every weight is 1. */
   weight?: Float32Array | undefined;
   globalSamples: number;
+  /** The step, or the batch where batches are given out, that the samples are of; what computes alone has no need of it. */
+  step?: number | undefined;
 }
 
 export interface StepGradients {

@@ -62,7 +62,7 @@ export class SlotCompute {
     const { batch, numbers, masks } = rows;
     const { samples, label, weight } = batch;
     const globalSamples = this.#samplesOf(step);
-    return this.#model.step({ rows: rows.gather(), numbers, masks, label, weight, samples, globalSamples });
+    return this.#model.step({ rows: rows.gather(), numbers, masks, label, weight, samples, globalSamples, step });
   }
 
   /**

@@ -22,6 +22,8 @@ export interface ConnectionOptions {
    * receiver's to keep.
    */
   buffers?: BufferPool | undefined;
+  /** A message that is longer is refused before it is read, and closes the connection; `LIMITS.frameBytesMax` by default. */
+  payloadBytesMax?: number | undefined;
   /** Which end this is; a client says how it masks: see {@link Sender}. */
   end: { role: "server" } | { role: "client"; mask: () => number };
 }
@@ -50,7 +52,7 @@ export class Connection implements Socket {
     this.#o = o;
     this.#receiver = new Receiver({
       from: o.end.role === "server" ? "client" : "server",
-      payloadBytesMax: LIMITS.frameBytesMax,
+      payloadBytesMax: o.payloadBytesMax ?? LIMITS.frameBytesMax,
       buffers: o.buffers,
       events: {
         onText: (data) => this.onmessage?.({ data }),
@@ -120,7 +122,7 @@ export class Connection implements Socket {
       if (!(error instanceof WebSocketError)) throw error;
       this.#startClose(error.closeCode, error.message);
       this.#stream?.end();
-      this.onerror?.({ message: error.message });
+      this.onerror?.({ message: error.message, code: error.closeCode });
     }
   }
 

@@ -1,0 +1,242 @@
+/**
+ * One volunteer, as its reducer sees it: what it was given, what it has sent, and what became of that. A volunteer has
+ * one task at a time, and only after it asked.
+ *
+ * What happens when a peer dies here: a task of a volunteer that is gone comes to nothing at once.
+ */
+import { ClusterError, ProtocolError } from "../../errors.ts";
+import type { Clock, Control, ControlOf, Frame, LeafStatus, Link } from "../../wire/index.ts";
+import type { StepInput } from "../job/gradient-model.ts";
+import { taskFrames, valuesFrame, valuesOfFrame, type LeafForms } from "./leaf-frames.ts";
+import { LeafPace } from "./leaf-pace.ts";
+
+/** What a volunteer sent for a task: nothing of it is believed yet. */
+export interface LeafUpdate {
+  /** float32, shape [b, E] */
+  readonly rowGrads: Float32Array;
+  /** float32, all dense variables in order */
+  readonly denseGrads: Float32Array;
+  readonly lossSum: number;
+  /** Milliseconds since the task was given. */
+  readonly ms: number;
+}
+
+/** Dense weights, and which of those that there have been: a volunteer is sent them when it has others. */
+export interface DenseVersion {
+  readonly version: number;
+  readonly weights: Float32Array;
+}
+
+interface Task {
+  readonly task: number;
+  readonly samples: number;
+  readonly givenAt: number;
+  /** Is it still waited for? */
+  open: boolean;
+  readonly settle: (update: LeafUpdate | undefined) => void;
+  rowGrads?: Float32Array;
+  denseGrads?: Float32Array;
+}
+
+export interface LeafOptions {
+  volunteer: number;
+  name: string;
+  link: Link;
+  forms: LeafForms;
+  clock: Clock;
+  /** What the reducer's own part of a step takes, for the first share. */
+  stepMs: () => number;
+  onLate: (leaf: Leaf, task: number) => void;
+  onSignal: (signal: ControlOf<"leaf-signal">) => void;
+  onGone: (leaf: Leaf) => void;
+}
+
+export class Leaf {
+  readonly volunteer: number;
+  readonly name: string;
+  readonly #o: LeafOptions;
+  #device = "";
+  #pace: LeafPace | undefined;
+  #ready = false;
+  #paused = false;
+  #task: Task | undefined;
+  #denseVersion = -1;
+  #gone = false;
+  #samples = 0;
+  #accepted = 0;
+  #late = 0;
+  readonly #refused: Record<string, number> = {};
+  /** Milliseconds that its accepted tasks took. */
+  #busyMs = 0;
+
+  constructor(o: LeafOptions) {
+    this.#o = o;
+    this.volunteer = o.volunteer;
+    this.name = o.name;
+    o.link.listen({
+      onControl: (control) => this.#onControl(control),
+      onFrame: (f) => this.#onFrame(f),
+      onClose: () => this.#leave(),
+    });
+  }
+
+  /** Once it has joined. */
+  get pace(): LeafPace {
+    if (!this.#pace) throw new ClusterError("PROTOCOL_VIOLATION", `volunteer ${this.volunteer} has not joined yet`);
+    return this.#pace;
+  }
+
+  /** Does it wait for a task? */
+  get isReady(): boolean {
+    return this.#ready && this.#task === undefined && !this.#gone;
+  }
+
+  get refusals(): number {
+    return Object.values(this.#refused).reduce((sum, count) => sum + count, 0);
+  }
+
+  status(): LeafStatus {
+    const { volunteer, name } = this;
+    const state = !this.#pace ? "joining" : this.#task ? "working" : this.#paused ? "paused" : "ready";
+    const samplesPerSecond = this.#busyMs === 0 ? 0 : (1000 * this.#samples) / this.#busyMs;
+    const counts = {
+      samples: this.#samples,
+      accepted: this.#accepted,
+      late: this.#late,
+      refused: { ...this.#refused },
+    };
+    return { volunteer, name, device: this.#device, state, ...counts, samplesPerSecond };
+  }
+
+  /**
+   * Gives a task that is waited for until its deadline.
+   *
+   * @returns what came of it; undefined where nothing came in time
+   */
+  give(task: number, at: StepInput, { version, weights }: DenseVersion): Promise<LeafUpdate | undefined> {
+    const { link, clock, forms } = this.#o;
+    this.#ready = false;
+    return new Promise((resolve) => {
+      const cancel = clock.after(this.pace.deadlineMs, () => this.#giveUp());
+      const settle = (update: LeafUpdate | undefined): void => {
+        cancel();
+        resolve(update);
+      };
+      this.#task = { task, samples: at.samples, givenAt: clock.now(), open: true, settle };
+      if (this.#denseVersion !== version) {
+        this.#denseVersion = version;
+        link.sendFrame(valuesFrame("leafDense", task, weights, "float32"));
+      }
+      for (const f of taskFrames(task, at, forms)) link.sendFrame(f);
+      const { samples, globalSamples, step = 0, weight } = at;
+      link.sendControl({ type: "leaf-task", task, step, samples, globalSamples, weighted: weight !== undefined });
+    });
+  }
+
+  /** Its update is in the gradients of a step that is committed. */
+  accept({ task, step, samples, ms, stepSamples }: Accepted): void {
+    this.#accepted++;
+    this.#samples += samples;
+    this.#busyMs += ms;
+    this.#send({ type: "leaf-accepted", task, step, samples, stepSamples });
+  }
+
+  refuse(task: number, { code, message }: { code: string; message: string }): void {
+    this.#refused[code] = (this.#refused[code] ?? 0) + 1;
+    this.#send({ type: "leaf-refused", task, code, message });
+  }
+
+  signal(signal: ControlOf<"leaf-signal">): void {
+    this.#send(signal);
+  }
+
+  end(of: { code: string; message: string; mayReturn: boolean }): void {
+    this.#send({ type: "leaf-end", ...of });
+    this.#o.link.close(of.message);
+    this.#leave();
+  }
+
+  #onControl(control: Control): void {
+    switch (control.type) {
+      case "leaf-join":
+        this.#device = control.device;
+        this.#pace ??= new LeafPace(control, { stepMs: this.#o.stepMs() });
+        break;
+      case "leaf-ready":
+        if (!this.#pace) throw new ProtocolError(`volunteer ${this.volunteer} is ready before it has joined`);
+        this.#ready = true;
+        this.#paused = false;
+        break;
+      case "leaf-pause":
+        this.#ready = false;
+        this.#paused = true;
+        break;
+      case "leaf-update":
+        this.#onUpdate(control);
+        break;
+      case "leaf-signal":
+        this.#o.onSignal({ ...control, from: this.volunteer });
+        break;
+      case "heartbeat":
+        break;
+      default:
+        throw new ProtocolError(`a reducer takes no "${control.type}" message from a volunteer`);
+    }
+  }
+
+  /** More of it than a task has room for is refused as it comes, before it is kept. */
+  #onFrame(f: Frame): void {
+    const task = this.#task;
+    if (!task || f.requestId !== task.task)
+      throw new ProtocolError(
+        `volunteer ${this.volunteer} sent gradients of task ${f.requestId}, which it does not have`,
+      );
+    if (f.opcode === "leafRowGradients") task.rowGrads = valuesOfFrame(f);
+    else if (f.opcode === "leafDenseGradients") task.denseGrads = valuesOfFrame(f);
+    else throw new ProtocolError(`a reducer takes no "${f.opcode}" frame from a volunteer`);
+  }
+
+  #onUpdate({ task: id, lossSum }: ControlOf<"leaf-update">): void {
+    const task = this.#task;
+    if (!task || task.task !== id)
+      throw new ProtocolError(`volunteer ${this.volunteer} sent an update of task ${id}, which it does not have`);
+    this.#task = undefined;
+    const { rowGrads = EMPTY, denseGrads = EMPTY } = task;
+    const ms = this.#o.clock.now() - task.givenAt;
+    if (task.open) return task.settle({ rowGrads, denseGrads, lossSum, ms });
+    this.#late++;
+    const stepMs = this.#o.stepMs();
+    this.#pace!.note({ samples: task.samples, ms, waitedMs: ms - stepMs, stepMs });
+    this.#o.onLate(this, id);
+  }
+
+  /** What comes of the task from now on is too late; until it comes there is no other one. */
+  #giveUp(): void {
+    const task = this.#task;
+    if (!task?.open) return;
+    task.open = false;
+    task.settle(undefined);
+  }
+
+  #leave(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#giveUp();
+    this.#o.onGone(this);
+  }
+
+  #send(control: Control): void {
+    if (!this.#gone) this.#o.link.sendControl(control);
+  }
+}
+
+/** An update that counts. */
+export interface Accepted {
+  task: number;
+  step: number;
+  samples: number;
+  stepSamples: number;
+  ms: number;
+}
+
+const EMPTY = new Float32Array(0);

@@ -1,0 +1,218 @@
+/**
+ * A model that computes a step with the help of volunteers. To the session that trains it is a model as any other: it
+ * asks for the gradients of some samples and gets their sum. So nothing else of a worker knows of volunteers, in any
+ * mode: each sample is in the sum once, whoever computed it, and whoever leaves costs no more than a moment.
+ *
+ * The last samples of a step go to volunteers, in their order, the others are its own. What has not come when its time is
+ * over it computes itself. What has come is checked, and a share of it computed again; then gradients that are too long
+ * are shortened, and all are combined by a rule that bounds what any one of them can do.
+ */
+import { Combiner, type CombineRule } from "../../collective/robust/index.ts";
+import { floatsOfUse, type JobManifest } from "../../job/index.ts";
+import type { Clock, Control, Link } from "../../wire/index.ts";
+import type { GradientModel, PredictInput, StepGradients, StepInput } from "../job/gradient-model.ts";
+import { AuditDraw, differs } from "./audit.ts";
+import { leafForms, sampleFloats, sliceOfInput, type LeafForms } from "./leaf-frames.ts";
+import { LeafShares, type ShareOf } from "./leaf-shares.ts";
+import type { Accepted, Leaf, LeafUpdate } from "./leaf.ts";
+import { Leaves } from "./leaves.ts";
+import { RowClip } from "./row-clip.ts";
+import { checkUpdate, TypicalUpdate, type Refusal } from "./update-check.ts";
+
+/** How a worker deals with volunteers. */
+export interface ReducerOptions {
+  /** So many at a time; 0 takes none. */
+  leavesMax: number;
+  combine: CombineRule;
+  /** The share of their updates that is computed again, in [0, 1]. */
+  audit: number;
+  /** u32 words, at most 4, that no volunteer knows: they decide which updates that is. */
+  auditSeed: ArrayLike<number>;
+}
+
+export interface LeafedModelOptions extends ReducerOptions {
+  model: GradientModel;
+  job: number;
+  manifest: JobManifest;
+  clock: Clock;
+  /** To the coordinator. */
+  tell: (control: Control) => void;
+  log: (line: string) => void;
+}
+
+/** Gradients of some of a step's samples, from whomever. */
+interface Part {
+  readonly samples: number;
+  readonly trusted: boolean;
+  readonly gradients: StepGradients;
+}
+
+export class LeafedModel implements GradientModel {
+  readonly denseFloats: number;
+  readonly #o: LeafedModelOptions;
+  readonly #leaves: Leaves;
+  readonly #shares = new LeafShares();
+  readonly #combiner: Combiner;
+  readonly #rowClip: RowClip;
+  readonly #typical = new TypicalUpdate();
+  readonly #audit: AuditDraw;
+  readonly #forms: LeafForms;
+  readonly #rowFloats: number;
+  /** The weights in use, where anyone might need them. */
+  #dense: { version: number; weights: Float32Array } | undefined;
+  #version = 0;
+  #task = 0;
+  /** Of the newest step. */
+  #samples = 0;
+  /** Updates in the gradients of a step that may yet be taken again. */
+  #uncommitted: { step: number; accepted: { leaf: Leaf; of: Accepted }[] } = { step: -1, accepted: [] };
+
+  constructor(o: LeafedModelOptions) {
+    const { model, manifest, job, leavesMax, clock, tell, log } = o;
+    this.#o = o;
+    this.denseFloats = model.denseFloats;
+    this.#forms = leafForms(manifest);
+    this.#rowFloats = sampleFloats(manifest.model).rows;
+    this.#leaves = new Leaves({ job, leavesMax, forms: this.#forms, clock, tell, log, stepMs: () => this.#stepMs });
+    this.#combiner = new Combiner({ rule: o.combine, n: model.denseFloats });
+    this.#rowClip = new RowClip({ widths: manifest.model.embeddings.map(floatsOfUse) });
+    this.#audit = new AuditDraw({ share: o.audit, seed: o.auditSeed });
+  }
+
+  /** What a step like the last one takes this worker alone. */
+  get #stepMs(): number {
+    return this.#shares.expectedMs(this.#samples);
+  }
+
+  /** A volunteer has come. */
+  accept(of: { volunteer: number; name: string; link: Link }): void {
+    this.#leaves.accept(of);
+  }
+
+  setDense(flat: Float32Array): void {
+    this.#o.model.setDense(flat);
+    this.#version++;
+    // A volunteer that comes later waits for the next weights, which is a step at most.
+    this.#dense = this.#leaves.count === 0 ? undefined : { version: this.#version, weights: flat.slice() };
+  }
+
+  predict(at: PredictInput): Promise<Float32Array> {
+    return this.#o.model.predict(at);
+  }
+
+  async step(at: StepInput): Promise<StepGradients> {
+    this.#settle(at.step);
+    this.#samples = at.samples;
+    const given = this.#give(at);
+    const helped = given.reduce((sum, { samples }) => sum + samples, 0);
+    const own = await this.#ownPart(at, at.samples - helped);
+    const parts = [own, ...(await this.#collect(at, given))];
+    if (given.length === 0) return own.gradients;
+    return this.#combine(at, parts);
+  }
+
+  dispose(): void {
+    this.#settle(undefined);
+    this.#leaves.close("the job is over, or its worker has left it");
+    this.#o.model.dispose();
+  }
+
+  /** The step before is committed: this one could not be computed otherwise. If it is the same step, it begins anew. */
+  #settle(step: number | undefined): void {
+    const { accepted, step: before } = this.#uncommitted;
+    if (step === undefined || step !== before) for (const { leaf, of } of accepted) leaf.accept(of);
+    this.#uncommitted = { step: step ?? -1, accepted: [] };
+  }
+
+  #give(at: StepInput): Given[] {
+    const dense = this.#dense;
+    if (!dense) return [];
+    const shares: ShareOf<Leaf>[] = this.#shares.plan(at.samples, this.#leaves.ready);
+    let from = at.samples - shares.reduce((sum, { samples }) => sum + samples, 0);
+    return shares.map(({ leaf, samples }) => {
+      const input = sliceOfInput(at, from, from + samples);
+      from += samples;
+      const task = ++this.#task;
+      return { leaf, samples, input, task, update: leaf.give(task, input, dense) };
+    });
+  }
+
+  async #ownPart(at: StepInput, samples: number): Promise<Part> {
+    const { clock, model } = this.#o;
+    const begunMs = clock.now();
+    const gradients = await model.step(samples === at.samples ? at : sliceOfInput(at, 0, samples));
+    this.#shares.noteOwn(samples, clock.now() - begunMs);
+    this.#typical.see(gradients, { samples, globalSamples: at.globalSamples });
+    return { samples, trusted: true, gradients };
+  }
+
+  /** Waits for each, then takes what can be believed of what has come, and computes the rest. */
+  async #collect(at: StepInput, given: readonly Given[]): Promise<Part[]> {
+    const { clock, model } = this.#o;
+    const ownAt = clock.now();
+    const updates = await Promise.all(
+      given.map(async ({ update }) => {
+        const came = await update;
+        return { came, waitedMs: Math.max(0, clock.now() - ownAt) };
+      }),
+    );
+    const stepMs = this.#stepMs;
+    this.#shares.noteWaited(Math.max(0, ...updates.map(({ waitedMs }) => waitedMs)));
+    const parts: Part[] = [];
+    for (const [i, { leaf, samples, input, task }] of given.entries()) {
+      const { came, waitedMs } = updates[i]!;
+      if (came) leaf.pace.note({ samples, ms: came.ms, waitedMs, stepMs });
+      const fault = came && this.#faultOf(came, input);
+      if (fault) this.#leaves.refuse(leaf, task, fault);
+      const believed = came && !fault ? await this.#audited(leaf, task, came, input) : undefined;
+      if (believed) {
+        const step = at.step ?? 0;
+        const of = { task, step, samples, stepSamples: at.globalSamples, ms: came!.ms };
+        this.#uncommitted.accepted.push({ leaf, of });
+        parts.push({ samples, trusted: false, gradients: believed });
+      } else parts.push({ samples, trusted: true, gradients: await model.step(input) });
+    }
+    return parts;
+  }
+
+  #faultOf(update: LeafUpdate, { samples, globalSamples }: StepInput): Refusal | undefined {
+    const { denseFloats } = this;
+    const expected = { samples, globalSamples, rowFloats: this.#rowFloats, denseFloats, typical: this.#typical };
+    return checkUpdate(update, expected);
+  }
+
+  /** @returns undefined where it is found to be something else than what its samples give */
+  async #audited(leaf: Leaf, task: number, update: LeafUpdate, input: StepInput): Promise<LeafUpdate | undefined> {
+    if (!this.#audit.picks({ volunteer: leaf.volunteer, task })) return update;
+    const recomputed = await this.#o.model.step(input);
+    const difference = differs(update, recomputed, { form: this.#forms.gradients });
+    if (!difference) return update;
+    this.#leaves.refuse(leaf, task, difference);
+    return undefined;
+  }
+
+  #combine({ globalSamples }: StepInput, parts: readonly Part[]): StepGradients {
+    if (this.#o.combine !== "mean") {
+      const rows = parts.map(({ samples, trusted, gradients: { rowGrads } }) => ({ rowGrads, samples, trusted }));
+      this.#rowClip.clip(rows, { globalSamples });
+    }
+    const dense = parts.map(({ samples, trusted, gradients }) => ({ dense: gradients.denseGrads, samples, trusted }));
+    const { sum } = this.#combiner.combine(dense, { globalSamples });
+    const rowGrads = new Float32Array(parts.reduce((floats, { gradients }) => floats + gradients.rowGrads.length, 0));
+    let at = 0;
+    let lossSum = 0;
+    for (const { gradients } of parts) {
+      rowGrads.set(gradients.rowGrads, at);
+      at += gradients.rowGrads.length;
+      lossSum += gradients.lossSum;
+    }
+    return { rowGrads, denseGrads: sum, lossSum };
+  }
+}
+
+/** A volunteer's part of a step, and what comes of it. */
+interface Given extends ShareOf<Leaf> {
+  readonly input: StepInput;
+  readonly task: number;
+  readonly update: Promise<LeafUpdate | undefined>;
+}

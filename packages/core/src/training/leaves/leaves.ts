@@ -1,0 +1,96 @@
+/**
+ * The volunteers of one job at one reducer: who is there, and what the coordinator is told of them.
+ */
+import { LIMITS } from "../../limits.ts";
+import type { Clock, Control, LeafStatus, Link } from "../../wire/index.ts";
+import { Leaf } from "./leaf.ts";
+import type { LeafForms } from "./leaf-frames.ts";
+
+export interface LeavesOptions {
+  job: number;
+  leavesMax: number;
+  forms: LeafForms;
+  clock: Clock;
+  /** What the reducer's own part of a step takes. */
+  stepMs: () => number;
+  /** To the coordinator. */
+  tell: (control: Control) => void;
+  log: (line: string) => void;
+}
+
+export class Leaves {
+  readonly #o: LeavesOptions;
+  /** By volunteer, in the order in which they came. */
+  readonly #leaves = new Map<number, Leaf>();
+  #told = "";
+  #cancelReport: () => void = () => {};
+
+  constructor(o: LeavesOptions) {
+    this.#o = o;
+    this.#report();
+  }
+
+  get count(): number {
+    return this.#leaves.size;
+  }
+
+  /** Those that wait for a task, in the order in which they came. */
+  get ready(): Leaf[] {
+    return [...this.#leaves.values()].filter(({ isReady }) => isReady);
+  }
+
+  /** A volunteer has come, through a gateway that knows it; one that comes again takes the place of its earlier link. */
+  accept({ volunteer, name, link }: { volunteer: number; name: string; link: Link }): void {
+    const { forms, clock, stepMs, leavesMax } = this.#o;
+    this.#leaves.get(volunteer)?.end({ code: "NAME_TAKEN", message: "this volunteer came again", mayReturn: false });
+    const leaf = new Leaf({
+      volunteer,
+      name,
+      link,
+      forms,
+      clock,
+      stepMs,
+      onLate: (late, task) =>
+        late.refuse(task, { code: "UPDATE_LATE", message: "the update came after its step had gone on without it" }),
+      onSignal: (signal) => this.#leaves.get(signal.to)?.signal(signal),
+      onGone: (gone) => {
+        if (this.#leaves.get(volunteer) === gone) this.#leaves.delete(volunteer);
+      },
+    });
+    if (this.count >= leavesMax) {
+      leaf.end({ code: "NO_REDUCER", message: `this reducer has ${leavesMax} volunteers already`, mayReturn: true });
+      return;
+    }
+    this.#leaves.set(volunteer, leaf);
+  }
+
+  /** Refuses an update; who sends too many that cannot be right is expelled. */
+  refuse(leaf: Leaf, task: number, fault: { code: string; message: string }): void {
+    leaf.refuse(task, fault);
+    if (fault.code === "UPDATE_DIFFERS" || leaf.refusals >= LIMITS.leafRefusalsMax) this.#expel(leaf, fault);
+  }
+
+  close(reason: string): void {
+    this.#cancelReport();
+    for (const leaf of this.#leaves.values()) leaf.end({ code: "NO_REDUCER", message: reason, mayReturn: true });
+    this.#leaves.clear();
+  }
+
+  #expel(leaf: Leaf, { code, message }: { code: string; message: string }): void {
+    const { job, tell, log } = this.#o;
+    const { volunteer, name } = leaf;
+    log(`volunteer ${volunteer} (${name}) is expelled: ${message}`);
+    tell({ type: "expel", job, volunteer, reason: message });
+    leaf.end({ code, message, mayReturn: false });
+  }
+
+  #report(): void {
+    this.#cancelReport = this.#o.clock.after(LIMITS.leavesEveryMs, () => {
+      const leaves: LeafStatus[] = Array.from(this.#leaves.values(), (leaf) => leaf.status());
+      const told = JSON.stringify(leaves);
+      if (told !== this.#told) this.#o.tell({ type: "leaves", job: this.#o.job, leaves });
+      this.#told = told;
+      this.#report();
+    });
+  }
+}
