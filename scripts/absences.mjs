@@ -5,7 +5,8 @@
  * skip where it is absent. Tests learn of absences from the environment variable VOLARY_ABSENT.
  */
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync } from "node:fs";
+import { homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 
 /** @param {{ chromium: string | undefined, data: string | undefined }} found */
@@ -17,6 +18,7 @@ export function absences({ chromium, data }) {
     gpu: spawnSync("nvidia-smi", ["-L"], { encoding: "utf8" }).stdout?.startsWith("GPU ") !== true,
     browser: chromium === undefined,
     etcd: onPath("etcd") === undefined,
+    tensorflow: !hasTensorFlow(),
   };
   return Object.entries(absent).flatMap(([name, isAbsent]) => (isAbsent ? [name] : []));
 }
@@ -44,6 +46,13 @@ export function maySkip(testName, { absent, data }) {
 export function dataFolder(root) {
   const folder = resolve(root, process.env["VOLARY_DATA"] ?? "../shared/data");
   return existsSync(folder) ? folder : undefined;
+}
+
+/** Whether `volary device install tensorflow` was run here: where packages/node-worker/src/device/cache-folder.ts says. */
+function hasTensorFlow() {
+  const { VOLARY_DEVICES: own, XDG_CACHE_HOME: xdg } = process.env;
+  const folder = join(own || join(xdg ?? join(homedir(), ".cache"), "volary"), "tensorflow");
+  return existsSync(folder) && readdirSync(folder).some((name) => name.endsWith("-cpu"));
 }
 
 /** @param {string} name */

@@ -52,6 +52,7 @@ export async function bootstrap({ build = "packages" } = {}) {
   await phase("compiling kernels", "compiled kernels", SLOW_MS, node, kernels, env);
   if (build === "packages") {
     await phase("compiling", "compiled", SLOW_MS, node, [typescriptBin(), "-b", "tsconfig.build.json"], env);
+    await buildPages(node, env);
   }
   return { node, env };
 }
@@ -136,6 +137,43 @@ function dependencyHash() {
   const hash = createHash("sha256");
   for (const file of ["pnpm-lock.yaml", "pnpm-workspace.yaml", ...manifests]) {
     if (existsSync(join(root, file))) hash.update(file).update(readFileSync(join(root, file)));
+  }
+  return hash.digest("hex");
+}
+
+/**
+ * The pages for browsers are bundled again only if what they are made of has changed: that takes seconds.
+ *
+ * @param {string} node
+ * @param {NodeJS.ProcessEnv} env
+ */
+async function buildPages(node, env) {
+  const folder = join(root, "packages/browser-worker");
+  const stamp = join(folder, "dist/web.stamp");
+  const wanted = pageSourcesHash(folder);
+  if (existsSync(join(folder, "dist/web")) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
+  const vite = [join(folder, "node_modules/vite/bin/vite.js"), "build", folder, "--logLevel", "warn"];
+  await phase("building pages", "built pages", SLOW_MS, node, vite, { ...env, NODE_ENV: "production" });
+  writeFileSync(stamp, wanted);
+}
+
+/**
+ * Changes with all that pages are made of.
+ *
+ * @param {string} folder
+ */
+function pageSourcesHash(folder) {
+  const sources = [join(root, "packages/core/src"), join(folder, "src")].flatMap((source) =>
+    readdirSync(source, { recursive: true, encoding: "utf8" })
+      .filter((name) => /\.(tsx?|css|wasm)$/.test(name) && !/\.(test|contract)\.ts$|(^|[/\\])testing[/\\]/.test(name))
+      .map((name) => join(source, name)),
+  );
+  const others = ["volunteer.html", "dashboard.html", "vite.config.ts", "package.json"].map((name) =>
+    join(folder, name),
+  );
+  const hash = createHash("sha256");
+  for (const file of [join(root, "pnpm-lock.yaml"), ...others, ...sources.toSorted()]) {
+    if (existsSync(file)) hash.update(file).update(readFileSync(file));
   }
   return hash.digest("hex");
 }

@@ -2,7 +2,8 @@
  * The demo of `npm start`: on a cluster of 1 coordinator, 2 PS and 2 workers, trains a linear baseline and a net on
  * three million flights, compares them on days that neither has seen, and saves the net.
  *
- * --keep leaves the cluster up at the end; --json ends with one JSON line.
+ * Whoever opens a link that it prints, on this machine, helps with a browser tab. --keep leaves the cluster and its
+ * dashboard up at the end; --json ends with one JSON line.
  */
 import { availableParallelism, cpus, totalmem } from "node:os";
 import path from "node:path";
@@ -16,12 +17,34 @@ const SAVE_FOLDER = path.join("runs", "flights");
 /** Trains one job and shows how it goes; whoever calls closes the run. */
 async function train(cluster: Cluster, job: typeof net): Promise<Run> {
   const screen = progressScreen();
+  let invited: Promise<void> | undefined;
   try {
-    const run = await cluster.train(job, screen);
+    const run = await cluster.train(job, {
+      ...screen,
+      onStatus: (status) => {
+        screen.onStatus(status);
+        if (status.phase === "training") invited ??= inviteHelp(cluster, { job, note: (text) => screen.note(text) });
+      },
+    });
+    await invited;
     screen.end(run.status);
     return run;
   } finally {
     screen.end();
+  }
+}
+
+/** Prints a link by which a browser tab on this machine may help. */
+async function inviteHelp(
+  cluster: Cluster,
+  { job, note }: { job: typeof net; note: (text: string) => void },
+): Promise<void> {
+  const asked = { by: "npm start on this machine", about: "Will a flight that leaves now arrive late?" };
+  try {
+    const { links } = await cluster.invite({ ...asked, job: job.name });
+    note(`help with a browser tab: ${links[0]}`);
+  } catch (error) {
+    note(`no tab can help: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
@@ -59,6 +82,7 @@ async function main(): Promise<void> {
   console.error("starting a cluster on this machine: 1 coordinator, 2 PS, 2 workers");
   const cluster = await Cluster.local({ ps: 2, workers: 2, baseDir: import.meta.dirname });
   try {
+    console.error(`watch it at ${cluster.dashboard}`);
     const linear = await train(cluster, baseline);
     const baselineAuc = linear.metrics["auc"]!;
     linear.close();
@@ -72,7 +96,9 @@ async function main(): Promise<void> {
 
     console.error(`\n${comparison({ auc, baselineAuc })}\n\nThe net is saved in ${SAVE_FOLDER}.`);
     if (values.keep) {
-      console.error(`The cluster is still up at ${cluster.address}; Ctrl-C ends it.`);
+      console.error(
+        `The cluster is still up at ${cluster.address}, its dashboard at ${cluster.dashboard}; Ctrl-C ends it.`,
+      );
       await untilInterrupted();
     }
     if (values.json) {

@@ -1,31 +1,33 @@
 /**
- * Bundles the Web Worker for browsers, from the sources of this package and of core: `pnpm build` in this folder.
- * Backends are chunks of their own, so a tab fetches just the one it uses.
+ * Bundles the volunteer's page, its Web Worker and the operator's dashboard, from the sources of this package and of
+ * core: `pnpm build` in this folder. Backends are chunks of their own, so a tab fetches just those that it tries.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defaultClientConditions, defineConfig, type Plugin } from "vite";
 
+const root = fileURLToPath(new URL(".", import.meta.url));
+const pages = ["volunteer", "dashboard"].filter((page) => existsSync(join(root, `${page}.html`)));
+
 export default defineConfig({
-  root: fileURLToPath(new URL(".", import.meta.url)),
+  root,
   base: "./",
   resolve: { conditions: ["volary-source", ...defaultClientConditions] },
+  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   plugins: [refuseNodeBuiltins()],
+  worker: { format: "es", plugins: () => [refuseNodeBuiltins()] },
   build: {
     outDir: "dist/web",
+    emptyOutDir: true,
     target: "es2023",
-    // Preloading asks the document, and a Web Worker has none.
+    // An inlined file would be a data: address, which the pages' policy forbids.
+    assetsInlineLimit: 0,
+    // The worker and its backends are large, each by itself.
+    chunkSizeWarningLimit: 800,
     modulePreload: false,
-    rolldownOptions: {
-      input: { worker: "src/worker.ts" },
-      output: {
-        entryFileNames: "[name].js",
-        chunkFileNames: "[name]-[hash].js",
-        assetFileNames: "[name]-[hash][extname]",
-      },
-    },
+    rolldownOptions: { input: Object.fromEntries(pages.map((page) => [page, join(root, `${page}.html`)])) },
   },
 });
 

@@ -1,4 +1,3 @@
-export { openDevice, type DeviceName, type OpenDevice, type OpenDeviceOptions } from "./device.ts";
-export { startBrowserWorker, type BrowserWorkerOptions, type RunningBrowserWorker } from "./start-worker.ts";
-export { tableDataset } from "./table-dataset.ts";
-export type { PageMessage, WorkerMessage } from "./worker.ts";
+export type { DeviceName, OpenDevice } from "./device/device.ts";
+export { openDevice, type OpenDeviceOptions } from "./device/open-device.ts";
+export type { PageMessage, WorkerMessage } from "./worker/messages.ts";

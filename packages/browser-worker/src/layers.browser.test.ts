@@ -2,7 +2,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { layersContract } from "@volary/core/model/layers.contract";
 import { describe } from "vitest";
-import { openDevice, type DeviceName } from "./device.ts";
+import type { DeviceName } from "./device/device.ts";
+import { openDevice } from "./device/open-device.ts";
 
 describe.each<DeviceName>(["webgl", "wasm"])("on %s", (name) => {
   layersContract(async () => {

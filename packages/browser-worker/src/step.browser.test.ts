@@ -2,7 +2,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { commands } from "vitest/browser";
-import { openDevice, type DeviceName } from "./device.ts";
+import type { DeviceName } from "./device/device.ts";
+import { openDevice } from "./device/open-device.ts";
 import { openFlightsStep, relativeDifferences, type FlightsStep } from "./testing/flights-step.ts";
 import type { NodeStep } from "./testing/node-step.ts";
 

@@ -1,6 +1,7 @@
 export type { ArrayColumn, ArrayData, DatasetLike, TensorLike } from "./scoring/array-table.ts";
 export type { Logs, TrainingCallbacks } from "./cluster/callbacks.ts";
 export { Cluster, type ConnectOptions, type LocalOptions } from "./cluster/cluster.ts";
+export type { InviteOptions, JoinLinks } from "./cluster/invitation.ts";
 export type { FitData, FitDataOptions, LabelledArrays } from "./cluster/fit-data.ts";
 export type { History } from "./cluster/run-history.ts";
 export type { ColumnArrays } from "./scoring/scored-data.ts";

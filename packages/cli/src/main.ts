@@ -1,24 +1,17 @@
 #!/usr/bin/env node
-/** The `volary` process: runs one command, and ends every failure with one line and an exit code. */
-import { CommanderError } from "commander";
-import { Interrupted } from "./cluster/interrupt.ts";
-import { volaryProgram } from "./program.ts";
-import { codeOf, EXIT_INTERRUPTED, EXIT_USAGE, failureText, isDebug } from "./user-error.ts";
+/** The `volary` program: everything else is loaded where Node has what that needs, as an import is resolved before any line runs. */
+export {};
 
-process.on("uncaughtException", (error) => process.exit(exitCodeOf(error)));
-// A reader that has seen enough, as `head`, is no failure.
-process.stdout.on("error", (error) => process.exit(codeOf(error) === "EPIPE" ? 0 : exitCodeOf(error)));
-try {
-  await volaryProgram().parseAsync();
-} catch (error) {
-  // A role that failed to start may have left a device or a port open.
-  process.exit(exitCodeOf(error));
-}
+/** The first that lets a program say where a job file's packages are (`module.registerHooks`). */
+const NODE_MIN = [22, 15] as const;
 
-/** Says what went wrong and gives the code to exit with. */
-function exitCodeOf(error: unknown): number {
-  // commander has printed its own: the help asked for, or what is wrong with the usage.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-  process.stderr.write(`${failureText(error, { debug: isDebug() })}\n`);
-  return error instanceof Interrupted ? EXIT_INTERRUPTED : 1;
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+if (major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1])) {
+  await import("./process.ts");
+} else {
+  process.stderr.write(
+    `volary: this is Node ${process.version}, and Volary needs ${NODE_MIN.join(".")} or later; ` +
+      "`npm install --global node@24` brings one, and so does https://nodejs.org\n",
+  );
+  process.exitCode = 2;
 }

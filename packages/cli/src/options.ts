@@ -4,6 +4,7 @@ import { InvalidArgumentError, Option } from "commander";
 import { PROCESSES_MAX, REPLICAS_MAX } from "./cluster/local-cluster.ts";
 
 export const PORT = 7171;
+export const GATEWAY_PORT = 7272;
 export const COORDINATOR = `ws://127.0.0.1:${PORT}`;
 /** Below this, chunks of dense weights do not fit into the parts that partitions get. */
 const MEMORY_MIN = 64 * 1024 * 1024;
@@ -33,10 +34,27 @@ export const announceOption = (): Option =>
 export const deviceOption = (): Option =>
   new Option("--device <device>", "what computes; auto takes the fastest that works").choices(DEVICES).default("auto");
 
+/** Of NVIDIA GPUs, as nvidia-smi numbers them. */
+export const gpusOption = (): Option =>
+  new Option("--devices <numbers>", "NVIDIA GPUs, as 0,1; a worker is started for each").argParser(gpusOf);
+
 export const trustedNetworkOption = (): Option =>
   new Option(
     "--trusted-network",
     "send without masking, which is faster: nothing between the machines may take what is sent for HTTP",
+  );
+
+/** May be given several times. */
+export const gatewayOriginOption = (flag: "--origin" | "--gateway-origin"): Option =>
+  new Option(
+    `${flag} <origin>`,
+    "https://host of another site whose pages may ask the gateway; repeat it for several",
+  ).argParser((origin: string, before: string[] | undefined) => [...(before ?? []), urlOf(origin)]);
+
+export const trustProxyOption = (): Option =>
+  new Option(
+    "--trust-proxy",
+    "take the word of the proxy before the gateway, in X-Forwarded-For, for whose a connection is",
   );
 
 export const memoryMaxOption = (whose: string): Option =>
@@ -110,6 +128,13 @@ export function keyBitsOf(text: string): number {
   return bits;
 }
 
+export function gpusOf(text: string): number[] {
+  const gpus = text.split(",").map(wholeNumber);
+  if (gpus.every((gpu) => gpu !== undefined) && new Set(gpus).size === gpus.length && gpus.length <= PROCESSES_MAX)
+    return gpus;
+  throw new InvalidArgumentError("Give the numbers of different GPUs, as 0,1; nvidia-smi -L lists them.");
+}
+
 export function rowsOf(text: string): number {
   if (text === "all") return Infinity;
   const rows = wholeNumber(text);
@@ -130,6 +155,15 @@ export function addressOf(text: string): string {
     throw new InvalidArgumentError(`Give ws://HOST:PORT or wss://HOST, as ${COORDINATOR}.`);
   }
   return text;
+}
+
+/** Of a gateway, or another site. */
+export function urlOf(text: string): string {
+  const url = URL.parse(text);
+  if (!url || (url.protocol !== "https:" && url.protocol !== "http:") || url.hostname === "") {
+    throw new InvalidArgumentError("Give https://HOST or http://HOST:PORT.");
+  }
+  return text.replace(/\/+$/, "");
 }
 
 /** The end of a command's help. */

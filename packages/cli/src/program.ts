@@ -4,8 +4,11 @@ import { Command } from "commander";
 import { benchCommand } from "./commands/bench.ts";
 import { coordinatorCommand } from "./commands/coordinator.ts";
 import { dataCommand } from "./commands/data.ts";
+import { deviceCommand } from "./commands/device.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { drainCommand } from "./commands/drain.ts";
+import { gatewayCommand } from "./commands/gateway.ts";
+import { inviteCommand } from "./commands/invite.ts";
 import { predictCommand } from "./commands/predict.ts";
 import { psCommand } from "./commands/ps.ts";
 import { statusCommand } from "./commands/status.ts";
@@ -30,7 +33,10 @@ export function volaryProgram(): Command {
     psCommand(),
     drainCommand(),
     workerCommand(),
+    gatewayCommand(),
+    inviteCommand(),
     dataCommand(),
+    deviceCommand(),
     doctorCommand(),
     benchCommand(),
   ];

@@ -5,6 +5,13 @@
 /** Something the person at the terminal can put right. The message names it and the remedy. */
 export class UserError extends Error {
   override readonly name = "UserError";
+  /** Of the process that it ends. */
+  readonly exitCode: number;
+
+  constructor(message: string, { exitCode = 1, ...options }: ErrorOptions & { exitCode?: number } = {}) {
+    super(message, options);
+    this.exitCode = exitCode;
+  }
 }
 
 /** The exit code a shell expects of a process that signal 2 ended. */

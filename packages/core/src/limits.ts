@@ -106,9 +106,9 @@ export const LIMITS = {
   /** Before a volunteer's pace is known it is waited for so long, and never longer; and never less than the second. */
   leafFirstMs: 5_000,
   leafLateMsMin: 100,
-  /** By what share of its own time a step may be held up by slow volunteers, on average, and how much of it is saved up. */
+  /** By what share of its own time training may be held up by slow volunteers, and how long by one when it comes. */
   leafSlowdownMax: 0.25,
-  leafBudgetMsMax: 5_000,
+  leafPatienceMs: 2_000,
   /** A reducer tells the coordinator of its volunteers this often. */
   leavesEveryMs: 1_000,
   /** Updates of a volunteer that cannot be right before it is expelled. */
@@ -120,6 +120,8 @@ export const LIMITS = {
   /** A volunteer's tab that lost its gateway dials again after this long at first, and at most. */
   leafBackoffMs: 500,
   leafBackoffMaxMs: 10_000,
+  /** STUN and TURN servers of a group. */
+  iceServersMax: 8,
   /** Volunteers of one group, each connected to each. */
   groupVolunteersMax: 16,
   /** Bytes of one chunk between members of a group, which every data channel takes, and of one message in chunks. */
@@ -144,13 +146,14 @@ export const LIMITS = {
   gatewayTriesKept: 16_384,
   /** Of one volunteer, over two seconds; a frame of the greatest length passes. */
   gatewayMessagesPerSecond: 2_000,
-  gatewayBytesPerSecond: 64 * 1024 * 1024,
+  gatewayBytesPerSecond: 128 * 1024 * 1024,
   /** Messages of a volunteer that wait until its reducer is there. */
   gatewayEarlyMessagesMax: 16,
   /** Questions of a gateway that its coordinator has not answered, and how long it waits for an answer. */
   gatewayRequestsMax: 4_096,
   gatewayAnswerMs: 5_000,
-  /** A volunteer that has been silent so long has left without a word. */
+  /** A volunteer that is silent is asked this often whether it is there; after the second it has left without a word. */
+  gatewayHeartbeatMs: 15_000,
   gatewaySilentMs: 60_000,
   /** Volunteers hear of their job, and the coordinator of a gateway, this often at most. */
   gatewayNewsEveryMs: 1_000,
@@ -208,6 +211,8 @@ export const LIMITS = {
   earlyReduceBytesMax: 1024 * 1024 * 1024,
 
   helloTimeoutMs: 5_000,
+  /** A request over HTTP that is not there after this long is cut off. */
+  requestTimeoutMs: 30_000,
   heartbeatEveryMs: 500,
   /** A member that has been silent this long is lost. A closed connection is lost at once. */
   heartbeatLostMs: 10_000,

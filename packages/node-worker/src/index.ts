@@ -10,12 +10,29 @@ export {
   type OpenedData,
 } from "./data/index.ts";
 export {
+  cacheFolder,
+  DeviceError,
+  DEVICES,
+  fastestOf,
+  installTensorFlow,
   openDevice,
-  probeDevices,
+  parityOf,
+  PARITY_MAX,
+  probe,
+  probeUsual,
+  STANDARD_JOBS,
+  standardJob,
+  trialInput,
+  trialWeights,
   withDevice,
   type DeviceName,
   type DeviceReport,
+  type InstalledLibrary,
   type OpenDevice,
+  type Parity,
+  type TrialGradients,
+  type TrialJob,
 } from "./device/index.ts";
+export { openNodeChannels, type NodeChannels } from "./group/node-channels.ts";
 export { listenForPeers, wsDialer, type PeerPort, type PeerPortOptions } from "./peers.ts";
 export { startWorker, type RunningWorker, type WorkerOptions } from "./start-worker.ts";

@@ -5,11 +5,12 @@ import { ClusterError } from "@volary/core/errors";
 import { fieldDemands, labelDemandsOf, type JobManifest } from "@volary/core/job";
 import { openModel } from "@volary/core/model";
 import { Plugins } from "@volary/core/plugin";
-import { WorkerSession, type GradientModel, type ReducerOptions } from "@volary/core/training";
+import { WorkerSession, type GradientModel, type IceServer, type ReducerOptions } from "@volary/core/training";
 import { connectWithBackoff, type Dialer, type Link } from "@volary/core/wire";
 import { openData, versionOfFiles } from "./data/index.ts";
 import { openJobDevice, type DeviceName } from "./device/index.ts";
 import { realClock } from "./clock.ts";
+import { openNodeChannels, type NodeChannels } from "./group/node-channels.ts";
 import { listenForPeers, wsDialer } from "./peers.ts";
 
 export interface WorkerOptions {
@@ -27,7 +28,9 @@ export interface WorkerOptions {
   /** Training functions that jobs may name, and whatever layers their files registered; none by default. */
   plugins?: Plugins;
   /** How volunteers may help: as many as there is room for unless said otherwise, with one update in twenty audited. */
-  volunteers?: Partial<Omit<ReducerOptions, "auditSeed">>;
+  volunteers?: Partial<Omit<ReducerOptions, "auditSeed" | "groups">>;
+  /** Volunteers of trusted jobs may form a group with this worker, over WebRTC where it can be had; by default they do not. */
+  groups?: { iceServers?: readonly IceServer[] } | undefined;
   log?: (message: string) => void;
   /** Every link goes through it, dialed or accepted; tests of timing put delays here. */
   throughLink?: (link: Link) => Link;
@@ -85,6 +88,7 @@ export async function startWorker(o: WorkerOptions): Promise<RunningWorker> {
     await port.stop();
     throw error;
   }
+  const channels = o.groups && (await channelsOrNone(log));
   const session = new WorkerSession({
     name,
     address: port.address,
@@ -103,12 +107,14 @@ export async function startWorker(o: WorkerOptions): Promise<RunningWorker> {
       audit: 0.05,
       ...o.volunteers,
       auditSeed: crypto.getRandomValues(new Uint32Array(4)),
+      groups: o.groups && { ...o.groups, dialer: channels?.dialer },
     },
     log,
   });
   current.session = session;
   const closed = session.closed.then(async (reason) => {
     await port.stop();
+    channels?.close();
     device.close();
     return reason;
   });
@@ -128,6 +134,16 @@ export async function startWorker(o: WorkerOptions): Promise<RunningWorker> {
       await closed;
     },
   };
+}
+
+/** Without WebRTC a group goes by the volunteers' links alone. */
+async function channelsOrNone(log: (message: string) => void): Promise<NodeChannels | undefined> {
+  try {
+    return await openNodeChannels();
+  } catch (error) {
+    log(`${(error as Error).message}; volunteers' groups go by their WebSockets until then`);
+    return undefined;
+  }
 }
 
 /** Keeps the columns of the last job, so that the next job over the same columns does not parse its files again. */

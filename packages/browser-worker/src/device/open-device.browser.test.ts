@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { openDevice } from "./device.ts";
+import { openDevice } from "./open-device.ts";
 
 const RENDERS_FLOAT32 = "WEBGL_RENDER_FLOAT32_ENABLED";
 const HALF_PRECISION = "it computes in 16-bit floats, which would spoil the gradients of every worker";
@@ -39,7 +39,7 @@ test("the next device is taken where better ones are refused, and the log says w
   const device = await openDevice({ log: (message) => log.push(message) });
   expect(device.name).toBe("wasm");
   expect(tf.getBackend()).toBe("wasm");
-  expect(log).toEqual([expect.stringMatching(/^webgpu is not used: /), `webgl is not used: ${HALF_PRECISION}`]);
+  expect(log).toEqual([expect.stringMatching(/^webgpu is not used: /), expect.stringMatching(/^webgl is not used: /)]);
 });
 
 test("a device that is asked for is never replaced", async () => {

@@ -12,7 +12,7 @@ import { initializerOf } from "@volary/core/table";
 import { seededRandom } from "@volary/core/testing";
 import { StepRowsFactory } from "@volary/core/training";
 import type { Frame } from "@volary/core/wire";
-import { tableDataset } from "../table-dataset.ts";
+import { tableDataset } from "./table-dataset.ts";
 
 export const SAMPLES = 256;
 const FLIGHTS = 1000;

@@ -1,4 +1,4 @@
-/** The data set of a job whose columns are in memory: what a tab trains on, as it cannot read the job's file. */
+/** The data set of a job whose columns are in memory. */
 import { openDataset, type ColumnTable, type MemoryDataset } from "@volary/core/data";
 import { fieldDemands, labelDemandsOf, type JobManifest } from "@volary/core/job";
 

@@ -1,7 +1,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { GradientModel } from "@volary/core/training";
 import { expect, test } from "vitest";
-import { openDevice, type OpenDevice } from "./device.ts";
+import type { OpenDevice } from "../device/device.ts";
+import { openDevice } from "../device/open-device.ts";
 import { watchedModel } from "./watched-model.ts";
 
 const NONE = new Float32Array(0);
@@ -36,7 +37,13 @@ test("a model leaves before it fails for want of its device", async () => {
 function onDevice(methods: Partial<GradientModel>): { model: GradientModel; happened: unknown[]; lose: () => void } {
   const happened: unknown[] = [];
   let reason: string | undefined;
-  const device: OpenDevice = { name: "webgl", description: "", lost: () => reason, whenLost: new Promise(() => {}) };
+  const device: OpenDevice = {
+    name: "webgl",
+    description: "",
+
+    lost: () => reason,
+    whenLost: new Promise(() => {}),
+  };
   const model = watchedModel(methods as GradientModel, { device, leave: (why) => happened.push(`left: ${why}`) });
   return { model, happened, lose: () => (reason = "gone") };
 }

@@ -3,7 +3,7 @@
  * nothing is believed before the device was asked; its worker leaves, and the others take the step again without it.
  */
 import type { GradientModel } from "@volary/core/training";
-import type { OpenDevice } from "./device.ts";
+import type { OpenDevice } from "../device/device.ts";
 
 /**
  * The same model, made to call `leave` before it hands out, or fails with, anything of a lost device.

@@ -11,15 +11,17 @@
 import { spawn, type ChildProcessByStdio } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { createInterface } from "node:readline";
-import { UserError } from "../user-error.ts";
+import { EXIT_USAGE, UserError } from "../user-error.ts";
 
-export type RoleName = "coordinator" | "ps" | "worker";
+export type RoleName = "coordinator" | "ps" | "worker" | "gateway";
 
 /** The first line a child prints, as JSON. */
 export interface ReadyMessage {
   readonly role: RoleName;
   readonly name: string;
   readonly address: string;
+  /** Where volunteers reach the gateway of this process, if it has one: http(s)://host:port. */
+  readonly gateway?: string;
 }
 
 /** What a process of a local cluster printed. */
@@ -43,6 +45,8 @@ export interface ChildRoleOptions {
   /** Program and arguments. */
   command: readonly string[];
   log?: ((entry: LogEntry) => void) | undefined;
+  /** Of the child, beside this process's own. */
+  env?: Readonly<Record<string, string>> | undefined;
   /** A child that has not ended this long after it was asked to is killed. */
   stopTimeoutMs?: number;
 }
@@ -65,13 +69,13 @@ export class ChildRole {
   readonly #log: ((entry: LogEntry) => void) | undefined;
   #wasAsked = false;
 
-  constructor({ role, name, command, log, stopTimeoutMs = STOP_TIMEOUT_MS }: ChildRoleOptions) {
+  constructor({ role, name, command, log, env, stopTimeoutMs = STOP_TIMEOUT_MS }: ChildRoleOptions) {
     const [program = "", ...args] = command;
     this.role = role;
     this.name = name;
     this.#log = log;
     this.#stopTimeoutMs = stopTimeoutMs;
-    this.#child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
+    this.#child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...env } });
     this.pid = this.#child.pid;
     // A child that dies while we write to it says so by ending.
     this.#child.stdin.on("error", () => {});
@@ -132,7 +136,9 @@ export class ChildRole {
         resolve(message);
       });
       void this.ended.then(({ how }) => {
-        reject(new UserError(`${this.name} ended (${how}) before it was ready${this.#quote()}`));
+        // What it could not be told to do, its parent could not either.
+        const exitCode = this.#child.exitCode === EXIT_USAGE ? EXIT_USAGE : 1;
+        reject(new UserError(`${this.name} ended (${how}) before it was ready${this.#quote()}`, { exitCode }));
       });
     });
   }

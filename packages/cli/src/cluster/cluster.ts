@@ -7,6 +7,7 @@ import { writeDense } from "@volary/core/training";
 import type { ClusterStatus, Dialer } from "@volary/core/wire";
 import { CoordinatorClient } from "./coordinator-client.ts";
 import { dialer, dialerOn, realClock } from "./dialer.ts";
+import { inviteOf, jobToHelp, linksOf, type InviteOptions, type JoinLinks } from "./invitation.ts";
 import { deathText, LocalCluster, type ClusterProcess, type Death, type LocalClusterOptions } from "./local-cluster.ts";
 import { openPsLinks, type PsLinks } from "./ps-links.ts";
 import type { FitData, SameFields } from "./fit-data.ts";
@@ -128,6 +129,16 @@ export class Cluster {
     return this.#client.address;
   }
 
+  /** Where volunteers on this machine reach a local cluster; of one that runs elsewhere, `status()` tells. */
+  get gateway(): string | undefined {
+    return this.#local?.gateway;
+  }
+
+  /** The page that shows operators how the cluster does. */
+  get dashboard(): string {
+    return `${this.address.replace(/^ws/, "http").replace(/\/+$/, "")}/`;
+  }
+
   /** The processes of a local cluster; none of a cluster that runs elsewhere. */
   get processes(): readonly ClusterProcess[] {
     return this.#local?.processes ?? [];
@@ -151,6 +162,22 @@ export class Cluster {
    */
   drain(node: string): Promise<void> {
     return this.#client.drain(node);
+  }
+
+  /**
+   * Makes links that let volunteers help a job with their browsers, each one volunteer.
+   *
+   * @throws {RangeError} impossible numbers
+   * @throws {ClusterError} UNKNOWN_JOB: no such job, or not clear which; BAD_JOB: it needs code that no browser has, or
+   * is over; NOT_A_MEMBER: the cluster has no gateway; COORDINATOR_UNAVAILABLE
+   * @example
+   * const { links } = await cluster.invite({ uses: 2, by: "Ada", about: "Which flights are late?" });
+   */
+  async invite(options: InviteOptions = {}): Promise<JoinLinks> {
+    const { job, name } = jobToHelp(await this.status(), options.job);
+    const invite = inviteOf(options, job);
+    const invited = await this.#client.invite(invite);
+    return { job, name, links: linksOf(invited, options.gateway), validMs: invite.validMs };
   }
 
   /**

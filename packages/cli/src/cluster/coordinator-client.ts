@@ -89,6 +89,15 @@ export class CoordinatorClient {
     return { job, map };
   }
 
+  /**
+   * Makes tokens that let volunteers in.
+   *
+   * @throws {ClusterError} UNKNOWN_JOB; BAD_JOB: no browser can help it; LIMIT_EXCEEDED, TIMEOUT, COORDINATOR_UNAVAILABLE
+   */
+  invite(invite: ControlOf<"invite">): Promise<ControlOf<"invited">> {
+    return this.#ask(invite, "invited");
+  }
+
   /** @throws {ClusterError} UNKNOWN_JOB, TIMEOUT, COORDINATOR_UNAVAILABLE */
   async commits(job: number): Promise<Commits> {
     const { commits, terms } = await this.#ask({ type: "commits-request", job }, "commits");

@@ -29,6 +29,8 @@ export interface LocalClusterOptions {
   spillFolder?: string | undefined;
   /** Of the coordinator; a free one unless said otherwise. */
   port?: number | undefined;
+  /** Of the gateway for volunteers, in the coordinator's process; a free one unless said otherwise. */
+  gatewayPort?: number | undefined;
   /** Every line that a process of the cluster prints. */
   log?: ((entry: LogEntry) => void) | undefined;
   /** A process ended unasked. */
@@ -55,12 +57,25 @@ const HOST = "127.0.0.1";
 export class LocalCluster {
   /** Of the coordinator, ws://… */
   readonly address: string;
+  /** Where volunteers on this machine reach it, http://… */
+  readonly gateway: string;
   readonly #children: ChildRole[];
   readonly #killOnExit: () => void;
 
   /** Use {@link LocalCluster.start}. */
-  constructor({ address, children, killOnExit }: { address: string; children: ChildRole[]; killOnExit: () => void }) {
+  constructor({
+    address,
+    gateway,
+    children,
+    killOnExit,
+  }: {
+    address: string;
+    gateway: string;
+    children: ChildRole[];
+    killOnExit: () => void;
+  }) {
     this.address = address;
+    this.gateway = gateway;
     this.#children = children;
     this.#killOnExit = killOnExit;
   }
@@ -72,7 +87,7 @@ export class LocalCluster {
    * @throws {UserError} a process ended or stayed silent; those that had started are ended
    */
   static async start(options: LocalClusterOptions): Promise<LocalCluster> {
-    const { ps, workers, replicas = 1, port = 0, signal } = options;
+    const { ps, workers, replicas = 1, port = 0, gatewayPort = 0, signal } = options;
     checkCount("ps", ps, PROCESSES_MAX);
     checkCount("workers", workers, PROCESSES_MAX);
     checkCount("replicas", replicas, REPLICAS_MAX);
@@ -87,8 +102,9 @@ export class LocalCluster {
     };
     try {
       signal?.throwIfAborted();
-      const coordinator = ["--host", HOST, "--port", String(port), "--replicas", String(replicas)];
-      const { address } = await spawn("coordinator", "coordinator", coordinator);
+      const ports = ["--port", String(port), "--gateway-port", String(gatewayPort)];
+      const coordinator = ["--host", HOST, ...ports, "--replicas", String(replicas)];
+      const { address, gateway = "" } = await spawn("coordinator", "coordinator", coordinator);
       const to = ["--coordinator", address, "--host", HOST, ...pluginArgs(options)];
       const own = ["--device", options.device ?? "auto", "--base-dir", options.baseDir ?? process.cwd()];
       await Promise.all(
@@ -101,7 +117,7 @@ export class LocalCluster {
       );
       // Until now a death was a failure to start, which is thrown.
       if (options.onDeath) for (const child of children) reportDeath(child, options.onDeath);
-      return new LocalCluster({ address, children, killOnExit });
+      return new LocalCluster({ address, gateway, children, killOnExit });
     } catch (error) {
       await Promise.all(children.map((child) => child.stop()));
       process.off("exit", killOnExit);

@@ -68,8 +68,8 @@ test("statusText() lines its columns up", () => {
       "",
       "CHAINS  254 partitions with all replicas, 2 that lack one, 1 on the move; so far 128 heads taken over from lost nodes, 1 move, 0 placed by load",
       "",
-      "WORKER    BACKEND  JOB",
-      "worker-1  wasm     4 flights",
+      "WORKER    BACKEND  JOB        VOLUNTEERS",
+      "worker-1  wasm     4 flights  –",
       "",
       "JOB  NAME     PHASE                        STEP         LOSS    WORKERS  TIME  HELD OUT",
       "  4  flights  failed: a column is missing  1,234/5,000  0.4123        1  1:01",
@@ -85,6 +85,40 @@ test("statusText() tells how batches fared that the coordinator gave out", () =>
       .split("\n")
       .at(-1),
   ).toBe("BATCHES  4 flights: 64 batches, 2 dropped, 3 rounds");
+});
+
+test("statusText() shows volunteers and gateways, and counts what was refused", () => {
+  const leaf = {
+    volunteer: 12,
+    name: "volunteer 12",
+    device: "webgl",
+    state: "working" as const,
+    samples: 123_456,
+    accepted: 40,
+    late: 2,
+    refused: { UPDATE_NORM: 1, UPDATE_NOT_FINITE: 3 },
+    samplesPerSecond: 2_345.6,
+  };
+  const text = statusText({
+    ...status,
+    workers: status.workers.map((worker) => ({ ...worker, leaves: [leaf] })),
+    gateways: [{ url: "https://help.example", connected: 1, refused: {}, bytesIn: 2_000_000, bytesOut: 30_000_000 }],
+    volunteers: { invited: 5, redeemed: 3, sessions: 1, expelled: 1 },
+  });
+  expect(text).toContain("VOLUNTEERS  5 invited, 3 came, 1 may compute now, 1 expelled");
+  const rows = text.split("\n").map((line) => line.split(/ {2,}/).map((cell) => cell.trim()));
+  const volunteer = [
+    "12",
+    "webgl",
+    "working",
+    "worker-1",
+    "123,456",
+    "2.35 k",
+    "2",
+    "1 UPDATE_NORM, 3 UPDATE_NOT_FINITE",
+  ];
+  expect(rows).toContainEqual(expect.arrayContaining(volunteer));
+  expect(rows).toContainEqual(["https://help.example", "1", "2.00 MB", "30.0 MB", "–"]);
 });
 
 test("statusText() says how to fill what is empty", () => {

@@ -1,5 +1,5 @@
 /** `volary status`: who is in the cluster and what its jobs do. */
-import type { ClusterStatus, JobStatus } from "@volary/core/wire";
+import type { ClusterStatus, GatewayStatus, JobStatus, LeafStatus } from "@volary/core/wire";
 import { Command } from "commander";
 import { Cluster } from "../cluster/cluster.ts";
 import { batchesTexts } from "../screen/batches-text.ts";
@@ -10,7 +10,7 @@ import { textTable } from "../screen/text-table.ts";
 
 export function statusCommand(): Command {
   return new Command("status")
-    .description("show a cluster's parameter servers, chains of replicas, workers and jobs")
+    .description("show a cluster's parameter servers, chains of replicas, workers, volunteers and jobs")
     .addOption(coordinatorOption())
     .option("--json", "print one JSON object")
     .addHelpText(
@@ -48,13 +48,15 @@ export function statusText(status: ClusterStatus): string {
     workers.length === 0
       ? "no workers; start one with `volary worker`"
       : textTable(
-          ["WORKER", "BACKEND", "JOB"],
-          workers.map(({ name, backend, job }) => [
+          ["WORKER", "BACKEND", "JOB", "VOLUNTEERS"],
+          workers.map(({ name, backend, job, leaves }) => [
             name,
             backend,
             job === null ? "idle" : `${job} ${nameOf.get(job) ?? ""}`,
+            leaves?.length ?? "–",
           ]),
         ),
+    ...volunteersText(status),
     jobs.length === 0
       ? "no jobs yet; start one with `volary train job.ts --coordinator ADDRESS`"
       : textTable(["JOB", "NAME", "PHASE", "STEP", "LOSS", "WORKERS", "TIME", "HELD OUT"], jobs.map(jobRow)),
@@ -90,6 +92,48 @@ function chainsText({ chains, failovers, moves, overrides }: ClusterStatus): str
     `${plural(moves, "move")}, ${grouped(overrides)} placed by load`
   );
 }
+
+/** Who came by invitation, what each of those who are here does, and where they come in; nothing where none can. */
+function volunteersText({ workers, gateways = [], volunteers }: ClusterStatus): string[] {
+  if (!volunteers || (gateways.length === 0 && volunteers.invited === 0)) return [];
+  const { invited, redeemed, sessions, expelled } = volunteers;
+  const counts = [`${grouped(invited)} invited`, `${grouped(redeemed)} came`, `${grouped(sessions)} may compute now`];
+  if (expelled > 0) counts.push(`${grouped(expelled)} expelled`);
+  const leaves = workers.flatMap(({ name, leaves: own = [] }) => own.map((leaf) => ({ ...leaf, of: name })));
+  const all = [`VOLUNTEERS  ${counts.join(", ")}`];
+  if (leaves.length > 0)
+    all.push(
+      textTable(["VOLUNTEER", "DEVICE", "STATE", "OF", "SAMPLES", "PER S", "LATE", "REFUSED"], leaves.map(leafRow)),
+    );
+  if (gateways.length > 0) {
+    const heads = ["GATEWAY", "CONNECTED", "IN", "OUT", "REFUSED"];
+    all.push(textTable(heads, gateways.map(gatewayRow)));
+  }
+  return all;
+}
+
+function leafRow(leaf: LeafStatus & { of: string }): (string | number)[] {
+  const { volunteer, device, state, of, samples, samplesPerSecond, late, refused } = leaf;
+  return [
+    volunteer,
+    device,
+    state,
+    of,
+    grouped(samples),
+    short(Math.round(samplesPerSecond)),
+    late,
+    countsText(refused),
+  ];
+}
+
+function gatewayRow({ url, connected, bytesIn, bytesOut, refused }: GatewayStatus): (string | number)[] {
+  return [url, connected, bytesText(bytesIn), bytesText(bytesOut), countsText(refused)];
+}
+
+const countsText = (counts: Readonly<Record<string, number>>): string =>
+  Object.entries(counts)
+    .map(([code, count]) => `${grouped(count)} ${code}`)
+    .join(", ") || "–";
 
 /** A line for each job whose batches the coordinator gives out, if there is one. */
 function batchesText(jobs: readonly JobStatus[]): string[] {

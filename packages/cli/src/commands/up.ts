@@ -23,6 +23,7 @@ interface Options {
   workers: number;
   replicas: number;
   port: number;
+  gatewayPort: number;
   device: DeviceName | "auto";
   baseDir?: string;
   memoryMax?: number;
@@ -39,6 +40,7 @@ export function upCommand(): Command {
     .option("--workers <count>", "workers", countOf, 2)
     .addOption(replicasOption(1))
     .option("--port <port>", "port of the coordinator; 0 takes a free one", portOf, PORT)
+    .option("--gateway-port <port>", "port of the gateway for volunteers; 0 takes a free one", portOf, 0)
     .addOption(memoryMaxOption("the parameter servers together"))
     .addOption(spillOption())
     .addOption(deviceOption())
@@ -62,6 +64,7 @@ async function run({
   workers,
   replicas,
   port,
+  gatewayPort,
   device,
   baseDir,
   memoryMax,
@@ -80,6 +83,7 @@ async function run({
         workers,
         replicas,
         port,
+        gatewayPort,
         device,
         baseDir,
         log,
@@ -89,11 +93,17 @@ async function run({
         spillFolder: spill,
         plugins: plugin,
       });
-      const { address, processes } = cluster;
-      if (json) console.log(JSON.stringify({ address, processes }));
+      const { address, dashboard, gateway, processes } = cluster;
+      if (json) console.log(JSON.stringify({ address, dashboard, gateway, processes }));
       else
         console.log(
-          `cluster of ${ps} PS and ${workers} workers at ${address}; Ctrl-C ends it\n\ntrain on it:  volary train job.ts --coordinator ${address}`,
+          [
+            `cluster of ${ps} PS and ${workers} workers at ${address}; Ctrl-C ends it`,
+            "",
+            `train on it:  volary train job.ts --coordinator ${address}`,
+            `watch it:     ${dashboard}`,
+            `invite help:  volary invite --coordinator ${address}`,
+          ].join("\n"),
         );
       await untilAborted(signal);
       await cluster.stop();

@@ -1,13 +1,16 @@
 /** `volary worker`: one worker, on the device that is fastest here or the one asked for. */
 import { hostname } from "node:os";
 import type { DeviceName } from "@volary/node-worker";
+import { LIMITS } from "@volary/core/limits";
+import type { IceServer } from "@volary/core/training";
 import type { Link } from "@volary/core/wire";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { growHeapWithArrays } from "../cluster/heap-limit.ts";
 import {
   baseDirOption,
   coordinatorOption,
   deviceOption,
+  gpusOption,
   example,
   hostOption,
   machineOption,
@@ -16,6 +19,7 @@ import {
   trustedNetworkOption,
 } from "../options.ts";
 import { realClock } from "../cluster/dialer.ts";
+import { runPerGpu } from "../cluster/gpu-workers.ts";
 import { runRole, type RoleLog } from "../cluster/role-process.ts";
 import { loadPlugins } from "../plugin-file.ts";
 
@@ -25,9 +29,15 @@ interface Options {
   port: number;
   name?: string;
   device: DeviceName | "auto";
+  devices?: number[];
   baseDir?: string;
   plugin?: string[];
   trustedNetwork?: true;
+  leaves: number;
+  combine: Combine;
+  audit: number;
+  groups?: true;
+  iceServer?: IceServer[];
   delayMessages?: number;
   machine?: true;
 }
@@ -40,12 +50,24 @@ export function workerCommand(): Command {
     .option("--port <port>", "port that other workers reach this one by; 0 takes a free one", portOf, 0)
     .option("--name <name>", "name in the cluster (default: the host's name and the process's number)")
     .addOption(deviceOption())
+    .addOption(gpusOption().conflicts("device"))
     .addOption(baseDirOption())
     .addOption(pluginOption("training functions or layers"))
     .addOption(trustedNetworkOption())
+    .option("--leaves <count>", "volunteers that it takes; 0 takes none", leavesOf, 64)
+    .addOption(combineOption())
+    .option("--audit <share>", "share of volunteers' updates that are computed again, to catch cheaters", auditOf, 0.05)
+    .option("--groups", "let volunteers of trusted jobs sum gradients among themselves, by WebRTC where that works")
+    .addOption(iceServerOption())
     .addOption(delayOption())
     .addOption(machineOption())
-    .addHelpText("after", example("volary worker --coordinator ws://10.0.0.1:7171 --host 10.0.0.3 --device cuda"))
+    .addHelpText(
+      "after",
+      example(
+        "volary worker --coordinator ws://10.0.0.1:7171 --host 10.0.0.3 --device cuda",
+        "volary worker --coordinator ws://10.0.0.1:7171 --host 10.0.0.3 --devices 0,1",
+      ),
+    )
     .action(run);
 }
 
@@ -59,9 +81,16 @@ async function run(options: Options): Promise<void> {
     baseDir,
     plugin = [],
     trustedNetwork,
+    leaves: leavesMax,
+    combine,
+    audit,
+    groups,
+    iceServer: iceServers = [],
     delayMessages,
     machine,
   } = options;
+  if (options.devices !== undefined)
+    return runPerGpu({ gpus: options.devices, name, port, args: process.argv.slice(3) });
   growHeapWithArrays();
   await runRole({
     name,
@@ -77,6 +106,8 @@ async function run(options: Options): Promise<void> {
         log,
         plugins: await loadPlugins(plugin),
         trustedNetwork,
+        volunteers: { leavesMax, combine, audit },
+        ...(groups ? { groups: { iceServers } } : {}),
         ...(device === "auto" ? {} : { device }),
         ...(delayMessages === undefined ? {} : { throughLink: await delays(delayMessages, log) }),
       });
@@ -88,6 +119,44 @@ async function run(options: Options): Promise<void> {
       };
     },
   });
+}
+
+const COMBINE = ["centered-clip", "trimmed-mean", "mean"] as const;
+type Combine = (typeof COMBINE)[number];
+
+const combineOption = (): Option =>
+  new Option(
+    "--combine <rule>",
+    "how volunteers' gradients become one; mean trusts all of them, the others bear with some that lie",
+  )
+    .choices(COMBINE)
+    .default("centered-clip");
+
+function leavesOf(text: string): number {
+  const leaves = /^\d{1,4}$/.test(text) ? Number(text) : Infinity;
+  if (leaves <= LIMITS.leavesMax) return leaves;
+  throw new InvalidArgumentError(`Give a whole number from 0 to ${LIMITS.leavesMax}.`);
+}
+
+function auditOf(text: string): number {
+  const share = /^[01]?(\.\d{1,9})?$/.test(text) && text !== "" ? Number(text) : 2;
+  if (share <= 1) return share;
+  throw new InvalidArgumentError("Give a share from 0 to 1, as 0.05.");
+}
+
+const iceServerOption = (): Option =>
+  new Option(
+    "--ice-server <url>",
+    "stun:host:port, or turn:user:password@host:port, that helps volunteers of a group to connect; repeat it for several",
+  ).argParser((text: string, servers: IceServer[] = []) => [...servers, iceServerOf(text)]);
+
+function iceServerOf(text: string): IceServer {
+  const [, kind, username, credential, host] = /^(stun|turns?):(?:([^:@]+):([^@]*)@)?([^@\s]+)$/.exec(text) ?? [];
+  if (kind === undefined || host === undefined) {
+    throw new InvalidArgumentError("Give stun:host:port or turn:user:password@host:port.");
+  }
+  const url = `${kind}:${host}`;
+  return username === undefined ? { url } : { url, username, credential: credential ?? "" };
 }
 
 const DELAY_MAX_MS = 10;

@@ -1,9 +1,12 @@
 export {
+  admittedSchema,
   fragmentOf,
   invitationSchema,
   invitedRoleSchema,
   parseFragment,
+  refusedSchema,
   signedInvitationSchema,
+  type Admitted,
   type Invitation,
   type InvitedRole,
   type LinkFragment,
@@ -42,4 +45,5 @@ export {
   type WireForm,
   type WireSpec,
 } from "./manifest.ts";
+export { foreignClassOf } from "./layer-classes.ts";
 export { monitoredOf, type Monitored } from "./monitor.ts";

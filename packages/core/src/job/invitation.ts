@@ -38,6 +38,21 @@ export const signedInvitationSchema = z.strictObject({
 });
 export interface SignedInvitation extends z.infer<typeof signedInvitationSchema> {}
 
+/** What a gateway answers to a token, or to a session that goes on. Newer gateways may tell more. */
+export const admittedSchema = z.object({
+  /** What lets this volunteer in until it expires. */
+  session: z.string(),
+  volunteer: z.number(),
+  expiresInMs: z.number(),
+  /** Of the job. */
+  phase: z.string(),
+  invitation: signedInvitationSchema,
+});
+export interface Admitted extends z.infer<typeof admittedSchema> {}
+
+/** What it answers where it lets nobody in: a `ClusterErrorCode`, and why, for people. */
+export const refusedSchema = z.object({ code: z.string(), message: z.string() });
+
 /** A join link's fragment: what the page needs, and what no server is sent. */
 export interface LinkFragment {
   token: string;

@@ -18,4 +18,5 @@ export {
   type InitializerSpec,
   type TableSpec,
 } from "./table-spec.ts";
+export { threefry } from "./threefry.ts";
 export type { TableTombstones, TombstonesAnswer, VocabularyRecord } from "./vocabulary-record.ts";

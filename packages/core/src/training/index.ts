@@ -22,3 +22,13 @@ export {
   type LeafSession,
   type LeafSessionOptions,
 } from "./leaves/leaf-session.ts";
+export {
+  type Channel,
+  type ChannelDialer,
+  type ChannelEvents,
+  type ChannelOptions,
+  type ChannelSignal,
+  type IceServer,
+} from "./leaves/group/channel.ts";
+export { GroupLeader, type GroupCall, type GroupLeaderOptions, type GroupSum } from "./leaves/group/group-leader.ts";
+export { GroupMember, type GroupMemberOptions, type GroupRound } from "./leaves/group/group-member.ts";

@@ -1,17 +1,40 @@
-/** The TensorFlow C library on an NVIDIA GPU, through @tensorflow/tfjs-node-gpu. */
-import { existsSync } from "node:fs";
+/** TensorFlow's library on an NVIDIA GPU. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import type { Device } from "./device.ts";
-import { loadBinding } from "./tfjs-node.ts";
+import { missingLibrary, openLibrary } from "./tfjs-node.ts";
 
 export const cuda: Device = {
   name: "cuda",
   backend: "tensorflow",
+  missing,
   open: async () => {
-    // Without a driver the binding would silently compute on the CPU.
-    if (!existsSync("/proc/driver/nvidia/version") && !existsSync("/dev/nvidiactl")) {
-      throw new Error("no NVIDIA driver on this machine; install it, or use --device wasm");
+    const { version, onGpu } = await openLibrary("gpu");
+    // The library says nothing of it: it computes on the CPU.
+    if (!onGpu) {
+      throw new Error(
+        `TensorFlow ${version} finds no GPU that it can use; nvidia-smi must list one, the driver be 525 or newer, and ` +
+          `CUDA_VISIBLE_DEVICES not hide it; TF_CPP_MIN_LOG_LEVEL=0 shows why`,
+      );
     }
-    await loadBinding("@tensorflow/tfjs-node-gpu");
-    return "TensorFlow C library, CUDA";
+    return `TensorFlow ${version}, CUDA, ${gpuModels()}`;
   },
 };
+
+function missing(): string | undefined {
+  const hasDriver = existsSync("/proc/driver/nvidia/version") || existsSync("/dev/nvidiactl");
+  return hasDriver ? missingLibrary("gpu") : "no NVIDIA driver on this machine; install it, or use --device wasm";
+}
+
+const GPUS = "/proc/driver/nvidia/gpus";
+
+/** As the driver names them. */
+function gpuModels(): string {
+  try {
+    const models = readdirSync(GPUS).map((gpu) =>
+      /^Model:\s*(.+)$/m.exec(readFileSync(`${GPUS}/${gpu}/information`, "utf8")),
+    );
+    return [...new Set(models.map((model) => model?.[1] ?? "NVIDIA GPU"))].join(", ");
+  } catch {
+    return "NVIDIA GPU";
+  }
+}

@@ -1,3 +1,10 @@
-export type { Device, DeviceName } from "./device.ts";
-export { DEVICES, openDevice, probeDevices, type DeviceReport, type OpenDevice } from "./devices.ts";
+export { cacheFolder } from "./cache-folder.ts";
+export { DeviceError, type Device, type DeviceName } from "./device.ts";
+export { DEVICES, openDevice, type OpenDevice } from "./devices.ts";
+export { installTensorFlow, type InstalledLibrary } from "./install/install-tensorflow.ts";
+export { openJobDevice, probeUsual, type JobDevice } from "./job-device.ts";
+export { parityOf, type Parity, type TrialGradients } from "./probe/parity.ts";
+export { fastestOf, PARITY_MAX, probe, type DeviceReport } from "./probe/probe.ts";
+export { trialInput, trialWeights, type TrialJob } from "./probe/trial-job.ts";
+export { STANDARD_JOBS, standardJob, type StandardJob } from "./probe/standard-jobs.ts";
 export { withDevice } from "./with-device.ts";

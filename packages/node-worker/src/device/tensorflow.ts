@@ -1,12 +1,10 @@
-/** The TensorFlow C library on the CPU, through @tensorflow/tfjs-node. */
+/** TensorFlow's library on the CPU. */
 import type { Device } from "./device.ts";
-import { loadBinding } from "./tfjs-node.ts";
+import { missingLibrary, openLibrary } from "./tfjs-node.ts";
 
 export const tensorflow: Device = {
   name: "tensorflow",
   backend: "tensorflow",
-  open: async () => {
-    await loadBinding("@tensorflow/tfjs-node");
-    return "TensorFlow C library, CPU";
-  },
+  missing: () => missingLibrary("cpu"),
+  open: async () => `TensorFlow ${(await openLibrary("cpu")).version}, CPU`,
 };

@@ -1,35 +1,45 @@
-/** WebGPU in Node: Dawn from the npm package `webgpu`. Software adapters are slower than wasm and are refused. */
+/**
+ * WebGPU in Node: Dawn from the npm package `webgpu`, which speaks Vulkan, Metal or Direct3D 12. A software adapter is
+ * slower than wasm, and is used only when it is asked for.
+ */
 import { existsSync } from "node:fs";
 import type { Device } from "./device.ts";
+
+const NO_GPU = "no GPU on this machine (neither /dev/dri nor an NVIDIA driver); use --device wasm";
+const NO_PACKAGE = "the npm package `webgpu` is not installed; `npm install webgpu` brings it";
+const NO_ADAPTER =
+  "WebGPU finds no adapter; install the GPU's Vulkan driver and the loader, as with `apt-get install libvulkan1 mesa-vulkan-drivers`";
 
 export const webgpu: Device = {
   name: "webgpu",
   backend: "webgpu",
-  open: async () => {
-    // Dawn complains on stderr where there is none, before it says so.
-    if (process.platform === "linux" && !existsSync("/dev/dri") && !existsSync("/dev/nvidiactl")) {
-      throw new Error("no GPU on this machine (neither /dev/dri nor an NVIDIA driver); use --device wasm");
-    }
-    let dawn: typeof import("webgpu");
-    try {
-      dawn = await import("webgpu");
-    } catch (cause) {
-      throw new Error("the npm package `webgpu` is not installed; `npm install webgpu` brings it", { cause });
-    }
+  // Dawn complains on stderr where there is no GPU, before it says so.
+  missing: () => (process.platform === "linux" && !hasGpu() ? NO_GPU : undefined),
+  open: async ({ asked }) => {
+    const dawn = await import("webgpu").catch((cause: unknown) => {
+      throw new Error(NO_PACKAGE, { cause });
+    });
     const gpu = dawn.create([]);
-    const adapter = await gpu.requestAdapter();
-    if (!adapter) throw new Error("WebGPU finds no adapter; install a Vulkan driver for this GPU");
-    const name = adapter.info?.description || adapter.info?.vendor || "unnamed adapter";
-    if (adapter.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe/i.test(name)) {
+    const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+    if (!adapter) throw new Error(NO_ADAPTER);
+    const { description, vendor, architecture, isFallbackAdapter } = adapter.info;
+    const name = description || `${vendor} ${architecture}`.trim() || "unnamed adapter";
+    const isSoftware = isFallbackAdapter || /swiftshader|llvmpipe|lavapipe/i.test(`${name} ${architecture}`);
+    if (isSoftware && !asked)
       throw new Error(`WebGPU finds only a software adapter (${name}), which is slower than wasm`);
-    }
     Object.assign(globalThis, dawn.globals);
     Object.defineProperty(navigator, "gpu", { value: gpu, configurable: true });
     await import("@tensorflow/tfjs-backend-webgpu");
-    return name;
+    return isSoftware ? `${name}, a software adapter` : name;
   },
   // Node does not exit while Dawn's instance is alive.
   close: () => {
     delete (navigator as { gpu?: unknown }).gpu;
   },
 };
+
+/** Or a Vulkan driver that somebody named, which may compute on the processor. */
+function hasGpu(): boolean {
+  const named = process.env["VK_DRIVER_FILES"] ?? process.env["VK_ICD_FILENAMES"];
+  return Boolean(named) || existsSync("/dev/dri") || existsSync("/dev/nvidiactl") || existsSync("/dev/dxg");
+}

@@ -196,6 +196,11 @@ export class Chains {
     return this.#publish();
   }
 
+  /** Heads taken over from lost nodes. */
+  get failovers(): number {
+    return this.#failovers;
+  }
+
   status(): Pick<ClusterStatus, "chains" | "failovers" | "moves" | "overrides"> {
     const whole = this.#entries.filter(({ chain }) => chain.length >= this.#o.replicas).length;
     const moving = this.#entries.filter(({ next }) => next).length;

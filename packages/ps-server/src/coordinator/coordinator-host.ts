@@ -45,7 +45,7 @@ export class CoordinatorHost {
 
   /** Why a peer that says hello is turned away, if it is. */
   refuse({ role }: ControlOf<"hello">): { code: "PROTOCOL_VIOLATION"; message: string } | undefined {
-    if (role === "worker" || role === "ps" || role === "client") return undefined;
+    if (role === "worker" || role === "ps" || role === "client" || role === "gateway") return undefined;
     return { code: "PROTOCOL_VIOLATION", message: `this is a coordinator; a ${role} has no business with it` };
   }
 

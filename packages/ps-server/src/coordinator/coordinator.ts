@@ -14,10 +14,13 @@ import type { Sabotages } from "@volary/core/sabotage";
 import type { ClusterStatus, Control, ControlOf } from "@volary/core/wire";
 import { Chains } from "./chains.ts";
 import { Effects, type CoordinatorEffect, type LinkId } from "./effects.ts";
+import { Events } from "./events.ts";
 import type { Job } from "./job.ts";
 import { Jobs } from "./jobs.ts";
 import { PsMembers, type PsMember } from "./ps-members.ts";
 import { Training } from "./training.ts";
+import { Volunteers } from "./volunteers.ts";
+import type { VolunteerKeys } from "./volunteers/signed-invitation.ts";
 import { savedPlanSchema, type SavedPlan } from "./wanted-chains.ts";
 import { Watchers } from "./watchers.ts";
 import { Workers, type Worker } from "./workers.ts";
@@ -30,6 +33,8 @@ export interface CoordinatorOptions {
   replicas?: number;
   /** What an earlier coordinator saved, by key. */
   records?: ReadonlyMap<string, unknown>;
+  /** For invitations of volunteers; nobody can be invited without them. */
+  volunteerKeys?: VolunteerKeys | undefined;
   sabotages?: Sabotages;
 }
 
@@ -41,6 +46,8 @@ export class Coordinator {
   readonly #jobs: Jobs;
   readonly #training: Training;
   readonly #watchers = new Watchers();
+  readonly #events = new Events();
+  readonly #volunteers: Volunteers;
 
   /** @throws {Error} records that cannot be read */
   constructor({
@@ -48,6 +55,7 @@ export class Coordinator {
     partitionFunction = { kind: "hash" },
     replicas = 1,
     records = new Map(),
+    volunteerKeys,
     sabotages,
   }: CoordinatorOptions) {
     const effects = new Effects(records);
@@ -70,6 +78,8 @@ export class Coordinator {
     const [workers, nodes] = [this.#workers, this.#nodes];
     this.#jobs = new Jobs({ effects, workers, nodes, map: () => this.map, records });
     this.#training = new Training({ effects, workers, nodes, jobs: this.#jobs, map: () => this.map, sabotages });
+    const [events, jobs] = [this.#events, this.#jobs];
+    this.#volunteers = new Volunteers({ effects, events, jobs, workers, keys: volunteerKeys });
   }
 
   get map(): PartitionMap | undefined {
@@ -77,6 +87,7 @@ export class Coordinator {
   }
 
   handleControl(link: LinkId, control: Control, now: number): CoordinatorEffect[] {
+    this.#events.begin(now);
     const member = this.#nodes.get(link) ?? this.#workers.get(link);
     if (member) member.heardAt = now;
     try {
@@ -89,6 +100,7 @@ export class Coordinator {
         code,
         message: error.message,
         ...("job" in control ? { job: control.job } : {}),
+        ...("request" in control ? { requestId: control.request } : {}),
       });
     }
     return this.#flush(now);
@@ -99,7 +111,8 @@ export class Coordinator {
     const node = this.#nodes.get(link);
     if (node) this.#loseNode(node, "its connection closed", now);
     const worker = this.#workers.get(link);
-    if (worker) this.#training.loseWorker(worker, "its connection closed", now);
+    if (worker) this.#loseWorker(worker, "its connection closed", now);
+    this.#volunteers.onClose(link, now);
     this.#jobs.onClientLost(link, now);
     return this.#flush(now);
   }
@@ -119,13 +132,17 @@ export class Coordinator {
       this.#loseNode(node, "it did not come back to the new coordinator", now);
     this.#training.tick(now);
     this.#chains.tick(now);
-    return this.#flush(now);
+    const effects = this.#flush(now);
+    this.#volunteers.tick(now);
+    return [...effects, ...this.#effects.take()];
   }
 
   status(now: number): ClusterStatus {
     return {
       nodes: this.#nodes.status().map((node) => ({ ...node, ...this.#chains.nodeStatus(node.node) })),
       workers: this.#workers.status(),
+      ...this.#volunteers.status(),
+      events: this.#events.all,
       jobs: Array.from(this.#jobs.all, (job) => job.status(now)),
       mapVersion: this.map?.version ?? 0,
       ...this.#chains.status(),
@@ -205,6 +222,27 @@ export class Coordinator {
         this.#workers.memberOf(link, control.job);
         this.#jobs.end(this.#jobs.of(control.job), "failed", control.message, now);
         break;
+      case "leaves":
+        this.#workers.memberOf(link, control.job).leaves = control.leaves;
+        break;
+      case "expel":
+        this.#volunteers.expel(this.#workers.memberOf(link, control.job), control, now);
+        break;
+      case "gateway-join":
+        this.#volunteers.joinGateway(link, control, now);
+        break;
+      case "gateway-report":
+        this.#volunteers.onReport(link, control);
+        break;
+      case "redeem":
+        this.#volunteers.redeem(link, control, now);
+        break;
+      case "session-request":
+        this.#volunteers.onSessionRequest(link, control, now);
+        break;
+      case "invite":
+        this.#volunteers.invite(link, control, now);
+        break;
       case "submit":
         this.#jobs.submit(link, control.manifest);
         break;
@@ -263,6 +301,7 @@ export class Coordinator {
     }
     this.#nodes.checkRoom();
     const member = this.#nodes.join(link, { name, address }, now);
+    this.#events.add("ps", `PS node ${name} joined`, now);
     this.#jobs.onNodeJoined(member);
     this.#chains.addNode({ node: member.node, name, address }, { before: number });
   }
@@ -281,6 +320,7 @@ export class Coordinator {
   #loseNode(node: PsMember | PsNode, why: string, now: number): void {
     this.#nodes.remove(node);
     this.#effects.log(`PS node ${node.node} (${node.name}) is lost: ${why}`);
+    this.#events.add("ps", `PS node ${node.name} is lost: ${why}`, now);
     const lost = this.#chains.loseNode(node.node);
     const message = `PS node ${node.name} is lost (${why}) and its partitions have no replica; run the job again`;
     if (lost > 0) this.#jobs.failOpen(message, now);
@@ -319,14 +359,20 @@ export class Coordinator {
   #onWorkerJoin(link: LinkId, control: ControlOf<"worker-join">, now: number): void {
     if (this.#workers.get(link)) return;
     this.#workers.join(link, control, now);
+    this.#events.add("worker", `worker ${control.name} joined on ${control.backend}`, now);
     this.#jobs.assignIdle();
   }
 
   #loseSilent(member: PsMember | Worker, lostMs: number, now: number): void {
     const why = `silent for ${lostMs / 1000} s`;
     if ("node" in member) this.#loseNode(member, why, now);
-    else this.#training.loseWorker(member, why, now);
+    else this.#loseWorker(member, why, now);
     this.#effects.close(member.link, why);
+  }
+
+  #loseWorker(worker: Worker, why: string, now: number): void {
+    this.#events.add("worker", `worker ${worker.name} is lost: ${why}`, now);
+    this.#training.loseWorker(worker, why, now);
   }
 
   /** The map that it made its links by may be an older one; newer ones it is told from now on. */
@@ -351,6 +397,7 @@ export class Coordinator {
     const map = this.#chains.update({ rowsExist: this.#jobs.rowsExist }, now);
     if (map) this.#publish(map, { headsChanged: map.heads !== heads }, now);
     this.#jobs.tellOpened();
+    this.#events.compare({ jobs: this.#jobs.all, failovers: this.#chains.failovers }, now);
     for (const { link, status } of this.#watchers.news(now)) this.#send(link, { type: "job-status", status });
     return this.#effects.take();
   }

@@ -15,16 +15,17 @@ interface Ids {
   node: number;
   worker: number;
   job: number;
+  volunteer: number;
 }
 
 export class Effects {
-  #ids: Ids = { node: 0, worker: 0, job: 0 };
+  #ids: Ids = { node: 0, worker: 0, job: 0, volunteer: 0 };
   #out: CoordinatorEffect[] = [];
 
   /** @param records what an earlier coordinator saved, by key */
   constructor(records: ReadonlyMap<string, unknown>) {
-    const ids = records.get("ids") as Ids | undefined;
-    if (ids) this.#ids = { node: ids.node, worker: ids.worker, job: ids.job };
+    const ids = records.get("ids") as Partial<Ids> | undefined;
+    this.#ids = { ...this.#ids, ...ids };
   }
 
   send(link: LinkId, control: Control): void {

@@ -1,7 +1,7 @@
 /** The workers of a cluster: who they are, which job each serves, and whether it is ready. */
 import { ClusterError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
-import type { ClusterStatus, ControlOf } from "@volary/core/wire";
+import type { ClusterStatus, ControlOf, LeafStatus } from "@volary/core/wire";
 import type { Effects, LinkId } from "./effects.ts";
 
 export interface Worker {
@@ -13,6 +13,9 @@ export interface Worker {
   heardAt: number;
   job: number | undefined;
   ready: boolean;
+  /** So many volunteers it takes, for whichever job, and those that it has. */
+  readonly leavesMax: number;
+  leaves: readonly LeafStatus[];
   /** Jobs whose data this worker sees differently. */
   readonly unfitFor: Set<number>;
 }
@@ -39,12 +42,12 @@ export class Workers {
   }
 
   /** Numbers a worker and tells it so. @throws {ClusterError} LIMIT_EXCEEDED */
-  join(link: LinkId, { name, address, backend }: ControlOf<"worker-join">, now: number): void {
+  join(link: LinkId, { name, address, backend, leaves = 0 }: ControlOf<"worker-join">, now: number): void {
     if (this.#workers.size >= LIMITS.workersPerJobMax)
       throw new ClusterError("LIMIT_EXCEEDED", `this cluster has ${LIMITS.workersPerJobMax} workers already`);
     const worker = this.#effects.newId("worker");
-    const idle = { job: undefined, ready: false, unfitFor: new Set<number>() };
-    this.#workers.set(link, { worker, name, address, backend, link, heardAt: now, ...idle });
+    const idle = { job: undefined, ready: false, leaves: [], unfitFor: new Set<number>() };
+    this.#workers.set(link, { worker, name, address, backend, link, leavesMax: leaves, heardAt: now, ...idle });
     this.#links.set(worker, link);
     this.#effects.log(`worker ${worker} (${name}) joined on ${backend}`);
     this.#effects.send(link, { type: "worker-joined", worker });
@@ -65,6 +68,17 @@ export class Workers {
     return [...this.#workers.values()].filter((w) => w.job === job && w.ready).sort((a, b) => a.worker - b.worker);
   }
 
+  /** Those that take volunteers for a job that they have opened. */
+  reducersOf(job: number): ControlOf<"session">["reducers"] {
+    const reducers = this.readyFor(job).filter(({ leavesMax }) => leavesMax > 0);
+    return reducers.map(({ worker, address, leaves, leavesMax }) => ({
+      worker,
+      address,
+      leaves: leaves.length,
+      leavesMax,
+    }));
+  }
+
   /** The worker behind `link`. @throws {ClusterError} NOT_A_MEMBER: it does not serve `job` */
   memberOf(link: LinkId, job: number): Worker {
     const worker = this.#workers.get(link);
@@ -77,11 +91,12 @@ export class Workers {
   }
 
   status(): ClusterStatus["workers"] {
-    return [...this.#workers.values()].map(({ worker, name, job, backend }) => ({
+    return [...this.#workers.values()].map(({ worker, name, job, backend, leavesMax, leaves }) => ({
       worker,
       name,
       job: job ?? null,
       backend,
+      ...(leavesMax > 0 ? { leaves: job === undefined ? [] : [...leaves] } : {}),
     }));
   }
 }

@@ -6,7 +6,10 @@ import { Coordinator } from "../coordinator/coordinator.ts";
 import type { CoordinatorStore } from "../coordinator/store.ts";
 import { realClock } from "./clock.ts";
 import { faultLog } from "./fault-log.ts";
+import { pageRoutes } from "./http-routes.ts";
 import { listen, type Listening } from "./listen.ts";
+import { openSigningKey } from "./signing-key.ts";
+import type { StaticPages } from "./static-pages.ts";
 
 export interface CoordinatorOptions {
   host?: string;
@@ -17,6 +20,8 @@ export interface CoordinatorOptions {
   log: (message: string) => void;
   /** Whose pages may open links, beside the coordinator's own. */
   origins?: readonly string[];
+  /** Of the operators' dashboard, handed out at `/`; without them `/` says how to build them. */
+  pages?: StaticPages | undefined;
   /** Of a cluster that has no partition map yet. */
   partitionsLog2?: number;
   partitionFunction?: PartitionFunction;
@@ -40,8 +45,10 @@ export interface RunningCoordinator {
  */
 export async function startCoordinator(o: CoordinatorOptions): Promise<RunningCoordinator> {
   const { store, log, partitionsLog2, partitionFunction, replicas, clock = realClock } = o;
+  const records = await store.load();
   const coordinator = new Coordinator({
-    records: await store.load(),
+    records,
+    volunteerKeys: await openSigningKey(store, records),
     ...(partitionsLog2 === undefined ? {} : { partitionsLog2 }),
     ...(partitionFunction === undefined ? {} : { partitionFunction }),
     ...(replicas === undefined ? {} : { replicas }),
@@ -54,6 +61,7 @@ export async function startCoordinator(o: CoordinatorOptions): Promise<RunningCo
     ...(o.host === undefined ? {} : { host: o.host }),
     ...(o.origins === undefined ? {} : { origins: o.origins }),
     refuse: (hello) => host.refuse(hello),
+    routes: pageRoutes({ at: "/", page: "/dashboard.html", pages: o.pages }),
     onLink: (link) => host.accept(link),
     onFault: faultLog(log),
   }).catch(async (error: unknown) => {

@@ -1,5 +1,5 @@
 /**
- * One port for everything a server answers: WebSocket links, `GET /health` and `GET /metrics`.
+ * One port for everything a server answers: WebSocket links, `GET /health`, `GET /metrics`, and pages where it has some.
  *
  * A page of another site cannot reach it through its visitor's browser: an upgrade that names an origin is refused
  * unless that is this server, or one of `origins`. Processes name none.
@@ -20,9 +20,10 @@ import {
 } from "@volary/core/wire";
 import type { Connection, BufferPool } from "@volary/core/wire/websocket";
 import { realClock } from "./clock.ts";
+import type { HttpRoutes } from "./http-routes.ts";
 import { acceptSocket, refuseUpgrade } from "./node-socket.ts";
 
-export interface ListenOptions extends Pick<AcceptLinkOptions, "name" | "refuse" | "onFault"> {
+export interface ListenOptions extends Pick<AcceptLinkOptions, "name" | "refuse" | "onFault" | "unsentBytesMax"> {
   host?: string;
   /** 0 takes a free one. */
   port: number;
@@ -30,6 +31,12 @@ export interface ListenOptions extends Pick<AcceptLinkOptions, "name" | "refuse"
   onLink: (link: Link, hello: ControlOf<"hello">) => void;
   /** Whose pages may open links, beside this server's own: "https://host:port". */
   origins?: readonly string[];
+  /** Turns an upgrade away with a status line, as "403 Forbidden": in place of the check of its origin. */
+  refuseUpgrade?: (request: IncomingMessage) => string | undefined;
+  /** A message that is longer closes its link before it is read; `LIMITS.frameBytesMax` by default. */
+  payloadBytesMax?: number | undefined;
+  /** What this server answers beyond `/health` and `/metrics`. */
+  routes?: HttpRoutes | undefined;
   /** Where frames are written as they arrive. With it, a frame's arrays are valid until `onFrame` returns. */
   buffers?: BufferPool | undefined;
   /** What `GET /metrics` answers. */
@@ -65,14 +72,16 @@ export interface Listening {
  */
 export async function listen(o: ListenOptions): Promise<Listening> {
   const { host = "127.0.0.1", clock = realClock } = o;
-  const http = createServer((request, response) => void answer(request, response, o));
+  const timeouts = { requestTimeout: LIMITS.requestTimeoutMs, headersTimeout: LIMITS.requestTimeoutMs };
+  const http = createServer(timeouts, (request, response) => void answerSafely(request, response, o));
   /** With what resolves once their streams are closed. */
   const connections = new Map<Connection, Promise<void>>();
   http.on("upgrade", (request, stream, head) => {
     if (o.handOver?.({ request, socket: stream as NetSocket, head })) return;
-    const refusal = o.handOver ? "503 Service Unavailable" : refusalOf(request, connections.size, o.origins);
+    const refusal = o.handOver ? "503 Service Unavailable" : refusalOf(request, connections.size, o);
     if (refusal) return refuseUpgrade(stream, refusal);
-    const connection = acceptSocket({ request, stream, head }, { clock, buffers: o.buffers });
+    const { buffers, payloadBytesMax } = o;
+    const connection = acceptSocket({ request, stream, head }, { clock, buffers, payloadBytesMax });
     if (!connection) return;
     const closed = new Promise<void>((resolve) => stream.once("close", resolve));
     connections.set(connection, closed);
@@ -95,13 +104,23 @@ export async function listen(o: ListenOptions): Promise<Listening> {
 }
 
 async function greet(socket: Socket, clock: Clock, o: ListenOptions): Promise<void> {
-  const { name, refuse, onFault = (error) => console.error(error) } = o;
-  const peer = await acceptLink({ socket, name, clock, onFault, ...(refuse ? { refuse } : {}) });
+  const { name, refuse, unsentBytesMax, onFault = (error) => console.error(error) } = o;
+  const peer = await acceptLink({ socket, name, clock, onFault, unsentBytesMax, ...(refuse ? { refuse } : {}) });
   try {
     if (peer) o.onLink(peer.link, peer.hello);
   } catch (error) {
     peer?.link.close("internal error");
     onFault(error);
+  }
+}
+
+async function answerSafely(request: IncomingMessage, response: ServerResponse, o: ListenOptions): Promise<void> {
+  try {
+    if (!(await o.routes?.(request, response))) await answer(request, response, o);
+  } catch (error) {
+    o.onFault?.(error);
+    if (!response.headersSent) response.writeHead(500, { "content-type": "text/plain" });
+    response.end("this server failed to answer\n");
   }
 }
 
@@ -124,11 +143,17 @@ async function answer({ url, method }: IncomingMessage, response: ServerResponse
   } else text(404, "text/plain", `${o.name}: a Volary server; it answers /health, /metrics and WebSockets\n`);
 }
 
-function refusalOf({ headers }: IncomingMessage, links: number, origins: readonly string[] = []): string | undefined {
+function refusalOf(request: IncomingMessage, links: number, o: ListenOptions): string | undefined {
   if (links >= LIMITS.linksMax) return "503 Service Unavailable";
+  if (o.refuseUpgrade) return o.refuseUpgrade(request);
+  return comesFrom(request, o.origins) ? undefined : "403 Forbidden";
+}
+
+/** Does a request come from a process, a page of the host that it asks, or one of these origins? */
+export function comesFrom({ headers }: IncomingMessage, origins: readonly string[] = []): boolean {
   const { origin, host } = headers;
-  if (origin === undefined || origins.includes(origin)) return undefined;
-  return URL.canParse(origin) && new URL(origin).host === host ? undefined : "403 Forbidden";
+  if (origin === undefined || origins.includes(origin)) return true;
+  return URL.canParse(origin) && new URL(origin).host === host;
 }
 
 async function bind(http: Server, host: string, port: number): Promise<void> {

@@ -26,6 +26,8 @@ export interface AcceptSocketOptions {
   clock: Clock;
   /** Where binary messages are written, valid until the handler returns; by default each has its own, for ever. */
   buffers?: BufferPool | undefined;
+  /** A message that is longer closes the connection before it is read. */
+  payloadBytesMax?: number | undefined;
 }
 
 export interface ConnectSocketOptions extends AcceptSocketOptions {

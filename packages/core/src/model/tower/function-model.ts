@@ -21,7 +21,7 @@ import { PackedTower, type PackedInputs } from "./packed-tower.ts";
 import { withZeroWeights, type Topology } from "./topology.ts";
 import { towerFromManifest } from "./tower.ts";
 import type { FunctionInputs, TrainingFunction } from "./training-function.ts";
-import { quickenWasmMatMul } from "./wasm-matmul.ts";
+import { completeWasm } from "./wasm-gradients.ts";
 
 /** A named part of a packed input, `floats` columns from `from` on, seen as `shape` for each sample. */
 interface Part {
@@ -90,7 +90,7 @@ export class FunctionModel implements GradientModel {
    * @throws {TypeError} layers this worker does not know, or other variables than the manifest names
    */
   static async create({ spec, definition }: FunctionModelOptions): Promise<FunctionModel> {
-    quickenWasmMatMul();
+    completeWasm();
     const topology = spec.topology && withZeroWeights(spec.topology as unknown as Topology);
     const tower = topology && (await towerFromManifest({ topology: { ...topology } }));
     const shapes = [

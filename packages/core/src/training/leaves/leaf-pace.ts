@@ -18,6 +18,7 @@ export class LeafPace {
   #calm = 0;
   #settle = 0;
   #settleFor = SETTLED_TASKS;
+  #patienceMs: number = LIMITS.leafPatienceMs;
 
   /** @param probe what the volunteer says that one step took it; only its first share depends on it */
   constructor(probe: { samples: number; computeMs: number }, { stepMs }: { stepMs: number }) {
@@ -41,6 +42,21 @@ export class LeafPace {
     const usual = median(this.#times);
     const deviation = median(this.#times.map((ms) => Math.abs(ms - usual)));
     return Math.min(LIMITS.leafFirstMs, Math.max(LIMITS.leafLateMsMin, usual + LIMITS.lateDeviations * deviation));
+  }
+
+  /** How long steps may yet be held up by this volunteer. */
+  get patienceMs(): number {
+    return this.#patienceMs;
+  }
+
+  /** A step has begun, so there is more patience. */
+  earn(ms: number): void {
+    this.#patienceMs = Math.min(LIMITS.leafFirstMs, this.#patienceMs + ms);
+  }
+
+  /** A step was held up by this volunteer. */
+  spend(ms: number): void {
+    this.#patienceMs = Math.max(0, this.#patienceMs - ms);
   }
 
   /**

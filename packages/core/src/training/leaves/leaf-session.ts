@@ -8,6 +8,7 @@ import { ProtocolError } from "../../errors.ts";
 import type { JobManifest } from "../../job/index.ts";
 import type { Clock, Control, ControlOf, Frame, JobStatus, Link } from "../../wire/index.ts";
 import type { GradientModel } from "../job/gradient-model.ts";
+import { LeafGroup, type LeafGroupOptions } from "./group/leaf-group.ts";
 import {
   inputOfTask,
   leafForms,
@@ -34,6 +35,8 @@ export interface LeafSessionOptions {
   probe: { samples: number; computeMs: number };
   /** Of the time, in (0, 1]; asked before each task: after one that took t ms it rests for t / share − t. */
   share: () => number;
+  /** Takes part in the reducer's group, if that has one: its owner allows that others in it learn the address. */
+  group?: (LeafGroupOptions & { job: number }) | undefined;
   events?: Partial<LeafEvents>;
 }
 
@@ -83,6 +86,7 @@ class RunningLeaf implements LeafSession {
   readonly #o: LeafSessionOptions;
   readonly #floats: SampleFloats;
   readonly #forms: LeafForms;
+  readonly #group: LeafGroup | undefined;
   #arriving: Arriving = { task: -1 };
   #end: LeafEnd | undefined;
   #paused = false;
@@ -102,11 +106,13 @@ class RunningLeaf implements LeafSession {
         onClose: (reason) => {
           this.#stopped = true;
           this.#cancelRest();
+          this.#group?.close();
           resolve(this.#end ?? { code: "NO_REDUCER", reason, mayReturn: true });
         },
       });
     });
     link.sendControl({ type: "leaf-join", device: device.slice(0, DEVICE_CHARS_MAX), ...probe });
+    this.#group = o.group && new LeafGroup({ ...o.group, clock: o.clock, link });
     this.#askForTask();
   }
 
@@ -128,6 +134,7 @@ class RunningLeaf implements LeafSession {
     this.#stopped = true;
     this.#end = { code: "JOB_STOPPED", reason: "stopped here", mayReturn: true };
     this.#cancelRest();
+    this.#group?.close();
     this.#o.link.close("the volunteer stops");
   }
 
@@ -136,6 +143,7 @@ class RunningLeaf implements LeafSession {
   }
 
   #onFrame(f: Frame): void {
+    if (f.opcode === "reduce") return this.#group?.takeFrame(f);
     const { requestId: task } = f;
     if (this.#arriving.task !== task) this.#arriving = { task };
     switch (f.opcode) {
@@ -177,8 +185,13 @@ class RunningLeaf implements LeafSession {
         this.#end = { code: control.code, reason: control.message, mayReturn: false };
         break;
       case "leaf-group":
+        this.#group?.takeCall(control);
+        break;
       case "leaf-signal":
+        this.#group?.takeSignal(control);
+        break;
       case "heartbeat":
+        this.#o.link.sendControl({ type: "heartbeat" }); // the gateway asks whether this end is there
         break;
       default:
         throw new ProtocolError(`a volunteer takes no "${control.type}" message`);
@@ -199,7 +212,9 @@ class RunningLeaf implements LeafSession {
     if (this.#stopped) return;
     const computeMs = clock.now() - begunMs;
     link.sendFrame(valuesFrame("leafRowGradients", task, rowGrads, this.#forms.gradients));
-    link.sendFrame(valuesFrame("leafDenseGradients", task, denseGrads, "float32"));
+    const isSummed = this.#group ? await this.#group.bring(task, denseGrads) : false;
+    if (this.#stopped) return;
+    if (!isSummed) link.sendFrame(valuesFrame("leafDenseGradients", task, denseGrads, "float32"));
     this.#working = false;
     this.#rest(computeMs); // asked for before the update is told, the next task may be of the very next step
     link.sendControl({ type: "leaf-update", task, lossSum, computeMs });

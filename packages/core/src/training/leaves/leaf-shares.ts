@@ -1,7 +1,8 @@
 /**
  * Which volunteers take part in a step, and with how many samples. Those that answer before the reducer is through with
- * its own part always do. Those that would hold the step up do now and then: each step adds to a budget of waiting, so
- * that training as a whole becomes slower by no more than a fixed share, and still everyone counts.
+ * its own part always do. Those that would hold the step up do now and then: with each step patience with every volunteer
+ * grows by an equal part of a fixed share of its time, and waiting uses it up. So training as a whole becomes slower by no
+ * more than that share, and still everyone counts.
  */
 import { LIMITS } from "../../limits.ts";
 import { sizeAtMost, type LeafPace } from "./leaf-pace.ts";
@@ -12,8 +13,6 @@ export interface ShareOf<T> {
 }
 
 export class LeafShares {
-  /** Milliseconds that steps may yet be held up. */
-  #budgetMs: number = LIMITS.leafBudgetMsMax;
   /** Of the reducer's own part. */
   #msPerSample = 0;
 
@@ -29,24 +28,20 @@ export class LeafShares {
     this.#msPerSample = this.#msPerSample === 0 ? perSample : 0.9 * this.#msPerSample + 0.1 * perSample;
   }
 
-  /** A step was held up by volunteers for so long. */
-  noteWaited(ms: number): void {
-    this.#budgetMs -= ms;
-  }
-
   /**
    * The volunteers' parts of a step, in their order; what is left is the reducer's, at least an eighth: what it computes
    * itself is what the others are judged by.
    */
   plan<T extends { readonly pace: LeafPace }>(samples: number, leaves: readonly T[]): ShareOf<T>[] {
     const stepMs = this.expectedMs(samples);
-    this.#budgetMs = Math.min(LIMITS.leafBudgetMsMax, this.#budgetMs + stepMs * LIMITS.leafSlowdownMax);
+    const patienceMs = (stepMs * LIMITS.leafSlowdownMax) / leaves.length;
     const shares: ShareOf<T>[] = [];
     let left = samples - Math.ceil(samples / 8);
     for (const leaf of leaves) {
+      leaf.pace.earn(patienceMs);
       const { samples: wanted, usualMs = 0 } = leaf.pace;
       const waitMs = usualMs - stepMs;
-      if (left < LIMITS.leafSamplesMin || (waitMs > stepMs / 4 && waitMs > this.#budgetMs)) continue;
+      if (left < LIMITS.leafSamplesMin || (waitMs > stepMs / 4 && waitMs > leaf.pace.patienceMs)) continue;
       const share = sizeAtMost(Math.min(wanted, left));
       shares.push({ leaf, samples: share });
       left -= share;

@@ -5,7 +5,7 @@
  * What happens when a peer dies here: a task of a volunteer that is gone comes to nothing at once.
  */
 import { ClusterError, ProtocolError } from "../../errors.ts";
-import type { Clock, Control, ControlOf, Frame, LeafStatus, Link } from "../../wire/index.ts";
+import type { Clock, Control, ControlOf, Frame, LeafStatus, Link, Message } from "../../wire/index.ts";
 import type { StepInput } from "../job/gradient-model.ts";
 import { taskFrames, valuesFrame, valuesOfFrame, type LeafForms } from "./leaf-frames.ts";
 import { LeafPace } from "./leaf-pace.ts";
@@ -17,7 +17,7 @@ export interface LeafUpdate {
   /** float32, all dense variables in order */
   readonly denseGrads: Float32Array;
   readonly lossSum: number;
-  /** Milliseconds since the task was given. */
+  /** Milliseconds since the task was given, without those that other members of a group took. */
   readonly ms: number;
 }
 
@@ -27,6 +27,12 @@ export interface DenseVersion {
   readonly weights: Float32Array;
 }
 
+interface HowGiven {
+  readonly dense: DenseVersion;
+  /** Is a round of its group called for the task? */
+  readonly inGroup: boolean;
+}
+
 interface Task {
   readonly task: number;
   readonly samples: number;
@@ -34,6 +40,10 @@ interface Task {
   /** Is it still waited for? */
   open: boolean;
   readonly settle: (update: LeafUpdate | undefined) => void;
+  /** Of a task of a group, until it is computed: waits for as long again, for the round. */
+  waitOn?: (() => void) | undefined;
+  /** Milliseconds since it was given, when its row gradients came. */
+  computedMs?: number;
   rowGrads?: Float32Array;
   denseGrads?: Float32Array;
 }
@@ -47,7 +57,8 @@ export interface LeafOptions {
   /** What the reducer's own part of a step takes, for the first share. */
   stepMs: () => number;
   onLate: (leaf: Leaf, task: number) => void;
-  onSignal: (signal: ControlOf<"leaf-signal">) => void;
+  /** What it says to a group. */
+  onGroup: (message: { control: ControlOf<"leaf-signal"> } | { frame: Frame }) => void;
   onGone: (leaf: Leaf) => void;
 }
 
@@ -109,20 +120,33 @@ export class Leaf {
   }
 
   /**
-   * Gives a task that is waited for until its deadline.
+   * Gives a task that is waited for until its deadline, and in a group for as long again when it is computed.
    *
    * @returns what came of it; undefined where nothing came in time
    */
-  give(task: number, at: StepInput, { version, weights }: DenseVersion): Promise<LeafUpdate | undefined> {
+  give(task: number, at: StepInput, { dense, inGroup }: HowGiven): Promise<LeafUpdate | undefined> {
+    const { version, weights } = dense;
     const { link, clock, forms } = this.#o;
     this.#ready = false;
     return new Promise((resolve) => {
-      const cancel = clock.after(this.pace.deadlineMs, () => this.#giveUp());
+      const wait = () => clock.after(this.pace.deadlineMs, () => this.#giveUp());
+      let cancel = wait();
+      const waitOn = (): void => {
+        cancel();
+        cancel = wait();
+      };
       const settle = (update: LeafUpdate | undefined): void => {
         cancel();
         resolve(update);
       };
-      this.#task = { task, samples: at.samples, givenAt: clock.now(), open: true, settle };
+      this.#task = {
+        task,
+        samples: at.samples,
+        givenAt: clock.now(),
+        open: true,
+        settle,
+        waitOn: inGroup ? waitOn : undefined,
+      };
       if (this.#denseVersion !== version) {
         this.#denseVersion = version;
         link.sendFrame(valuesFrame("leafDense", task, weights, "float32"));
@@ -146,8 +170,11 @@ export class Leaf {
     this.#send({ type: "leaf-refused", task, code, message });
   }
 
-  signal(signal: ControlOf<"leaf-signal">): void {
-    this.#send(signal);
+  /** What another member of its group says, or the reducer about that. */
+  send(message: Message): void {
+    if (this.#gone) return;
+    if ("control" in message) this.#o.link.sendControl(message.control);
+    else this.#o.link.sendFrame(message.frame);
   }
 
   end(of: { code: string; message: string; mayReturn: boolean }): void {
@@ -175,7 +202,7 @@ export class Leaf {
         this.#onUpdate(control);
         break;
       case "leaf-signal":
-        this.#o.onSignal({ ...control, from: this.volunteer });
+        this.#o.onGroup({ control });
         break;
       case "heartbeat":
         break;
@@ -186,13 +213,18 @@ export class Leaf {
 
   /** More of it than a task has room for is refused as it comes, before it is kept. */
   #onFrame(f: Frame): void {
+    if (f.opcode === "reduce") return this.#o.onGroup({ frame: f });
     const task = this.#task;
     if (!task || f.requestId !== task.task)
       throw new ProtocolError(
         `volunteer ${this.volunteer} sent gradients of task ${f.requestId}, which it does not have`,
       );
-    if (f.opcode === "leafRowGradients") task.rowGrads = valuesOfFrame(f);
-    else if (f.opcode === "leafDenseGradients") task.denseGrads = valuesOfFrame(f);
+    if (f.opcode === "leafRowGradients") {
+      task.rowGrads = valuesOfFrame(f);
+      task.computedMs = this.#o.clock.now() - task.givenAt;
+      if (task.open) task.waitOn?.();
+      task.waitOn = undefined;
+    } else if (f.opcode === "leafDenseGradients") task.denseGrads = valuesOfFrame(f);
     else throw new ProtocolError(`a reducer takes no "${f.opcode}" frame from a volunteer`);
   }
 
@@ -202,7 +234,7 @@ export class Leaf {
       throw new ProtocolError(`volunteer ${this.volunteer} sent an update of task ${id}, which it does not have`);
     this.#task = undefined;
     const { rowGrads = EMPTY, denseGrads = EMPTY } = task;
-    const ms = this.#o.clock.now() - task.givenAt;
+    const ms = task.denseGrads ? this.#o.clock.now() - task.givenAt : (task.computedMs ?? 0);
     if (task.open) return task.settle({ rowGrads, denseGrads, lossSum, ms });
     this.#late++;
     const stepMs = this.#o.stepMs();

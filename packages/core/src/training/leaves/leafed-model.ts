@@ -9,13 +9,17 @@
  */
 import { Combiner, type CombineRule } from "../../collective/robust/index.ts";
 import { floatsOfUse, type JobManifest } from "../../job/index.ts";
+import { LIMITS } from "../../limits.ts";
 import type { Clock, Control, Link } from "../../wire/index.ts";
 import type { GradientModel, PredictInput, StepGradients, StepInput } from "../job/gradient-model.ts";
+import { Agreement } from "./agreement.ts";
 import { AuditDraw, differs } from "./audit.ts";
+import type { GroupCall } from "./group/group-leader.ts";
+import { GroupedTasks, type GroupedTask } from "./group/grouped-tasks.ts";
 import { leafForms, sampleFloats, sliceOfInput, type LeafForms } from "./leaf-frames.ts";
 import { LeafShares, type ShareOf } from "./leaf-shares.ts";
 import type { Accepted, Leaf, LeafUpdate } from "./leaf.ts";
-import { Leaves } from "./leaves.ts";
+import { Leaves, type GroupOptions } from "./leaves.ts";
 import { RowClip } from "./row-clip.ts";
 import { checkUpdate, TypicalUpdate, type Refusal } from "./update-check.ts";
 
@@ -28,6 +32,11 @@ export interface ReducerOptions {
   audit: number;
   /** u32 words, at most 4, that no volunteer knows: they decide which updates that is. */
   auditSeed: ArrayLike<number>;
+  /**
+   * Volunteers that want to may sum their dense gradients with this worker's, as a group: no rule bounds what one of
+   * them does to that sum, so it is for people who trust each other. Without a dialer it all goes by their links.
+   */
+  groups?: GroupOptions | undefined;
 }
 
 export interface LeafedModelOptions extends ReducerOptions {
@@ -55,6 +64,7 @@ export class LeafedModel implements GradientModel {
   readonly #combiner: Combiner;
   readonly #rowClip: RowClip;
   readonly #typical = new TypicalUpdate();
+  readonly #agreement = new Agreement();
   readonly #audit: AuditDraw;
   readonly #forms: LeafForms;
   readonly #rowFloats: number;
@@ -68,12 +78,13 @@ export class LeafedModel implements GradientModel {
   #uncommitted: { step: number; accepted: { leaf: Leaf; of: Accepted }[] } = { step: -1, accepted: [] };
 
   constructor(o: LeafedModelOptions) {
-    const { model, manifest, job, leavesMax, clock, tell, log } = o;
+    const { model, manifest, job, leavesMax, clock, tell, log, groups } = o;
     this.#o = o;
     this.denseFloats = model.denseFloats;
     this.#forms = leafForms(manifest);
     this.#rowFloats = sampleFloats(manifest.model).rows;
-    this.#leaves = new Leaves({ job, leavesMax, forms: this.#forms, clock, tell, log, stepMs: () => this.#stepMs });
+    const stepMs = () => this.#stepMs;
+    this.#leaves = new Leaves({ job, leavesMax, forms: this.#forms, clock, tell, log, stepMs, groups });
     this.#combiner = new Combiner({ rule: o.combine, n: model.denseFloats });
     this.#rowClip = new RowClip({ widths: manifest.model.embeddings.map(floatsOfUse) });
     this.#audit = new AuditDraw({ share: o.audit, seed: o.auditSeed });
@@ -103,10 +114,10 @@ export class LeafedModel implements GradientModel {
   async step(at: StepInput): Promise<StepGradients> {
     this.#settle(at.step);
     this.#samples = at.samples;
-    const given = this.#give(at);
+    const { given, grouped } = this.#give(at);
     const helped = given.reduce((sum, { samples }) => sum + samples, 0);
-    const own = await this.#ownPart(at, at.samples - helped);
-    const parts = [own, ...(await this.#collect(at, given))];
+    const own = await this.#ownPart(at, at.samples - helped, grouped);
+    const parts = [own, ...(await this.#collect(at, given, own))];
     if (given.length === 0) return own.gradients;
     return this.#combine(at, parts);
   }
@@ -124,30 +135,52 @@ export class LeafedModel implements GradientModel {
     this.#uncommitted = { step: step ?? -1, accepted: [] };
   }
 
-  #give(at: StepInput): Given[] {
+  /** Tasks of a group are of the samples after this worker's own: they count as its own. */
+  #give(at: StepInput): { given: Given[]; grouped?: GroupedTasks | undefined } {
     const dense = this.#dense;
-    if (!dense) return [];
+    if (!dense) return { given: [] };
     const shares: ShareOf<Leaf>[] = this.#shares.plan(at.samples, this.#leaves.ready);
     let from = at.samples - shares.reduce((sum, { samples }) => sum + samples, 0);
-    return shares.map(({ leaf, samples }) => {
+    const tasks = shares.map((share) => ({ ...share, task: ++this.#task }));
+    const call = this.#leaves.group?.call(new Map(tasks.map(({ leaf, task }) => [leaf.volunteer, task])));
+    const inGroup = new Set(call?.volunteers);
+    const give = ({ leaf, samples, task }: (typeof tasks)[number]) => {
       const input = sliceOfInput(at, from, from + samples);
       from += samples;
-      const task = ++this.#task;
-      return { leaf, samples, input, task, update: leaf.give(task, input, dense) };
+      const how = { dense, inGroup: inGroup.has(leaf.volunteer) };
+      return { leaf, samples, input, task, givenAt: this.#o.clock.now(), update: leaf.give(task, input, how) };
+    };
+    const grouped = tasks.filter(({ leaf }) => inGroup.has(leaf.volunteer)).map(give);
+    const given = tasks.filter(({ leaf }) => !inGroup.has(leaf.volunteer)).map(give);
+    return { given, grouped: call && this.#groupedTasks(call, grouped) };
+  }
+
+  #groupedTasks(call: GroupCall, tasks: readonly GroupedTask[]): GroupedTasks {
+    return new GroupedTasks({
+      call,
+      tasks,
+      clock: this.#o.clock,
+      waitMs: LIMITS.leafFirstMs,
+      compute: (input) => this.#o.model.step(input),
+      faultOf: (update, input) => this.#faultOf(update, input),
+      refuse: (leaf, task, refusal) => this.#leaves.refuse(leaf, task, refusal),
+      accept: (leaf, of) => this.#uncommitted.accepted.push({ leaf, of }),
+      stepMs: () => this.#stepMs,
     });
   }
 
-  async #ownPart(at: StepInput, samples: number): Promise<Part> {
+  async #ownPart(at: StepInput, samples: number, grouped: GroupedTasks | undefined): Promise<Part> {
     const { clock, model } = this.#o;
     const begunMs = clock.now();
-    const gradients = await model.step(samples === at.samples ? at : sliceOfInput(at, 0, samples));
-    this.#shares.noteOwn(samples, clock.now() - begunMs);
-    this.#typical.see(gradients, { samples, globalSamples: at.globalSamples });
-    return { samples, trusted: true, gradients };
+    const own = samples - (grouped?.samples ?? 0);
+    const gradients = await model.step(own === at.samples ? at : sliceOfInput(at, 0, own));
+    this.#shares.noteOwn(own, clock.now() - begunMs);
+    this.#typical.see(gradients, { samples: own, globalSamples: at.globalSamples });
+    return { samples, trusted: true, gradients: grouped ? await grouped.complete(gradients) : gradients };
   }
 
   /** Waits for each, then takes what can be believed of what has come, and computes the rest. */
-  async #collect(at: StepInput, given: readonly Given[]): Promise<Part[]> {
+  async #collect(at: StepInput, given: readonly Given[], own: Part): Promise<Part[]> {
     const { clock, model } = this.#o;
     const ownAt = clock.now();
     const updates = await Promise.all(
@@ -157,14 +190,22 @@ export class LeafedModel implements GradientModel {
       }),
     );
     const stepMs = this.#stepMs;
-    this.#shares.noteWaited(Math.max(0, ...updates.map(({ waitedMs }) => waitedMs)));
+    const faults = given.map(({ input }, i) => updates[i]!.came && this.#faultOf(updates[i]!.came, input));
+    const suspects = this.#suspects(
+      own,
+      given.map(({ leaf, samples }, i) => ({ leaf, samples, update: faults[i] ? undefined : updates[i]!.came })),
+    );
     const parts: Part[] = [];
     for (const [i, { leaf, samples, input, task }] of given.entries()) {
       const { came, waitedMs } = updates[i]!;
+      leaf.pace.spend(waitedMs);
       if (came) leaf.pace.note({ samples, ms: came.ms, waitedMs, stepMs });
-      const fault = came && this.#faultOf(came, input);
+      const fault = faults[i];
       if (fault) this.#leaves.refuse(leaf, task, fault);
-      const believed = came && !fault ? await this.#audited(leaf, task, came, input) : undefined;
+      const isLookedAt = suspects.has(leaf.volunteer) || this.#audit.picks({ volunteer: leaf.volunteer, task });
+      const difference = came && !fault && isLookedAt ? await this.#differenceOf(came, input) : undefined;
+      if (difference) this.#leaves.refuse(leaf, task, difference);
+      const believed = fault || difference ? undefined : came;
       if (believed) {
         const step = at.step ?? 0;
         const of = { task, step, samples, stepSamples: at.globalSamples, ms: came!.ms };
@@ -175,20 +216,27 @@ export class LeafedModel implements GradientModel {
     return parts;
   }
 
-  #faultOf(update: LeafUpdate, { samples, globalSamples }: StepInput): Refusal | undefined {
+  #faultOf(update: StepGradients, { samples, globalSamples }: StepInput): Refusal | undefined {
     const { denseFloats } = this;
     const expected = { samples, globalSamples, rowFloats: this.#rowFloats, denseFloats, typical: this.#typical };
     return checkUpdate(update, expected);
   }
 
-  /** @returns undefined where it is found to be something else than what its samples give */
-  async #audited(leaf: Leaf, task: number, update: LeafUpdate, input: StepInput): Promise<LeafUpdate | undefined> {
-    if (!this.#audit.picks({ volunteer: leaf.volunteer, task })) return update;
-    const recomputed = await this.#o.model.step(input);
-    const difference = differs(update, recomputed, { form: this.#forms.gradients });
-    if (!difference) return update;
-    this.#leaves.refuse(leaf, task, difference);
-    return undefined;
+  /** Whose updates are computed again because they point where others do not; no one's where a plain sum is asked for. */
+  #suspects(
+    own: Part,
+    came: readonly { leaf: Leaf; samples: number; update: LeafUpdate | undefined }[],
+  ): ReadonlySet<number> {
+    if (this.#o.combine === "mean") return new Set();
+    const parts = came.flatMap(({ leaf: { volunteer }, samples, update }) =>
+      update ? [{ volunteer, samples, gradients: update }] : [],
+    );
+    return this.#agreement.suspects([{ volunteer: undefined, ...own }, ...parts]);
+  }
+
+  /** How an update differs from what its samples give; undefined where it does not. */
+  async #differenceOf(update: LeafUpdate, input: StepInput): Promise<Refusal | undefined> {
+    return differs(update, await this.#o.model.step(input), { form: this.#forms.gradients });
   }
 
   #combine({ globalSamples }: StepInput, parts: readonly Part[]): StepGradients {

@@ -3,8 +3,12 @@
  */
 import { LIMITS } from "../../limits.ts";
 import type { Clock, Control, LeafStatus, Link } from "../../wire/index.ts";
+import { GroupLeader, type GroupLeaderOptions } from "./group/group-leader.ts";
 import { Leaf } from "./leaf.ts";
 import type { LeafForms } from "./leaf-frames.ts";
+
+/** How a group's members connect to each other. */
+export type GroupOptions = Pick<GroupLeaderOptions, "dialer" | "iceServers">;
 
 export interface LeavesOptions {
   job: number;
@@ -13,12 +17,16 @@ export interface LeavesOptions {
   clock: Clock;
   /** What the reducer's own part of a step takes. */
   stepMs: () => number;
+  /** Volunteers that trust each other may form a group; without a dialer it goes by their links alone. */
+  groups?: GroupOptions | undefined;
   /** To the coordinator. */
   tell: (control: Control) => void;
   log: (line: string) => void;
 }
 
 export class Leaves {
+  /** Of those that take part in one, where they may. */
+  readonly group: GroupLeader | undefined;
   readonly #o: LeavesOptions;
   /** By volunteer, in the order in which they came. */
   readonly #leaves = new Map<number, Leaf>();
@@ -27,6 +35,16 @@ export class Leaves {
 
   constructor(o: LeavesOptions) {
     this.#o = o;
+    const { job, clock, log, groups } = o;
+    this.group =
+      groups &&
+      new GroupLeader({
+        job,
+        clock,
+        ...groups,
+        send: (volunteer, message) => this.#leaves.get(volunteer)?.send(message),
+        onFault: (error) => log(`group of volunteers: ${error instanceof Error ? error.message : String(error)}`),
+      });
     this.#report();
   }
 
@@ -52,9 +70,11 @@ export class Leaves {
       stepMs,
       onLate: (late, task) =>
         late.refuse(task, { code: "UPDATE_LATE", message: "the update came after its step had gone on without it" }),
-      onSignal: (signal) => this.#leaves.get(signal.to)?.signal(signal),
+      onGroup: (message) => this.group?.take(volunteer, message),
       onGone: (gone) => {
-        if (this.#leaves.get(volunteer) === gone) this.#leaves.delete(volunteer);
+        if (this.#leaves.get(volunteer) !== gone) return;
+        this.#leaves.delete(volunteer);
+        this.group?.lose(volunteer);
       },
     });
     if (this.count >= leavesMax) {
@@ -72,6 +92,7 @@ export class Leaves {
 
   close(reason: string): void {
     this.#cancelReport();
+    this.group?.close();
     for (const leaf of this.#leaves.values()) leaf.end({ code: "NO_REDUCER", message: reason, mayReturn: true });
     this.#leaves.clear();
   }

@@ -4,7 +4,13 @@ import type { JobManifest } from "../../job/index.ts";
 import type { Clock, Control, Link } from "../../wire/index.ts";
 import type { GradientModel, StepGradients, StepInput } from "../job/gradient-model.ts";
 import { LeafedModel, type ReducerOptions } from "./leafed-model.ts";
-import { openLeafSession, type LeafEnd, type LeafEvents, type LeafSession } from "./leaf-session.ts";
+import {
+  openLeafSession,
+  type LeafEnd,
+  type LeafEvents,
+  type LeafSession,
+  type LeafSessionOptions,
+} from "./leaf-session.ts";
 
 export const DIM = 2;
 export const DENSE = 5;
@@ -153,6 +159,7 @@ export class LeafBench {
       probeMs?: number;
       events?: Partial<LeafEvents>;
       host?: string;
+      group?: LeafSessionOptions["group"];
     } = {},
   ): Promise<Volunteer> {
     const { msPerSample = 0.2, share = () => 1, tamper = (link) => link, probeMs = 16 * msPerSample } = o;
@@ -170,6 +177,7 @@ export class LeafBench {
       device: "toy",
       probe: { samples: 16, computeMs: probeMs },
       share,
+      group: o.group,
       events: {
         onAccepted: (task) => accepted.push(task),
         onRefused: (task) => refused.push(task),

@@ -7,6 +7,7 @@
  */
 import { z } from "zod";
 import { ProtocolError } from "../../../errors.ts";
+import { LIMITS } from "../../../limits.ts";
 
 /** Opens channels on one platform. */
 export interface ChannelDialer {
@@ -21,6 +22,8 @@ export interface ChannelDialer {
 export interface ChannelOptions {
   /** Does this end make the offer? */
   end: "offers" | "answers";
+  /** Without any no one else is asked for anything: then two ends connect where each can reach an address of the other. */
+  iceServers: readonly IceServer[];
   /** To the other end, in order. */
   signal: (signal: ChannelSignal) => void;
   events: ChannelEvents;
@@ -46,14 +49,19 @@ export interface Channel {
   close(): void;
 }
 
-/** A STUN or TURN server, as browsers name them. */
-export interface IceServer {
-  urls: string | readonly string[];
-  username?: string;
-  credential?: string;
-}
-
 const u32 = z.number().int().min(0).max(0xffff_ffff);
+
+const iceServerSchema = z.strictObject({
+  /** stun:host:port, turn:host:port or turns:host:port */
+  url: z
+    .string()
+    .max(500)
+    .regex(/^(stun|turn|turns):/),
+  username: z.string().max(500).optional(),
+  credential: z.string().max(500).optional(),
+});
+/** A STUN or TURN server, as browsers name them. */
+export type IceServer = z.infer<typeof iceServerSchema>;
 
 const channelSignalSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("description"), type: z.enum(["offer", "answer"]), sdp: z.string().max(20_000) }),
@@ -67,6 +75,8 @@ export type ChannelSignal = z.infer<typeof channelSignalSchema>;
 const groupSignalSchema = z.discriminatedUnion("kind", [
   /** To the reducer: its owner allows that others learn the address. */
   z.strictObject({ kind: z.literal("join") }),
+  /** The answer: which servers help members to find a way to each other. */
+  z.strictObject({ kind: z.literal("welcome"), iceServers: z.array(iceServerSchema).max(LIMITS.iceServersMax) }),
   /** It does not any more; the reducer passes this on, and says it for a volunteer that is gone. */
   z.strictObject({ kind: z.literal("leave") }),
   /** Of the attempt of this number to open a channel; the end that offers counts them. */

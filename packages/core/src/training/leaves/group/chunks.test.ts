@@ -18,8 +18,7 @@ function chunksOf(message: number, bytes: Uint8Array): Uint8Array[] {
 const patterned = (length: number, seed: number): Uint8Array =>
   Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8) * 7 + seed) & 0xff);
 
-const areSame = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, i) => byte === b[i]);
+const areSame = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);
 
 /** A chunk with any header. */
 function chunk(message: number, at: number, chunks: number, partBytes = PART_BYTES): Uint8Array {

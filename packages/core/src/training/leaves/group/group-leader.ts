@@ -9,13 +9,15 @@
 import { ProtocolError } from "../../../errors.ts";
 import { LIMITS } from "../../../limits.ts";
 import type { Clock, ControlOf, Frame, Message } from "../../../wire/index.ts";
-import { decodeSignal, encodeSignal, type ChannelDialer } from "./channel.ts";
+import { decodeSignal, encodeSignal, type ChannelDialer, type IceServer } from "./channel.ts";
 import { GroupMember } from "./group-member.ts";
 
 export interface GroupLeaderOptions {
   job: number;
   clock: Clock;
   dialer?: ChannelDialer | undefined;
+  /** STUN and TURN servers that all members use; none by default. */
+  iceServers?: readonly IceServer[] | undefined;
   /** Sends over a volunteer's leaf link, if it has one. A frame's arrays may change after the call. */
   send: (volunteer: number, message: Message) => void;
   onFault?: ((error: unknown) => void) | undefined;
@@ -41,6 +43,7 @@ export interface GroupCall {
    */
   sum(data: Float32Array): Promise<GroupSum | undefined>;
   /** A volunteer's task is given up: a round without it. */
+  /** A volunteer's task is given up: it hears so, and a round without it is called. */
   lose(volunteer: number): void;
   /** There shall be no sum: volunteers send their gradients. */
   dissolve(): void;
@@ -88,9 +91,9 @@ export class GroupLeader {
   /** A volunteer's leaf link is gone. */
   lose(volunteer: number): void {
     if (!this.#volunteers.delete(volunteer)) return;
+    this.#call?.lose(volunteer);
     this.#self.forget(volunteer);
     for (const other of this.#volunteers) this.#tell(other, volunteer, encodeSignal({ kind: "leave" }));
-    this.#call?.lose(volunteer);
   }
 
   /**
@@ -100,7 +103,7 @@ export class GroupLeader {
    * @returns undefined where none of these volunteers takes part
    */
   call(tasks: ReadonlyMap<number, number>): GroupCall | undefined {
-    this.#call?.end();
+    this.#call?.dissolve();
     this.#call = undefined;
     const taking = new Map([...tasks].filter(([volunteer]) => this.#volunteers.has(volunteer)));
     if (taking.size === 0) return undefined;
@@ -123,12 +126,14 @@ export class GroupLeader {
     const signal = decodeSignal(control.data);
     switch (signal.kind) {
       case "join":
-        if (this.#volunteers.size < LIMITS.groupVolunteersMax) this.#volunteers.add(from);
-        return this.#self.meet([...this.#volunteers]);
+        if (this.#volunteers.size < LIMITS.groupVolunteersMax) this.#welcome(from);
+        return;
       case "leave":
         return this.lose(from);
+      case "welcome":
+        throw new ProtocolError(`volunteer ${from} says what only the reducer does: "welcome"`);
       case "broken":
-        return this.#call?.repeat(signal.round);
+        return this.#call?.repeat(signal.round, from);
       case "channel":
         if (control.to === 0) this.#self.takeSignal(control);
         else if (this.#areMembers(from, control.to)) this.#tell(control.to, from, control.data);
@@ -136,6 +141,12 @@ export class GroupLeader {
       default:
         signal satisfies never;
     }
+  }
+
+  #welcome(volunteer: number): void {
+    this.#volunteers.add(volunteer);
+    this.#tell(volunteer, 0, encodeSignal({ kind: "welcome", iceServers: [...(this.#o.iceServers ?? [])] }));
+    this.#self.meet([volunteer]);
   }
 
   #takeFrame(from: number, f: Frame): void {
@@ -194,7 +205,10 @@ class Call implements GroupCall {
   }
 
   lose(volunteer: number): void {
-    if (!this.#isOver && this.#tasks.delete(volunteer)) this.#again();
+    if (this.#isOver || !this.#tasks.has(volunteer)) return;
+    this.#name(volunteer, []);
+    this.#tasks.delete(volunteer);
+    this.#again();
   }
 
   dissolve(): void {
@@ -203,9 +217,11 @@ class Call implements GroupCall {
     this.end();
   }
 
-  /** Messages of a round were lost. */
-  repeat(round: number): void {
-    if (!this.#isOver && round === this.#round) this.#again();
+  /** A member has lost messages of a round. If the reducer has the sum already, that is no loss. */
+  repeat(round: number, member: number): void {
+    if (round !== this.#round) return;
+    if (!this.#isOver) this.#again();
+    else if (this.#tasks.has(member)) this.#name(member, []);
   }
 
   /** Nobody waits for its sum any more. */

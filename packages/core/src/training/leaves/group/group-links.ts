@@ -9,7 +9,7 @@
 import { LIMITS } from "../../../limits.ts";
 import type { Clock } from "../../../wire/index.ts";
 import { ChannelPipe } from "./channel-pipe.ts";
-import type { Channel, ChannelDialer, ChannelSignal, GroupSignal } from "./channel.ts";
+import type { Channel, ChannelDialer, ChannelSignal, GroupSignal, IceServer } from "./channel.ts";
 
 export interface GroupLinksOptions {
   /** Number of this member. */
@@ -35,6 +35,8 @@ interface Attempt {
 }
 
 export class GroupLinks {
+  /** For channels that are opened from now on. */
+  iceServers: readonly IceServer[] = [];
   readonly #o: GroupLinksOptions;
   readonly #attempts = new Map<number, Attempt>();
   /** Number of the newest attempt that this end has made, of those it offers to. */
@@ -132,6 +134,7 @@ export class GroupLinks {
     try {
       const channel = dialer.open({
         end,
+        iceServers: this.iceServers,
         signal: tell,
         events: {
           onOpen: () => {
@@ -141,7 +144,7 @@ export class GroupLinks {
             attempt.cancelTimeout();
           },
           onChunk: (bytes) => this.#receive(member, current(), bytes),
-          onLow: () => current()?.pipe.flush(),
+          onLow: () => this.#flush(member, current()),
           onClose: (reason) => {
             const attempt = current();
             if (attempt) this.#drop(member, attempt, reason);
@@ -157,6 +160,14 @@ export class GroupLinks {
       this.#wait(member);
       this.#fault(member, messageOf(error));
       tell({ kind: "none" });
+    }
+  }
+
+  #flush(member: number, attempt: Attempt | undefined): void {
+    try {
+      attempt?.pipe.flush();
+    } catch (error) {
+      this.#drop(member, attempt!, messageOf(error));
     }
   }
 

@@ -9,7 +9,7 @@
 import { ProtocolError } from "../../../errors.ts";
 import { decodeFrame, encodeFrame, type Clock, type ControlOf, type Frame, type Message } from "../../../wire/index.ts";
 import { DenseRounds } from "../../dense/dense-round.ts";
-import { decodeSignal, encodeSignal, type ChannelDialer, type GroupSignal } from "./channel.ts";
+import { decodeSignal, encodeSignal, type ChannelDialer, type GroupSignal, type IceServer } from "./channel.ts";
 import { GroupLinks } from "./group-links.ts";
 
 export interface GroupMemberOptions {
@@ -21,6 +21,8 @@ export interface GroupMemberOptions {
   clock: Clock;
   /** Sends by the leaf links, towards a member. A frame's arrays may change after the call. */
   send: (to: number, message: Message) => void;
+  /** STUN and TURN servers; the reducer tells volunteers which. */
+  iceServers?: readonly IceServer[] | undefined;
   /** What went wrong with a channel or a message, for people; the round goes another way. */
   onFault?: ((error: unknown) => void) | undefined;
 }
@@ -61,6 +63,7 @@ export class GroupMember {
       },
       onFault: o.onFault,
     });
+    this.#links.iceServers = o.iceServers ?? [];
     this.#rounds = new DenseRounds({
       job: o.job,
       send: (to, f, onSent) => {
@@ -119,6 +122,7 @@ export class GroupMember {
     const signal = decodeSignal(data);
     if (signal.kind === "channel") this.#links.take(from, signal.attempt, signal.signal);
     else if (signal.kind === "leave") this.forget(from);
+    else if (signal.kind === "welcome" && from === 0) this.#links.iceServers = signal.iceServers;
     else throw new ProtocolError(`a "${signal.kind}" signal is for the reducer alone`);
   }
 
@@ -137,10 +141,10 @@ export class GroupMember {
     this.#o.send(to, { control });
   }
 
-  /** Another member has left: the channel to it closes, and a round with it is left. */
+  /** Another member has left: the channel to it closes, and a round with it is broken. */
   forget(member: number): void {
     this.#links.forget(member);
-    if (this.#running?.members.includes(member)) this.abandon();
+    if (this.#running?.members.includes(member)) this.#break();
   }
 
   close(): void {

@@ -4,17 +4,27 @@ import type { Channel, ChannelDialer, ChannelEvents, ChannelOptions, ChannelSign
 /**
  * Channels of a network that has no addresses: an offer names an end by a number, the answer another one.
  *
- * What is sent waits, as unsent bytes, until {@link deliver}; a channel opens at once when the answer has come.
+ * What is sent waits, as unsent bytes, until {@link deliver}, or as long as `later` says; a channel opens at once when the
+ * answer has come.
  */
 export class TestChannels {
   readonly #ends: TestEnd[] = [];
+  readonly #later: ((deliver: () => void) => void) | undefined;
+
+  constructor({ later }: { later?: (deliver: () => void) => void } = {}) {
+    this.#later = later;
+  }
 
   /** Of one member; `refuses` makes channels that never open. */
   dialer({ refuses = false }: { refuses?: boolean } = {}): ChannelDialer {
     return {
       open: (o) => {
         if (refuses) throw new Error("this browser has no WebRTC");
-        const end = new TestEnd(this.#ends, o);
+        const end: TestEnd = new TestEnd(this.#ends, o, () =>
+          this.#later?.(() => {
+            if (end.hasWaiting) end.deliverOne();
+          }),
+        );
         this.#ends.push(end);
         if (o.end === "offers") end.describe("offer");
         return end;
@@ -49,13 +59,15 @@ class TestEnd implements Channel {
   readonly #ends: TestEnd[];
   readonly #o: ChannelOptions;
   readonly #number: number;
+  readonly #onSend: () => void;
   #other: TestEnd | undefined;
   #waiting: Uint8Array<ArrayBuffer>[] = [];
   #state: "opening" | "open" | "closed" = "opening";
   bufferedBytes = 0;
   bufferedMax = 0;
 
-  constructor(ends: TestEnd[], o: ChannelOptions) {
+  constructor(ends: TestEnd[], o: ChannelOptions, onSend: () => void) {
+    this.#onSend = onSend;
     this.#ends = ends;
     this.#o = o;
     this.#number = ends.length;
@@ -81,6 +93,7 @@ class TestEnd implements Channel {
     this.#waiting.push(bytes);
     this.bufferedBytes += bytes.length;
     this.bufferedMax = Math.max(this.bufferedMax, this.bufferedBytes);
+    this.#onSend();
   }
 
   take(signal: ChannelSignal): void {

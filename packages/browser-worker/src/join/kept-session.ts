@@ -1,0 +1,48 @@
+/**
+ * A session that outlives a reload. Each tab has its own; a tab that has none goes on with the newest one of this
+ * browser, which is how an old link, or a bookmark, still finds its job.
+ */
+export interface KeptSession {
+  session: string;
+  /** Of the link that it began with: the invitation is checked against it again. */
+  keyId: string;
+}
+
+export interface Stores {
+  /** Of the tab. */
+  tab: Storage;
+  /** Of the browser. */
+  browser: Storage;
+}
+
+const KEY = "volary.session";
+
+export function keepSession({ tab, browser }: Stores, kept: KeptSession): void {
+  for (const store of [tab, browser]) trying(() => store.setItem(KEY, JSON.stringify(kept)));
+}
+
+export function keptSession({ tab, browser }: Stores): KeptSession | undefined {
+  return trying(() => sessionFrom(tab.getItem(KEY))) ?? trying(() => sessionFrom(browser.getItem(KEY)));
+}
+
+export function forgetSession({ tab, browser }: Stores, { session }: Pick<KeptSession, "session">): void {
+  for (const store of [tab, browser])
+    trying(() => {
+      if (sessionFrom(store.getItem(KEY))?.session === session) store.removeItem(KEY);
+    });
+}
+
+function sessionFrom(json: string | null): KeptSession | undefined {
+  const value = JSON.parse(json ?? "null") as Partial<KeptSession> | null;
+  if (typeof value?.session !== "string" || typeof value.keyId !== "string") return undefined;
+  return { session: value.session, keyId: value.keyId };
+}
+
+/** A browser may forbid to keep anything, and people change what is kept: then nothing is. */
+function trying<T>(attempt: () => T): T | undefined {
+  try {
+    return attempt();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,61 @@
+/** @file What a volunteer has given, and how far the training is. */
+import { Chart } from "../ui/chart.tsx";
+import { Bar, Figure, Figures } from "../ui/figure.tsx";
+import { bytesText, clockText, grouped, metricText, percentText, UNKNOWN } from "../ui/figures-text.ts";
+import { TEXT } from "./text.ts";
+import type { VolunteerState } from "./volunteer.ts";
+
+export function Progress({ state }: { state: VolunteerState }) {
+  const { steps, samples, share, device, computeMs, traffic, refused, refusal } = state;
+  const isGpu = device?.name === "webgpu" || device?.name === "webgl";
+  return (
+    <section class="card" aria-labelledby="yours">
+      <h2 id="yours">{TEXT.yours}</h2>
+      <Figures>
+        <Figure label={TEXT.mySteps} value={grouped(steps)} />
+        <Figure label={TEXT.mySamples} value={grouped(samples)} />
+        <Figure
+          label={TEXT.myShare}
+          value={share === undefined ? UNKNOWN : percentText(share)}
+          hint={TEXT.myShareHint}
+        />
+        <Figure
+          label={TEXT.device}
+          value={device ? TEXT.deviceNames[device.name] : UNKNOWN}
+          hint={device?.description}
+        />
+        <Figure label={isGpu ? TEXT.gpuTime : TEXT.cpuTime} value={clockText(computeMs / 1000)} />
+        <Figure label={TEXT.sent} value={bytesText(traffic.sent)} />
+        <Figure label={TEXT.received} value={bytesText(traffic.received)} />
+        {refusal ? (
+          <Figure label={TEXT.refusedUpdates} value={grouped(refused)} hint={TEXT.refusal(refusal.code)} />
+        ) : null}
+      </Figures>
+    </section>
+  );
+}
+
+export function JobProgress({ state }: { state: VolunteerState }) {
+  const { job, loss } = state;
+  return (
+    <section class="card" aria-labelledby="job">
+      <h2 id="job">{TEXT.job}</h2>
+      {job ? (
+        <>
+          <p class="step">
+            {TEXT.step(grouped(job.step), grouped(job.steps))} · {TEXT.workers(job.workers)}
+          </p>
+          <Bar label={TEXT.job} value={job.step} max={job.steps} />
+        </>
+      ) : null}
+      <Chart
+        title={TEXT.lossTitle}
+        xLabel={TEXT.lossX}
+        xs={loss.steps}
+        lines={[{ label: TEXT.lossLine, values: loss.values }]}
+        valueText={metricText}
+        empty={TEXT.lossEmpty}
+      />
+    </section>
+  );
+}

@@ -1,0 +1,80 @@
+/**
+ * A coordinator of which the dashboard sees all that it may ever see: it serves the built page under the policy that a
+ * real one has, and answers a client over a real WebSocket from a script.
+ */
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
+import { acceptLink, type Control, type Link, type Socket } from "@volary/core/wire";
+import { WebSocketServer } from "ws";
+import { realClock } from "../clock.ts";
+
+export const STRICT_POLICY =
+  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self' ws: wss:; " +
+  "style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const TYPES: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
+
+export interface ScriptedCoordinatorOptions {
+  /** With dashboard.html and what it asks for. */
+  pages: string;
+  /** 0 or none: any that is free. */
+  port?: number;
+  /** What a client hears when it has said something. */
+  answers: (control: Control) => Control[];
+}
+
+export interface ScriptedCoordinator {
+  port: number;
+  /** http://127.0.0.1:port/ */
+  url: string;
+  /** Of each client that is connected. */
+  links: Set<Link>;
+  stop(): Promise<void>;
+}
+
+export async function serveScriptedCoordinator(o: ScriptedCoordinatorOptions): Promise<ScriptedCoordinator> {
+  const http = createServer((request, response) => {
+    const path = request.url === "/" ? "dashboard.html" : normalize(request.url ?? "").slice(1);
+    readFile(join(o.pages, path)).then(
+      (body) =>
+        response
+          .writeHead(200, {
+            "content-type": TYPES[extname(path)] ?? "application/octet-stream",
+            "content-security-policy": STRICT_POLICY,
+          })
+          .end(body),
+      () => response.writeHead(404).end(),
+    );
+  });
+  const links = new Set<Link>();
+  const sockets = new WebSocketServer({ server: http, perMessageDeflate: false });
+  sockets.on("connection", async (socket) => {
+    const accepted = await acceptLink({ socket: socket as unknown as Socket, name: "scripted", clock: realClock });
+    if (!accepted) return;
+    const { link } = accepted;
+    links.add(link);
+    link.listen({
+      onControl: (control) => {
+        for (const answer of o.answers(control)) link.sendControl(answer);
+      },
+      onFrame: () => {},
+      onClose: () => links.delete(link),
+    });
+  });
+  http.listen(o.port ?? 0, "127.0.0.1");
+  await once(http, "listening");
+  const { port } = http.address() as { port: number };
+  return {
+    port,
+    url: `http://127.0.0.1:${port}/`,
+    links,
+    stop: async () => {
+      for (const socket of sockets.clients) socket.terminate();
+      http.closeAllConnections();
+      http.close();
+      await once(http, "close");
+    },
+  };
+}

@@ -1,0 +1,219 @@
+/** The volunteer's page as it is served: built from the sources, opened by Chromium, under the policy of a gateway. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { env } from "node:process";
+import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { TEXT } from "./page/text.ts";
+import { buildPages } from "./testing/build-pages.ts";
+import { takeNodeStep } from "./testing/node-step.ts";
+import { ScriptedGateway } from "./testing/scripted-gateway.ts";
+
+const absent = (env["VOLARY_ABSENT"] ?? "").split(",");
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+/** Of all that a first visit fetches, gzipped. */
+const VISIT_BYTES_MAX = 450_000;
+
+describe.skipIf(absent.includes("browser"))("the volunteer's page [needs browser]", () => {
+  let folder: string;
+  let gateway: ScriptedGateway;
+  let browser: Browser;
+  let tokens = 0;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "volary-pages-"));
+    await buildPages(folder);
+    gateway = await ScriptedGateway.open({ folder, ...(await takeNodeStep()) });
+    const executablePath = env["CHROMIUM"];
+    browser = await chromium.launch({
+      args: ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
+      ...(executablePath === undefined ? {} : { executablePath }),
+    });
+  }, 120_000);
+  afterAll(async () => {
+    await browser?.close();
+    await gateway?.close();
+    await rm(folder, { recursive: true });
+  });
+  afterEach(async () => {
+    gateway.tamper = (admitted) => admitted;
+    for (const context of browser.contexts()) await context.close();
+  });
+
+  const newLink = (device?: string) => gateway.link(`token-${++tokens}`, device === undefined ? {} : { device });
+
+  test("a link is opened, Start pressed, and updates count; the link's secret is gone from the address bar", async () => {
+    const { page, faults } = await open(newLink("cpu"));
+    await page.getByRole("heading", { name: TEXT.asks("The Flight Institute") }).waitFor();
+    expect(new URL(page.url()).hash).toBe("");
+    await page.getByRole("button", { name: TEXT.start }).click();
+    await counted(page, 3);
+    await page.getByText(TEXT.status.working).waitFor();
+    await expect.poll(() => figure(page, TEXT.myShare)).toMatch(/\d+ %/);
+    expect(await figure(page, TEXT.device)).toContain(TEXT.deviceNames.cpu);
+    expect(await figure(page, TEXT.sent)).toMatch(/^\d.* k?M?B$/);
+    expect(await page.locator(".chart canvas").count()).toBe(1);
+    expect(faults).toEqual([]);
+  });
+
+  test("Stop ends the Web Worker and the link, and nothing is sent after; Start goes on counting", async () => {
+    const { page } = await open(newLink("cpu"));
+    await page.getByRole("button", { name: TEXT.start }).click();
+    await counted(page, 1);
+    gateway.heard.length = 0;
+    await page.getByRole("button", { name: TEXT.stop }).click();
+    await page.getByText(TEXT.stopped).waitFor();
+    await expect.poll(() => page.workers().length).toBe(0);
+    await expect.poll(() => gateway.heard.at(-1)).toBe("close");
+    const given = await stepsOf(page);
+    await page.getByRole("button", { name: TEXT.startAgain }).click();
+    await counted(page, given + 1);
+  });
+
+  test("a reload goes on with the session, and so does the used link in this browser", async () => {
+    const link = newLink("cpu");
+    const { page } = await open(link);
+    await page.getByRole("button", { name: TEXT.start }).click();
+    await counted(page, 1);
+    await page.reload();
+    await page.getByRole("button", { name: TEXT.start }).click();
+    await counted(page, 1);
+    await page.goto("about:blank");
+    await page.goto(link);
+    await page.getByRole("heading", { name: TEXT.asks("The Flight Institute") }).waitFor();
+  });
+
+  test("a link that breaks is dialled again", async () => {
+    const { page } = await open(newLink("cpu"));
+    await page.getByRole("button", { name: TEXT.start }).click();
+    await counted(page, 1);
+    gateway.cut();
+    await counted(page, (await stepsOf(page)) + 2);
+  });
+
+  test("a lost WebGL context costs its step, and another Web Worker goes on", async () => {
+    const { page } = await open(newLink("webgl"));
+    await page.getByRole("button", { name: TEXT.start }).click();
+    await counted(page, 1);
+    const before = page.workers()[0]!;
+    await before.evaluate(() => {
+      interface Engine {
+        backendInstance: { getGPGPUContext(): { gl: WebGL2RenderingContext } };
+      }
+      const { _tfengine } = globalThis as unknown as { _tfengine: Engine };
+      _tfengine.backendInstance.getGPGPUContext().gl.getExtension("WEBGL_lose_context")!.loseContext();
+    });
+    await expect.poll(() => page.workers().some((worker) => worker !== before)).toBe(true);
+    await counted(page, (await stepsOf(page)) + 1);
+  });
+
+  test.each(["webgl", "webgpu"])("a first visit with %s fetches little", async (device) => {
+    gateway.served.clear();
+    const { page, faults } = await open(newLink(device));
+    await page.getByRole("button", { name: TEXT.start }).click();
+    await counted(page, 1);
+    const bytes = [...gateway.served.values()].reduce((sum, length) => sum + length, 0);
+    console.info(`${device}: ${bytes} bytes, gzipped, in ${gateway.served.size} files`);
+    expect(bytes).toBeLessThan(VISIT_BYTES_MAX);
+    expect(faults).toEqual([]);
+  });
+
+  test.each(["TOKEN_UNKNOWN", "TOKEN_USED", "TOKEN_EXPIRED", "TOKEN_ROLE", "WRONG_ORIGIN", "TOO_MANY"] as const)(
+    "%s is told in words that say what to do",
+    async (code) => {
+      const { page } = await open(gateway.link(`refuse-${code}`));
+      await page.getByRole("alert").waitFor();
+      expect(await page.getByRole("alert").textContent()).toContain(TEXT.refusal(code));
+      expect(await page.getByRole("button", { name: TEXT.start, exact: true }).count()).toBe(0);
+    },
+  );
+
+  test("an invitation of which a byte was changed starts nothing", async () => {
+    gateway.tamper = ({ invitation, ...rest }) => ({
+      ...rest,
+      invitation: { ...invitation, text: invitation.text.replace("Institute", "institute") },
+    });
+    const { page } = await open(newLink());
+    await page.getByRole("alert").waitFor();
+    expect(await page.getByRole("alert").textContent()).toContain(TEXT.refusal("BAD_INVITATION"));
+  });
+
+  test("a page without an invitation says what it needs", async () => {
+    const { page } = await open(`${gateway.address}/join`);
+    await page.getByRole("alert").waitFor();
+    expect(await page.getByRole("alert").textContent()).toContain(TEXT.refusal("TOKEN_UNKNOWN"));
+  });
+
+  test("limits are in force at once, and kept", async () => {
+    const { page } = await open(newLink("cpu"));
+    await page.getByRole("button", { name: TEXT.start }).click();
+    await counted(page, 1);
+    await page.getByLabel(TEXT.megabytes).fill("0.001");
+    await page.getByText(TEXT.paused.limits).waitFor();
+    await page.reload();
+    expect(await page.getByLabel(TEXT.megabytes).inputValue()).toBe("0.001");
+  });
+
+  test.each<[string, BrowserContextOptions]>([
+    ["on a desk", { viewport: { width: 1280, height: 900 } }],
+    ["on a phone", { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true }],
+    ["in the dark", { colorScheme: "dark" }],
+  ])("axe finds no serious fault %s", async (_, options) => {
+    const { page } = await open(newLink("cpu"), options);
+    await page.getByRole("button", { name: TEXT.start }).waitFor();
+    expect(await seriousFaults(page)).toEqual([]);
+    await page.getByRole("button", { name: TEXT.start }).click();
+    await counted(page, 1);
+    expect(await seriousFaults(page)).toEqual([]);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
+    const folderOfPictures = env["VOLARY_PICTURES"];
+    if (folderOfPictures !== undefined)
+      await page.screenshot({ path: join(folderOfPictures, `volunteer ${_}.png`), fullPage: true });
+    await page.goto(gateway.link("refuse-TOKEN_EXPIRED"));
+    await page.getByRole("alert").waitFor();
+    expect(await seriousFaults(page)).toEqual([]);
+  });
+
+  /** Opens a page in a browser of its own, so to speak. `faults` are what its console calls errors. */
+  async function open(url: string, options: BrowserContextOptions = {}): Promise<{ page: Page; faults: string[] }> {
+    const context = await browser.newContext(options);
+    const page = await context.newPage();
+    const faults: string[] = [];
+    page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+    page.on("pageerror", (error) => faults.push(error.message));
+    await page.goto(url);
+    return { page, faults };
+  }
+});
+
+async function counted(page: Page, steps: number): Promise<void> {
+  await expect.poll(() => stepsOf(page), { timeout: 60_000 }).toBeGreaterThanOrEqual(steps);
+}
+
+async function stepsOf(page: Page): Promise<number> {
+  return Number((await figure(page, TEXT.mySteps)) ?? 0);
+}
+
+async function figure(page: Page, label: string): Promise<string | undefined> {
+  const [value] = await page.locator(".figure", { hasText: label }).locator("dd").allTextContents();
+  return value;
+}
+
+/** Faults that keep people out, as axe-core sees them. */
+async function seriousFaults(page: Page): Promise<string[]> {
+  if (!(await page.evaluate(() => "axe" in globalThis))) {
+    // The page's policy would not let a script element run.
+    const source = await (await import("node:fs/promises")).readFile(AXE, "utf8");
+    await page.evaluate(source);
+  }
+  return page.evaluate(async () => {
+    interface Axe {
+      run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }>;
+    }
+    const { violations } = await (globalThis as unknown as { axe: Axe }).axe.run();
+    return violations
+      .filter(({ impact }) => impact === "serious" || impact === "critical")
+      .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+  });
+}
