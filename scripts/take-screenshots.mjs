@@ -2,6 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { chromium } from "playwright";
+import { since } from "@volary/core";
 import { Cluster } from "volary";
 import flights from "../examples/flights/job.ts";
 import { root } from "./bootstrap.mjs";
@@ -10,15 +11,21 @@ import { findChromium } from "./chromium.mjs";
 const FOLDER = join(root, "docs/images");
 /** A software rasterizer's first step takes long. */
 const TIMEOUT_MS = 180_000;
-/** Updates that count before a volunteer's picture is taken, and evaluations before the dashboard's is. */
-const UPDATES = 20;
-const EVALUATIONS = 3;
+/** Updates that count before a volunteer's picture is taken; evaluations and charts before the dashboard's is. */
+const UPDATES = 40;
+const EVALUATIONS = 4;
+const CHARTS = 4;
 
-const DESKTOP = { viewport: { width: 1100, height: 860 } };
-const DASHBOARD = { viewport: { width: 1280, height: 1180 } };
+const DESKTOP = { viewport: { width: 1100, height: 1240 } };
+const DASHBOARD = { viewport: { width: 1280, height: 900 } };
 const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 
-const job = { ...flights, fit: { ...flights.fit, epochs: 20, batchSize: 1024, validate: { everySteps: 60 } } };
+/** The demo, with few held-out rows, so that they are evaluated often. */
+const job = {
+  ...flights,
+  data: { ...flights.data, test: since("date", "2001-06-30T00:00") },
+  fit: { ...flights.fit, epochs: 3, batchSize: 1024, validate: { everySteps: 40 } },
+};
 
 /**
  * A context of its own for each: with its own storage, as on another machine.
@@ -28,7 +35,8 @@ const job = { ...flights, fit: { ...flights.fit, epochs: 20, batchSize: 1024, va
  * @param {import("playwright").BrowserContextOptions} look
  */
 async function open(browser, url, look) {
-  const page = await (await browser.newContext(look)).newPage();
+  const context = await browser.newContext(look);
+  const page = await context.newPage();
   page.setDefaultTimeout(TIMEOUT_MS);
   await page.goto(url);
   return page;
@@ -45,9 +53,14 @@ async function volunteer(browser, link, look) {
   return page;
 }
 
-/** @param {import("playwright").Page} page @param {string} name */
-async function picture(page, name) {
-  await page.screenshot({ path: join(FOLDER, `${name}.png`) });
+/**
+ * @param {import("playwright").Page} page
+ * @param {string} name
+ * @param {{ fullPage?: boolean }} [options]
+ */
+async function picture(page, name, { fullPage = false } = {}) {
+  await page.evaluate("scrollTo(0, 0)");
+  await page.screenshot({ path: join(FOLDER, `${name}.png`), fullPage });
   console.log(`${name}.png`);
 }
 
@@ -90,10 +103,13 @@ try {
   await desktop.emulateMedia({ colorScheme: "dark" });
   await picture(desktop, "volunteer-dark");
   const dashboard = await open(browser, cluster.dashboard, DASHBOARD);
-  await dashboard.locator("canvas").nth(EVALUATIONS).waitFor();
+  await dashboard
+    .locator("canvas")
+    .nth(CHARTS - 1)
+    .waitFor();
   const seen = new Set();
   await until(cluster, ({ jobs }) => seen.add(jobs[0]?.validation?.step).size > EVALUATIONS);
-  await picture(dashboard, "dashboard");
+  await picture(dashboard, "dashboard", { fullPage: true });
   await cluster.stop();
   await ended;
 } finally {

@@ -19,6 +19,8 @@ import { withSimulatedLeaves, type LeafTally, type Lie, type SimulatedLeavesOpti
 const LEAVES = 7;
 const LIARS = 2;
 const AUDIT = 0.05;
+/** Of 100 who lie in so many updates, one is not audited in any. */
+const FOUND_AFTER = 90;
 /** Of the demo's flights the last days are held out: somewhat more than a tenth. */
 const TRAINED = 0.85;
 
@@ -54,7 +56,7 @@ export interface Poison {
   aucMean: number;
   aucGapRobust: number;
   aucGapMean: number;
-  /** Of the updates of a liar, when it was expelled: the later one's; −1 where one was not. */
+  /** Of the updates of a liar, when it was expelled, the later one's; −1 where neither was. */
   robustExpelledAfter: number;
   auditExpelledAfter: number;
   /** With audits, as a plain sum. */
@@ -74,7 +76,8 @@ export async function measurePoison(o: PoisonOptions): Promise<Poison> {
     const way = ways[name];
     const run = runs.get(way) ?? (await learn(job, way));
     runs.set(way, run);
-    console.error(`${name}: AUC ${run.auc.toFixed(5)}, expelled after ${run.tally.expelledAfter.join(" | ")} updates`);
+    const expelled = run.tally.expelledAfter.map((after) => after ?? "never").join(", ");
+    console.error(`${name}: AUC ${run.auc.toFixed(5)}, volunteers expelled after updates: ${expelled}`);
     return run;
   };
   const [honest, robust, mean] = [await learnt("honest"), await learnt("robust"), await learnt("mean")];
@@ -87,13 +90,20 @@ export async function measurePoison(o: PoisonOptions): Promise<Poison> {
     aucGapMean: Math.abs(mean.auc - honest.auc),
     robustExpelledAfter: lastLiarExpelled(robust),
     auditExpelledAfter: lastLiarExpelled(audited),
-    onlyLiarsExpelled: audited.tally.expelledAfter.every((after, i) => (after !== undefined) === i < LIARS),
+    onlyLiarsExpelled: onlyLiarsExpelled(audited.tally),
   };
 }
 
 function lastLiarExpelled({ tally }: Learnt): number {
-  const after = tally.expelledAfter.slice(0, LIARS);
-  return after.includes(undefined) ? -1 : Math.max(...after.map(Number));
+  return Math.max(-1, ...tally.expelledAfter.slice(0, LIARS).filter((after) => after !== undefined));
+}
+
+/** One at least, each that sent so many updates that audits had to find it, and nobody else. */
+function onlyLiarsExpelled({ expelledAfter, sent }: LeafTally): boolean {
+  const liars = expelledAfter.slice(0, LIARS);
+  const isFound = liars.every((after, i) => after !== undefined || sent[i]! < FOUND_AFTER);
+  const isHonestExpelled = expelledAfter.slice(LIARS).some((after) => after !== undefined);
+  return isFound && !isHonestExpelled && liars.some((after) => after !== undefined);
 }
 
 async function learn(job: JobDefinition, way: Way): Promise<Learnt> {

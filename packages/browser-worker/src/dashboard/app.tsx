@@ -81,6 +81,7 @@ function Summary({ status, view }: { status: ClusterStatus; view: ClusterView })
   const speeds = training.flatMap(({ job }) => view.curves.get(job)?.samplesPerSecond ?? []);
   const idle = workers.filter(({ job }) => job === null).length;
   const leaves = leavesOf(status);
+  const paused = leaves.filter(({ leaf }) => leaf.state === "paused").length;
   const silent = nodes.filter(({ alive }) => !alive).length;
   return (
     <Section id="cluster" heading={text.heading}>
@@ -91,9 +92,7 @@ function Summary({ status, view }: { status: ClusterStatus; view: ClusterView })
         <Figure
           label={text.volunteers}
           value={grouped(leaves.length)}
-          hint={
-            leaves.length > 0 ? text.working(leaves.filter(({ leaf }) => leaf.state === "working").length) : undefined
-          }
+          hint={paused > 0 ? text.paused(paused) : undefined}
         />
         <Figure label={text.nodes} value={grouped(nodes.length)} hint={silent > 0 ? text.silent(silent) : undefined} />
         <Figure

@@ -100,10 +100,10 @@ describe.skipIf(absent.includes("browser"))("the dashboard in Chromium [needs br
 
   test("another job is chosen by keyboard", async () => {
     const page = await open();
-    const done = page.getByRole("button", { name: "1 ratings" });
+    const done = page.getByRole("button", { name: "ratings (job 1)" });
     await done.focus();
     await page.keyboard.press("Enter");
-    await page.getByRole("heading", { name: "1 ratings" }).waitFor();
+    await page.getByRole("heading", { name: "ratings (job 1)" }).waitFor();
     expect(await done.getAttribute("aria-pressed")).toBe("true");
   });
 

@@ -48,7 +48,7 @@ export const TEXT = {
     workers: "Workers",
     idle: (count: number) => `${grouped(count)} idle`,
     volunteers: "Volunteers",
-    working: (count: number) => `${grouped(count)} at work`,
+    paused: (count: number) => `${grouped(count)} paused`,
     nodes: "Parameter servers",
     silent: (count: number) => `${grouped(count)} silent`,
     rows: "Rows",
@@ -176,5 +176,5 @@ export const TEXT = {
       .map(([code, count]) => `${code} ${short(count)}`)
       .join(", ");
   },
-  jobName: ({ job, name }: ClusterStatus["jobs"][number]) => `${job} ${name}`,
+  jobName: ({ job, name }: ClusterStatus["jobs"][number]) => `${name} (job ${job})`,
 } as const;

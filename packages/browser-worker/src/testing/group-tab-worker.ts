@@ -1,5 +1,6 @@
 /** For the tests: a member of a group in a Web Worker, which brings a vector to each round that its reducer calls. */
 import { GroupMember } from "@volary/core/training";
+import type { ControlOf } from "@volary/core/wire";
 import { browserDialer } from "../dial.ts";
 import { realClock } from "../clock.ts";
 import { portDialer } from "../group/port-channels.ts";
@@ -28,12 +29,14 @@ globalThis.onmessage = async ({ data: start }: MessageEvent<GroupTabStart>) => {
     onFault: (error) => console.error(error),
   });
   const data_N = Float32Array.from({ length: floats }, (_, i) => (i % 101) * volunteer);
+  const takePart = async ({ round, members }: ControlOf<"leaf-group">) => {
+    const sum = await member.sum({ round, members, data: data_N });
+    postMessage(sum === undefined ? `round ${round} left` : resultOf(round, sum, member.channels));
+  };
   link.listen({
-    onControl: async (control) => {
-      if (control.type === "leaf-signal") return member.takeSignal(control);
-      if (control.type !== "leaf-group") return;
-      const sum = await member.sum({ ...control, data: data_N });
-      postMessage(sum === undefined ? `round ${control.round} left` : resultOf(control.round, sum, member.channels));
+    onControl: (control) => {
+      if (control.type === "leaf-signal") member.takeSignal(control);
+      else if (control.type === "leaf-group") void takePart(control);
     },
     onFrame: (frame) => member.takeFrame(frame),
     onClose: (reason) => postMessage(`closed: ${reason}`),

@@ -9,12 +9,7 @@ import { extname, join, normalize } from "node:path";
 import { acceptLink, type Control, type Link, type Socket } from "@volary/core/wire";
 import { WebSocketServer } from "ws";
 import { realClock } from "../clock.ts";
-
-export const STRICT_POLICY =
-  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self' ws: wss:; " +
-  "style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-const TYPES: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
+import { CONTENT_TYPES, POLICY } from "./served.ts";
 
 export interface ScriptedCoordinatorOptions {
   /** With dashboard.html and what it asks for. */
@@ -41,8 +36,8 @@ export async function serveScriptedCoordinator(o: ScriptedCoordinatorOptions): P
       (body) =>
         response
           .writeHead(200, {
-            "content-type": TYPES[extname(path)] ?? "application/octet-stream",
-            "content-security-policy": STRICT_POLICY,
+            "content-type": CONTENT_TYPES[extname(path)] ?? "application/octet-stream",
+            "content-security-policy": POLICY,
           })
           .end(body),
       () => response.writeHead(404).end(),

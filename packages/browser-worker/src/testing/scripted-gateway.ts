@@ -16,23 +16,13 @@ import { acceptLink, type JobStatus, type Link, type Socket } from "@volary/core
 import { WebSocketServer } from "ws";
 import { realClock } from "../clock.ts";
 import { probeInput } from "../worker/probe.ts";
+import { CONTENT_TYPES, POLICY } from "./served.ts";
 
 hashes.sha512 = sha512;
 
 const JOB = 1;
 const SAMPLES = 64;
 const REST_MS = 100;
-
-export const POLICY =
-  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self' ws: wss:; " +
-  "style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-const CONTENT_TYPES: Record<string, string> = {
-  ".html": "text/html; charset=utf-8",
-  ".js": "text/javascript",
-  ".css": "text/css",
-  ".wasm": "application/wasm",
-};
 
 export interface ScriptedGatewayOptions {
   /** Of the built pages. */

@@ -148,7 +148,7 @@ const iceServerOption = (): Option =>
   new Option(
     "--ice-server <url>",
     "stun:host:port, or turn:user:password@host:port, that helps volunteers of a group to connect; repeat it for several",
-  ).argParser((text: string, servers: IceServer[] = []) => [...servers, iceServerOf(text)]);
+  ).argParser((text, servers: IceServer[] | undefined) => [...(servers ?? []), iceServerOf(text)]);
 
 function iceServerOf(text: string): IceServer {
   const [, kind, username, credential, host] = /^(stun|turns?):(?:([^:@]+):([^@]*)@)?([^@\s]+)$/.exec(text) ?? [];

@@ -239,7 +239,7 @@ async function openTab(
   const context = await browser.newContext();
   const page = await context.newPage();
   if (blocked) await page.addInitScript(blocked);
-  await page.goto(`${address}/tab?${new URLSearchParams({ volunteer: `${volunteer}`, floats: `${FLOATS}`, policy })}`);
+  await page.goto(`${address}/tab?volunteer=${volunteer}&floats=${FLOATS}&policy=${policy}`);
   return {
     volunteer,
     result: async (round) => {

@@ -46,8 +46,7 @@ test("chunks arrive in order, as many as the channel takes and more after it is 
   let whole: () => void;
   const arrived = new Promise<void>((resolve) => (whole = resolve));
   let sent = 0;
-  let offering: Channel;
-  const send = () => {
+  const send = ({ offering }: Pick<Ends, "offering">) => {
     while (sent < count && offering.bufferedBytes < LIMITS.groupBufferedBytesMax) {
       offering.send(new Uint8Array(LIMITS.groupChunkBytes).fill(sent++));
     }
@@ -56,11 +55,11 @@ test("chunks arrive in order, as many as the channel takes and more after it is 
     expect(bytes).toHaveLength(LIMITS.groupChunkBytes);
     if (came.push(bytes.at(-1)!) === count) whole();
   };
-  ({ offering } = await openPair({ offering: { onLow: send }, answering: { onChunk } }));
-  send();
+  const ends: Ends = await openPair({ offering: { onLow: () => send(ends) }, answering: { onChunk } });
+  send(ends);
   await arrived;
   expect(came).toEqual(Array.from({ length: count }, (_, i) => i));
-  offering.close();
+  ends.offering.close();
 });
 
 test("the other end hears that an end has closed", async () => {

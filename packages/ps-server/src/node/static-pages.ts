@@ -39,7 +39,7 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   ".txt": "text/plain; charset=utf-8",
 };
 
-/** Good enough for a file that is compressed while someone waits for it: a megabyte of wasm takes about 0.1 s. */
+/** Good enough for a file that is compressed while someone waits for it: a megabyte takes about half a second (2 vCPU). */
 const BROTLI_QUALITY = 7;
 
 /**

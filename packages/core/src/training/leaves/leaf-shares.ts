@@ -29,23 +29,31 @@ export class LeafShares {
   }
 
   /**
-   * The volunteers' parts of a step, in their order; what is left is the reducer's, at least an eighth: what it computes
-   * itself is what the others are judged by.
+   * The volunteers' parts of a step. What is left is the reducer's, at least an eighth: what it computes itself is what the
+   * others are judged by. Where there is not enough for all, those that can take little get it, the others equal parts.
    */
   plan<T extends { readonly pace: LeafPace }>(samples: number, leaves: readonly T[]): ShareOf<T>[] {
     const stepMs = this.expectedMs(samples);
-    const patienceMs = (stepMs * LIMITS.leafSlowdownMax) / leaves.length;
+    for (const { pace } of leaves) pace.earn((stepMs * LIMITS.leafSlowdownMax) / leaves.length);
+    const willing = leaves
+      .filter(({ pace }) => !holdsUp(pace, stepMs))
+      .toSorted((a, b) => a.pace.samples - b.pace.samples);
     const shares: ShareOf<T>[] = [];
     let left = samples - Math.ceil(samples / 8);
-    for (const leaf of leaves) {
-      leaf.pace.earn(patienceMs);
-      const { samples: wanted, usualMs = 0 } = leaf.pace;
-      const waitMs = usualMs - stepMs;
-      if (left < LIMITS.leafSamplesMin || (waitMs > stepMs / 4 && waitMs > leaf.pace.patienceMs)) continue;
-      const share = sizeAtMost(Math.min(wanted, left));
+    for (const [i, leaf] of willing.entries()) {
+      const equal = left / (willing.length - i);
+      // Where even the least parts are too many, who comes first gets one.
+      const share = sizeAtMost(Math.min(leaf.pace.samples, equal));
+      if (share > left) break;
       shares.push({ leaf, samples: share });
       left -= share;
     }
     return shares;
   }
+}
+
+/** Would the step have to wait for this volunteer longer than there is patience for? */
+function holdsUp({ usualMs = 0, patienceMs }: LeafPace, stepMs: number): boolean {
+  const waitMs = usualMs - stepMs;
+  return waitMs > stepMs / 4 && waitMs > patienceMs;
 }

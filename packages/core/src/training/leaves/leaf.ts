@@ -40,8 +40,8 @@ interface Task {
   /** Is it still waited for? */
   open: boolean;
   readonly settle: (update: LeafUpdate | undefined) => void;
-  /** Of a task of a group, until it is computed: waits for as long again, for the round. */
-  waitOn?: (() => void) | undefined;
+  /** Of a task of a group: it is computed, and from then on it is for the group to give it up. */
+  readonly hold?: (() => void) | undefined;
   /** Milliseconds since it was given, when its row gradients came. */
   computedMs?: number;
   rowGrads?: Float32Array;
@@ -120,7 +120,7 @@ export class Leaf {
   }
 
   /**
-   * Gives a task that is waited for until its deadline, and in a group for as long again when it is computed.
+   * Gives a task that is waited for until its deadline, and in a group, once it is computed, until {@link giveUp}.
    *
    * @returns what came of it; undefined where nothing came in time
    */
@@ -129,12 +129,7 @@ export class Leaf {
     const { link, clock, forms } = this.#o;
     this.#ready = false;
     return new Promise((resolve) => {
-      const wait = () => clock.after(this.pace.deadlineMs, () => this.#giveUp());
-      let cancel = wait();
-      const waitOn = (): void => {
-        cancel();
-        cancel = wait();
-      };
+      const cancel = clock.after(this.pace.deadlineMs, () => this.#giveUp());
       const settle = (update: LeafUpdate | undefined): void => {
         cancel();
         resolve(update);
@@ -145,7 +140,7 @@ export class Leaf {
         givenAt: clock.now(),
         open: true,
         settle,
-        waitOn: inGroup ? waitOn : undefined,
+        hold: inGroup ? cancel : undefined,
       };
       if (this.#denseVersion !== version) {
         this.#denseVersion = version;
@@ -155,6 +150,11 @@ export class Leaf {
       const { samples, globalSamples, step = 0, weight } = at;
       link.sendControl({ type: "leaf-task", task, step, samples, globalSamples, weighted: weight !== undefined });
     });
+  }
+
+  /** A task is not waited for any more. */
+  giveUp(task: number): void {
+    if (this.#task?.task === task) this.#giveUp();
   }
 
   /** Its update is in the gradients of a step that is committed. */
@@ -222,8 +222,7 @@ export class Leaf {
     if (f.opcode === "leafRowGradients") {
       task.rowGrads = valuesOfFrame(f);
       task.computedMs = this.#o.clock.now() - task.givenAt;
-      if (task.open) task.waitOn?.();
-      task.waitOn = undefined;
+      task.hold?.();
     } else if (f.opcode === "leafDenseGradients") task.denseGrads = valuesOfFrame(f);
     else throw new ProtocolError(`a reducer takes no "${f.opcode}" frame from a volunteer`);
   }
@@ -234,7 +233,7 @@ export class Leaf {
       throw new ProtocolError(`volunteer ${this.volunteer} sent an update of task ${id}, which it does not have`);
     this.#task = undefined;
     const { rowGrads = EMPTY, denseGrads = EMPTY } = task;
-    const ms = task.denseGrads ? this.#o.clock.now() - task.givenAt : (task.computedMs ?? 0);
+    const ms = (task.hold && task.computedMs) ?? this.#o.clock.now() - task.givenAt;
     if (task.open) return task.settle({ rowGrads, denseGrads, lossSum, ms });
     this.#late++;
     const stepMs = this.#o.stepMs();

@@ -4,18 +4,19 @@
  * mode: each sample is in the sum once, whoever computed it, and whoever leaves costs no more than a moment.
  *
  * The last samples of a step go to volunteers, in their order, the others are its own. What has not come when its time is
- * over it computes itself. What has come is checked, and a share of it computed again; then gradients that are too long
- * are shortened, and all are combined by a rule that bounds what any one of them can do.
+ * over it computes itself. What has come is checked; a share of it, and what points where the others do not, is computed
+ * again; then gradients that are too long are shortened, and all are combined by a rule that bounds what any one of them
+ * can do.
  */
 import { Combiner, type CombineRule } from "../../collective/robust/index.ts";
 import { floatsOfUse, type JobManifest } from "../../job/index.ts";
-import { LIMITS } from "../../limits.ts";
 import type { Clock, Control, Link } from "../../wire/index.ts";
 import type { GradientModel, PredictInput, StepGradients, StepInput } from "../job/gradient-model.ts";
 import { Agreement } from "./agreement.ts";
 import { AuditDraw, differs } from "./audit.ts";
 import type { GroupCall } from "./group/group-leader.ts";
 import { GroupedTasks, type GroupedTask } from "./group/grouped-tasks.ts";
+import { RoundPace } from "./group/round-pace.ts";
 import { leafForms, sampleFloats, sliceOfInput, type LeafForms } from "./leaf-frames.ts";
 import { LeafShares, type ShareOf } from "./leaf-shares.ts";
 import type { Accepted, Leaf, LeafUpdate } from "./leaf.ts";
@@ -66,6 +67,7 @@ export class LeafedModel implements GradientModel {
   readonly #typical = new TypicalUpdate();
   readonly #agreement = new Agreement();
   readonly #audit: AuditDraw;
+  readonly #roundPace = new RoundPace();
   readonly #forms: LeafForms;
   readonly #rowFloats: number;
   /** The weights in use, where anyone might need them. */
@@ -160,7 +162,7 @@ export class LeafedModel implements GradientModel {
       call,
       tasks,
       clock: this.#o.clock,
-      waitMs: LIMITS.leafFirstMs,
+      pace: this.#roundPace,
       compute: (input) => this.#o.model.step(input),
       faultOf: (update, input) => this.#faultOf(update, input),
       refuse: (leaf, task, refusal) => this.#leaves.refuse(leaf, task, refusal),

@@ -55,6 +55,8 @@ export class GroupLeader {
   readonly #volunteers = new Set<number>();
   #round = 0;
   #call: Call | undefined;
+  /** So that a channel that loses everything without a word costs one step some time, not each. */
+  #restUntilMs = -Infinity;
 
   constructor(o: GroupLeaderOptions) {
     this.#o = o;
@@ -100,18 +102,22 @@ export class GroupLeader {
    * Calls a round for tasks that are about to be given; those of a step before are over.
    *
    * @param tasks by volunteer
-   * @returns undefined where none of these volunteers takes part
+   * @returns undefined where none of these volunteers takes part, or the group rests after a round that came to nothing
    */
   call(tasks: ReadonlyMap<number, number>): GroupCall | undefined {
     this.#call?.dissolve();
     this.#call = undefined;
     const taking = new Map([...tasks].filter(([volunteer]) => this.#volunteers.has(volunteer)));
-    if (taking.size === 0) return undefined;
+    const { clock, send } = this.#o;
+    if (taking.size === 0 || clock.now() < this.#restUntilMs) return undefined;
     this.#call = new Call({
       self: this.#self,
       tasks: taking,
       nextRound: () => ++this.#round,
-      tell: (volunteer, control) => this.#o.send(volunteer, { control }),
+      tell: (volunteer, control) => send(volunteer, { control }),
+      onDissolved: () => {
+        this.#restUntilMs = clock.now() + LIMITS.groupRetryMs;
+      },
     });
     return this.#call;
   }
@@ -172,6 +178,7 @@ class Call implements GroupCall {
   readonly #tasks: Map<number, number>;
   readonly #nextRound: () => number;
   readonly #tell: (volunteer: number, control: ControlOf<"leaf-group">) => void;
+  readonly #onDissolved: () => void;
   #round = 0;
   #rounds = 0;
   #data: Float32Array | undefined;
@@ -183,11 +190,13 @@ class Call implements GroupCall {
     tasks: Map<number, number>;
     nextRound: () => number;
     tell: (volunteer: number, control: ControlOf<"leaf-group">) => void;
+    onDissolved: () => void;
   }) {
     this.#self = o.self;
     this.#tasks = o.tasks;
     this.#nextRound = o.nextRound;
     this.#tell = o.tell;
+    this.#onDissolved = o.onDissolved;
     this.#begin();
   }
 
@@ -215,6 +224,7 @@ class Call implements GroupCall {
     if (this.#isOver) return;
     for (const volunteer of this.volunteers) this.#name(volunteer, []);
     this.end();
+    this.#onDissolved();
   }
 
   /** A member has lost messages of a round. If the reducer has the sum already, that is no loss. */
@@ -233,7 +243,8 @@ class Call implements GroupCall {
   }
 
   #again(): void {
-    if (this.#tasks.size === 0 || this.#rounds >= LIMITS.groupRoundsMax) return this.dissolve();
+    if (this.#tasks.size === 0) return this.end();
+    if (this.#rounds >= LIMITS.groupRoundsMax) return this.dissolve();
     this.#begin();
     if (this.#data) void this.#reduce(this.#data);
   }

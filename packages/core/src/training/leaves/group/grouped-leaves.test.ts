@@ -140,6 +140,23 @@ describe("a reducer and its group", () => {
     expect(other.volunteer.accepted.length).toBeGreaterThanOrEqual(6);
   });
 
+  it("give up a round whose messages are lost without a word, and take what volunteers send by themselves", async () => {
+    const group = new GroupBench();
+    const members = [await group.join(1), await group.join(2)];
+    await group.steps(5);
+    group.channels.mute();
+    const { got, want, ms } = await group.bench.step();
+    expect(got).toEqual(want);
+    expect(ms).toBeLessThan(1_000);
+    await group.bench.clock.advance(50);
+    await group.steps(1);
+    for (const { volunteer, frames } of members) {
+      expect(frames.get("leafDenseGradients")).toBe(2);
+      expect(volunteer.refused).toEqual([]);
+      expect(volunteer.accepted).toHaveLength(6);
+    }
+  });
+
   it("find out whose gradients are not finite, and count those of the others", async () => {
     const group = new GroupBench();
     const [bad, good] = [await group.join(1), await group.join(2)];

@@ -10,6 +10,7 @@ import type { StepGradients, StepInput } from "../../job/gradient-model.ts";
 import type { Accepted, Leaf, LeafUpdate } from "../leaf.ts";
 import type { Refusal } from "../update-check.ts";
 import type { GroupCall, GroupSum } from "./group-leader.ts";
+import type { RoundPace } from "./round-pace.ts";
 
 /** A task that was given, and what comes of it. */
 export interface GroupedTask {
@@ -26,8 +27,7 @@ export interface GroupedTasksOptions {
   /** In the order of their samples. */
   tasks: readonly GroupedTask[];
   clock: Clock;
-  /** How long the reducer waits for the sum once all volunteers have sent their updates, or are given up. */
-  waitMs: number;
+  pace: RoundPace;
   compute: (input: StepInput) => Promise<StepGradients>;
   /** Why an update cannot count, if it cannot. */
   faultOf: (update: StepGradients, input: StepInput) => Refusal | undefined;
@@ -51,9 +51,16 @@ export class GroupedTasks {
    * @returns those of all, in order; the caller owns them
    */
   async complete(own: StepGradients): Promise<StepGradients> {
-    const { call, tasks, clock } = this.#o;
+    const { call, tasks, clock, pace } = this.#o;
     const ownAt = clock.now();
     const round = call.sum(own.denseGrads);
+    let cancel = clock.after(pace.waitMs, () => {
+      pace.fail();
+      call.dissolve(); // what is computed comes by itself then
+      cancel = clock.after(pace.waitMs, () => {
+        for (const { leaf, task } of tasks) leaf.giveUp(task);
+      });
+    });
     const updates = await Promise.all(
       tasks.map(async ({ leaf, update }) => {
         const came = await update;
@@ -61,9 +68,9 @@ export class GroupedTasks {
         return came;
       }),
     );
-    const cancel = clock.after(this.#o.waitMs, () => call.dissolve());
     const sum = await round;
     cancel();
+    if (sum) pace.note(clock.now() - ownAt);
     const right = updates.map((update, i) => update && this.#checked(tasks[i]!, update, { own, ownAt }));
     const counts = sum !== undefined && tasks.every(({ leaf }, i) => !isIn(sum, leaf) || right[i] !== undefined);
     const parts: StepGradients[] = [{ ...own, denseGrads: counts ? sum.sum : own.denseGrads }];

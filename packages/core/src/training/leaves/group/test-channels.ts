@@ -40,6 +40,11 @@ export class TestChannels {
     return true;
   }
 
+  /** What is sent from now on does not arrive, and no end hears of it. */
+  mute(): void {
+    for (const end of this.#ends) end.isMute = true;
+  }
+
   /** Cuts every open channel: what waits is lost. */
   cut(reason = "the network is gone"): void {
     for (const end of this.#ends) end.break(reason);
@@ -65,6 +70,7 @@ class TestEnd implements Channel {
   #state: "opening" | "open" | "closed" = "opening";
   bufferedBytes = 0;
   bufferedMax = 0;
+  isMute = false;
 
   constructor(ends: TestEnd[], o: ChannelOptions, onSend: () => void) {
     this.#onSend = onSend;
@@ -109,7 +115,7 @@ class TestEnd implements Channel {
   deliverOne(): void {
     const bytes = this.#waiting.shift()!;
     this.bufferedBytes -= bytes.length;
-    this.#other!.events.onChunk(bytes);
+    if (!this.isMute) this.#other!.events.onChunk(bytes);
     this.events.onLow();
   }
 
