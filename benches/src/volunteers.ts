@@ -9,6 +9,7 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { atLeast, atMost, report, type Check } from "./report/report.ts";
 import { measureHelp } from "./volunteers/help.ts";
+import { measureJoining } from "./volunteers/joining.ts";
 import { measurePoison } from "./volunteers/poison.ts";
 
 interface Setting {
@@ -39,6 +40,10 @@ const PARTS: Record<string, (o: Setting) => Promise<Part>> = {
   help: async (o) => {
     const metrics = await measureHelp(o);
     return { metrics: { ...metrics }, checks: [atLeast("helpedShare", metrics.helpedShare, 0.01)] };
+  },
+  joining: async (o) => {
+    const metrics = await measureJoining(o);
+    return { metrics: { ...metrics }, checks: [atMost("joinMedianMs", metrics.joinMedianMs, 10_000)] };
   },
 };
 

@@ -37,7 +37,7 @@ export interface StepsRun {
   steps: number;
   tensorsLeft: number;
   bytesLeft: number;
-  /** Resident memory at the end over that after a tenth of the steps. */
+  /** Resident memory at the end over that after a fifth of the steps. */
   memoryRatio: number;
 }
 
@@ -76,7 +76,7 @@ for (let i = 0; i < timedSteps + 2; i++) {
 }
 
 const few = trialInput(job, FEW);
-const warmUp = Math.ceil(steps / 10);
+const warmUp = Math.ceil(steps / 5);
 const began = performance.now();
 let before = { tensors: 0, bytes: 0, memory: 0 };
 let done = 0;

@@ -19,8 +19,6 @@ import { withSimulatedLeaves, type LeafTally, type Lie, type SimulatedLeavesOpti
 const LEAVES = 7;
 const LIARS = 2;
 const AUDIT = 0.05;
-/** Of 100 who lie in so many updates, one is not audited in any. */
-const FOUND_AFTER = 90;
 /** Of the demo's flights the last days are held out: somewhat more than a tenth. */
 const TRAINED = 0.85;
 
@@ -95,15 +93,13 @@ export async function measurePoison(o: PoisonOptions): Promise<Poison> {
 }
 
 function lastLiarExpelled({ tally }: Learnt): number {
-  return Math.max(-1, ...tally.expelledAfter.slice(0, LIARS).filter((after) => after !== undefined));
+  const after = tally.expelledAfter.slice(0, LIARS);
+  return after.includes(undefined) ? -1 : Math.max(...after.map(Number));
 }
 
-/** One at least, each that sent so many updates that audits had to find it, and nobody else. */
-function onlyLiarsExpelled({ expelledAfter, sent }: LeafTally): boolean {
-  const liars = expelledAfter.slice(0, LIARS);
-  const isFound = liars.every((after, i) => after !== undefined || sent[i]! < FOUND_AFTER);
-  const isHonestExpelled = expelledAfter.slice(LIARS).some((after) => after !== undefined);
-  return isFound && !isHonestExpelled && liars.some((after) => after !== undefined);
+/** Both, and nobody else. */
+function onlyLiarsExpelled({ expelledAfter }: LeafTally): boolean {
+  return expelledAfter.every((after, i) => (after !== undefined) === i < LIARS);
 }
 
 async function learn(job: JobDefinition, way: Way): Promise<Learnt> {

@@ -111,8 +111,9 @@ export const LIMITS = {
   leafPatienceMs: 2_000,
   /** A reducer tells the coordinator of its volunteers this often. */
   leavesEveryMs: 1_000,
-  /** Updates of a volunteer that cannot be right before it is expelled. */
+  /** Updates of a volunteer that cannot be right before it is expelled, and volunteers whose faults are remembered. */
   leafRefusalsMax: 3,
+  leafRecordsMax: 16_384,
   /** A volunteer's message over this many bytes is refused before it is read. */
   leafFrameBytesMax: 64 * 1024 * 1024,
   /** Bytes on their way to a volunteer after which it counts as a slow reader. */

@@ -13,9 +13,17 @@ export {
   cacheFolder,
   DeviceError,
   DEVICES,
-  fastestOf,
   installTensorFlow,
   openDevice,
+  withDevice,
+  type DeviceName,
+  type InstalledLibrary,
+  type OpenDevice,
+} from "./device/index.ts";
+export { openNodeChannels, type NodeChannels } from "./group/node-channels.ts";
+export { listenForPeers, wsDialer, type PeerPort, type PeerPortOptions } from "./peers.ts";
+export {
+  fastestOf,
   parityOf,
   PARITY_MAX,
   probe,
@@ -24,15 +32,9 @@ export {
   standardJob,
   trialInput,
   trialWeights,
-  withDevice,
-  type DeviceName,
   type DeviceReport,
-  type InstalledLibrary,
-  type OpenDevice,
   type Parity,
   type TrialGradients,
   type TrialJob,
-} from "./device/index.ts";
-export { openNodeChannels, type NodeChannels } from "./group/node-channels.ts";
-export { listenForPeers, wsDialer, type PeerPort, type PeerPortOptions } from "./peers.ts";
+} from "./probe/index.ts";
 export { startWorker, type RunningWorker, type WorkerOptions } from "./start-worker.ts";

@@ -8,10 +8,11 @@ import { Plugins } from "@volary/core/plugin";
 import { WorkerSession, type GradientModel, type IceServer, type ReducerOptions } from "@volary/core/training";
 import { connectWithBackoff, type Dialer, type Link } from "@volary/core/wire";
 import { openData, versionOfFiles } from "./data/index.ts";
-import { openJobDevice, type DeviceName } from "./device/index.ts";
+import type { DeviceName } from "./device/index.ts";
 import { realClock } from "./clock.ts";
 import { openNodeChannels, type NodeChannels } from "./group/node-channels.ts";
 import { listenForPeers, wsDialer } from "./peers.ts";
+import { openJobDevice } from "./probe/index.ts";
 
 export interface WorkerOptions {
   /** ws://host:port of the coordinator */

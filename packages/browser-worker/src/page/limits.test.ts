@@ -18,7 +18,7 @@ test.each([
   expect(pauseFor(limits, around, 2e6)).toBe(reason);
 });
 
-test("limits are kept, and what is not one is as at first", () => {
+test("limits are kept, but not that others may connect; what is no limit is as at first", () => {
   const items = new Map<string, string>();
   const store = {
     getItem: (key: string) => items.get(key) ?? null,
@@ -31,9 +31,9 @@ test("limits are kept, and what is not one is as at first", () => {
     whileSeen: true,
     dataSaver: false,
     megabytesMax: 500,
-    mayConnect: true,
+    mayConnect: false,
   };
-  keepLimits(store, mine);
+  keepLimits(store, { ...mine, mayConnect: true });
   expect(keptLimits(store)).toEqual(mine);
   for (const broken of ["{", "7", "null", '{"sharePercent":1000,"mainsOnly":"yes","megabytesMax":-1}']) {
     store.setItem("volary.limits", broken);

@@ -12,7 +12,7 @@ export interface Limits {
   dataSaver: boolean;
   /** Megabytes of this visit; 0 is no limit. */
   megabytesMax: number;
-  /** May other volunteers of a trusted job connect to this one, and so learn its address? */
+  /** May other volunteers of a trusted job connect to this one, and so learn its address? Asked at every visit. */
   mayConnect: boolean;
 }
 
@@ -73,6 +73,6 @@ export function keptLimits(storage: Storage): Limits {
     whileSeen: yes(kept.whileSeen, FIRST_LIMITS.whileSeen),
     dataSaver: yes(kept.dataSaver, FIRST_LIMITS.dataSaver),
     megabytesMax: number(kept.megabytesMax, FIRST_LIMITS.megabytesMax, { min: 0, max: MEGABYTES_MAX }),
-    mayConnect: yes(kept.mayConnect, FIRST_LIMITS.mayConnect),
+    mayConnect: FIRST_LIMITS.mayConnect, // whoever asks next may be somebody else
   };
 }

@@ -44,7 +44,7 @@ export class LeafPace {
     return Math.min(LIMITS.leafFirstMs, Math.max(LIMITS.leafLateMsMin, usual + LIMITS.lateDeviations * deviation));
   }
 
-  /** How long steps may yet be held up by this volunteer. */
+  /** How long steps may yet be held up by this volunteer; below 0 they were held up for too long already. */
   get patienceMs(): number {
     return this.#patienceMs;
   }
@@ -54,21 +54,21 @@ export class LeafPace {
     this.#patienceMs = Math.min(LIMITS.leafFirstMs, this.#patienceMs + ms);
   }
 
-  /** A step was held up by this volunteer. */
-  spend(ms: number): void {
-    this.#patienceMs = Math.max(0, this.#patienceMs - ms);
+  /** A step was held up by this volunteer; a small part of its time is not counted. */
+  spend(ms: number, { stepMs }: { stepMs: number }): void {
+    this.#patienceMs -= Math.max(0, ms - stepMs * LIMITS.leafSlowdownMax);
   }
 
   /**
    * An update came, in time or late.
    *
    * @param samples of its task: fewer than its share where there was no room for more
-   * @param ms since its task was given
+   * @param ms since its task was given; counts as no more than anyone would have waited
    * @param waitedMs how long everything else waited for it
    * @param stepMs what everything else took
    */
   note({ samples, ms, waitedMs, stepMs }: { samples: number; ms: number; waitedMs: number; stepMs: number }): void {
-    this.#times.push(ms);
+    this.#times.push(Math.min(ms, LIMITS.leafFirstMs));
     if (this.#times.length > TIMES_KEPT) this.#times.shift();
     if (waitedMs > stepMs / 4) this.#shrink();
     else if (waitedMs > 0 || samples < this.#samples || this.#settle-- > 0) this.#calm = 0;

@@ -52,8 +52,8 @@ export class LeafShares {
   }
 }
 
-/** Would the step have to wait for this volunteer longer than there is patience for? */
+/** Would the step have to wait for this volunteer longer than there is patience for, or is that used up? */
 function holdsUp({ usualMs = 0, patienceMs }: LeafPace, stepMs: number): boolean {
   const waitMs = usualMs - stepMs;
-  return waitMs > stepMs / 4 && waitMs > patienceMs;
+  return patienceMs < 0 || (waitMs > stepMs / 4 && waitMs > patienceMs);
 }

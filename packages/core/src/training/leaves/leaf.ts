@@ -9,6 +9,7 @@ import type { Clock, Control, ControlOf, Frame, LeafStatus, Link, Message } from
 import type { StepInput } from "../job/gradient-model.ts";
 import { taskFrames, valuesFrame, valuesOfFrame, type LeafForms } from "./leaf-frames.ts";
 import { LeafPace } from "./leaf-pace.ts";
+import type { LeafRecord } from "./leaf-record.ts";
 
 /** What a volunteer sent for a task: nothing of it is believed yet. */
 export interface LeafUpdate {
@@ -48,12 +49,23 @@ interface Task {
   denseGrads?: Float32Array;
 }
 
+/** Floats of an update. */
+export interface UpdateFloats {
+  /** Of one sample's rows. */
+  readonly rows: number;
+  /** Of all dense variables. */
+  readonly dense: number;
+}
+
 export interface LeafOptions {
   volunteer: number;
   name: string;
   link: Link;
   forms: LeafForms;
+  floats: UpdateFloats;
   clock: Clock;
+  /** Of this volunteer, over all its links. */
+  record: LeafRecord;
   /** What the reducer's own part of a step takes, for the first share. */
   stepMs: () => number;
   onLate: (leaf: Leaf, task: number) => void;
@@ -102,8 +114,9 @@ export class Leaf {
     return this.#ready && this.#task === undefined && !this.#gone;
   }
 
-  get refusals(): number {
-    return Object.values(this.#refused).reduce((sum, count) => sum + count, 0);
+  /** What is remembered of its volunteer. */
+  get record(): LeafRecord {
+    return this.#o.record;
   }
 
   status(): LeafStatus {
@@ -187,7 +200,7 @@ export class Leaf {
     switch (control.type) {
       case "leaf-join":
         this.#device = control.device;
-        this.#pace ??= new LeafPace(control, { stepMs: this.#o.stepMs() });
+        this.#pace = this.record.pace ??= new LeafPace(control, { stepMs: this.#o.stepMs() });
         break;
       case "leaf-ready":
         if (!this.#pace) throw new ProtocolError(`volunteer ${this.volunteer} is ready before it has joined`);
@@ -211,7 +224,7 @@ export class Leaf {
     }
   }
 
-  /** More of it than a task has room for is refused as it comes, before it is kept. */
+  /** Of more floats than a task has room for no more is kept than shows that there are too many. */
   #onFrame(f: Frame): void {
     if (f.opcode === "reduce") return this.#o.onGroup({ frame: f });
     const task = this.#task;
@@ -220,10 +233,10 @@ export class Leaf {
         `volunteer ${this.volunteer} sent gradients of task ${f.requestId}, which it does not have`,
       );
     if (f.opcode === "leafRowGradients") {
-      task.rowGrads = valuesOfFrame(f);
+      task.rowGrads = atMost(task.samples * this.#o.floats.rows + 1, valuesOfFrame(f));
       task.computedMs = this.#o.clock.now() - task.givenAt;
       task.hold?.();
-    } else if (f.opcode === "leafDenseGradients") task.denseGrads = valuesOfFrame(f);
+    } else if (f.opcode === "leafDenseGradients") task.denseGrads = atMost(this.#o.floats.dense + 1, valuesOfFrame(f));
     else throw new ProtocolError(`a reducer takes no "${f.opcode}" frame from a volunteer`);
   }
 
@@ -252,8 +265,17 @@ export class Leaf {
   #leave(): void {
     if (this.#gone) return;
     this.#gone = true;
+    this.#noteHeld();
     this.#giveUp();
     this.#o.onGone(this);
+  }
+
+  /** A task that it leaves with has taken at least so long: leaving is no way to hold steps up for nothing. */
+  #noteHeld(): void {
+    if (!this.#task || (this.#task.hold && this.#task.computedMs !== undefined)) return;
+    const { samples, givenAt } = this.#task;
+    const [ms, stepMs] = [this.#o.clock.now() - givenAt, this.#o.stepMs()];
+    if (ms > stepMs) this.pace.note({ samples, ms, waitedMs: ms - stepMs, stepMs });
   }
 
   #send(control: Control): void {
@@ -268,6 +290,10 @@ export interface Accepted {
   samples: number;
   stepSamples: number;
   ms: number;
+}
+
+function atMost(floats: number, values: Float32Array): Float32Array {
+  return values.length <= floats ? values : values.slice(0, floats);
 }
 
 const EMPTY = new Float32Array(0);

@@ -15,7 +15,7 @@ import type { GradientModel, PredictInput, StepGradients, StepInput } from "../j
 import { Agreement } from "./agreement.ts";
 import { AuditDraw, differs } from "./audit.ts";
 import type { GroupCall } from "./group/group-leader.ts";
-import { GroupedTasks, type GroupedTask } from "./group/grouped-tasks.ts";
+import { GroupedTasks, type GroupedTask } from "./grouped-tasks.ts";
 import { RoundPace } from "./group/round-pace.ts";
 import { leafForms, sampleFloats, sliceOfInput, type LeafForms } from "./leaf-frames.ts";
 import { LeafShares, type ShareOf } from "./leaf-shares.ts";
@@ -86,7 +86,8 @@ export class LeafedModel implements GradientModel {
     this.#forms = leafForms(manifest);
     this.#rowFloats = sampleFloats(manifest.model).rows;
     const stepMs = () => this.#stepMs;
-    this.#leaves = new Leaves({ job, leavesMax, forms: this.#forms, clock, tell, log, stepMs, groups });
+    const floats = { rows: this.#rowFloats, dense: model.denseFloats };
+    this.#leaves = new Leaves({ job, leavesMax, forms: this.#forms, floats, clock, tell, log, stepMs, groups });
     this.#combiner = new Combiner({ rule: o.combine, n: model.denseFloats });
     this.#rowClip = new RowClip({ widths: manifest.model.embeddings.map(floatsOfUse) });
     this.#audit = new AuditDraw({ share: o.audit, seed: o.auditSeed });
@@ -200,7 +201,7 @@ export class LeafedModel implements GradientModel {
     const parts: Part[] = [];
     for (const [i, { leaf, samples, input, task }] of given.entries()) {
       const { came, waitedMs } = updates[i]!;
-      leaf.pace.spend(waitedMs);
+      leaf.pace.spend(waitedMs, { stepMs });
       if (came) leaf.pace.note({ samples, ms: came.ms, waitedMs, stepMs });
       const fault = faults[i];
       if (fault) this.#leaves.refuse(leaf, task, fault);

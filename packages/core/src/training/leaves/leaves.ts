@@ -4,8 +4,9 @@
 import { LIMITS } from "../../limits.ts";
 import type { Clock, Control, LeafStatus, Link } from "../../wire/index.ts";
 import { GroupLeader, type GroupLeaderOptions } from "./group/group-leader.ts";
-import { Leaf } from "./leaf.ts";
+import { Leaf, type UpdateFloats } from "./leaf.ts";
 import type { LeafForms } from "./leaf-frames.ts";
+import { LeafRecords } from "./leaf-record.ts";
 
 /** How a group's members connect to each other. */
 export type GroupOptions = Pick<GroupLeaderOptions, "dialer" | "iceServers">;
@@ -14,6 +15,7 @@ export interface LeavesOptions {
   job: number;
   leavesMax: number;
   forms: LeafForms;
+  floats: UpdateFloats;
   clock: Clock;
   /** What the reducer's own part of a step takes. */
   stepMs: () => number;
@@ -30,6 +32,7 @@ export class Leaves {
   readonly #o: LeavesOptions;
   /** By volunteer, in the order in which they came. */
   readonly #leaves = new Map<number, Leaf>();
+  readonly #records = new LeafRecords();
   #told = "";
   #cancelReport: () => void = () => {};
 
@@ -59,14 +62,16 @@ export class Leaves {
 
   /** A volunteer has come, through a gateway that knows it; one that comes again takes the place of its earlier link. */
   accept({ volunteer, name, link }: { volunteer: number; name: string; link: Link }): void {
-    const { forms, clock, stepMs, leavesMax } = this.#o;
+    const { forms, floats, clock, stepMs, leavesMax } = this.#o;
     this.#leaves.get(volunteer)?.end({ code: "NAME_TAKEN", message: "this volunteer came again", mayReturn: false });
     const leaf = new Leaf({
       volunteer,
       name,
       link,
       forms,
+      floats,
       clock,
+      record: this.#records.of(volunteer),
       stepMs,
       onLate: (late, task) =>
         late.refuse(task, { code: "UPDATE_LATE", message: "the update came after its step had gone on without it" }),
@@ -77,6 +82,8 @@ export class Leaves {
         this.group?.lose(volunteer);
       },
     });
+    const { expelled } = leaf.record;
+    if (expelled) return leaf.end({ ...expelled, mayReturn: false }); // the coordinator may not have heard of it
     if (this.count >= leavesMax) {
       leaf.end({ code: "NO_REDUCER", message: `this reducer has ${leavesMax} volunteers already`, mayReturn: true });
       return;
@@ -87,7 +94,8 @@ export class Leaves {
   /** Refuses an update; who sends too many that cannot be right is expelled. */
   refuse(leaf: Leaf, task: number, fault: { code: string; message: string }): void {
     leaf.refuse(task, fault);
-    if (fault.code === "UPDATE_DIFFERS" || leaf.refusals >= LIMITS.leafRefusalsMax) this.#expel(leaf, fault);
+    const faults = ++leaf.record.faults;
+    if (fault.code === "UPDATE_DIFFERS" || faults >= LIMITS.leafRefusalsMax) this.#expel(leaf, fault);
   }
 
   close(reason: string): void {
@@ -100,6 +108,7 @@ export class Leaves {
   #expel(leaf: Leaf, { code, message }: { code: string; message: string }): void {
     const { job, tell, log } = this.#o;
     const { volunteer, name } = leaf;
+    leaf.record.expelled = { code, message };
     log(`volunteer ${volunteer} (${name}) is expelled: ${message}`);
     tell({ type: "expel", job, volunteer, reason: message });
     leaf.end({ code, message, mayReturn: false });

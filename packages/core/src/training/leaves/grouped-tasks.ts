@@ -5,12 +5,12 @@
  * What happens when a volunteer dies here: a round without it gives the sum, and the reducer computes its samples. It
  * does so too where no round has come to anything in time and a volunteer's dense gradients have not come by themselves.
  */
-import type { Clock } from "../../../wire/index.ts";
-import type { StepGradients, StepInput } from "../../job/gradient-model.ts";
-import type { Accepted, Leaf, LeafUpdate } from "../leaf.ts";
-import type { Refusal } from "../update-check.ts";
-import type { GroupCall, GroupSum } from "./group-leader.ts";
-import type { RoundPace } from "./round-pace.ts";
+import type { Clock } from "../../wire/index.ts";
+import type { StepGradients, StepInput } from "../job/gradient-model.ts";
+import type { Accepted, Leaf, LeafUpdate } from "./leaf.ts";
+import type { Refusal } from "./update-check.ts";
+import type { GroupCall, GroupSum } from "./group/group-leader.ts";
+import type { RoundPace } from "./group/round-pace.ts";
 
 /** A task that was given, and what comes of it. */
 export interface GroupedTask {

@@ -10,7 +10,7 @@ import path from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { LIMITS } from "@volary/core/limits";
-import type { DeviceName } from "../device.ts";
+import type { DeviceName } from "../device/device.ts";
 import { parityOf, type Parity, type TrialGradients } from "./parity.ts";
 import type { TrialJob } from "./trial-job.ts";
 import type { TrialRequest, TrialResult, TrialStep } from "./trial.ts";

@@ -4,13 +4,13 @@ import { cpus, hostname } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { JobManifest } from "@volary/core/job";
-import { cacheFolder } from "./cache-folder.ts";
-import type { DeviceName } from "./device.ts";
-import { DEVICES, openDevice, type OpenDevice } from "./devices.ts";
-import { fastestOf, probe, type DeviceReport } from "./probe/probe.ts";
-import { remembered } from "./probe/remembered.ts";
-import { STANDARD_JOBS, standardJob } from "./probe/standard-jobs.ts";
-import type { TrialJob } from "./probe/trial-job.ts";
+import { cacheFolder } from "../device/cache-folder.ts";
+import type { DeviceName } from "../device/device.ts";
+import { DEVICES, openDevice, type OpenDevice } from "../device/devices.ts";
+import { fastestOf, probe, type DeviceReport } from "./probe.ts";
+import { remembered } from "./remembered.ts";
+import { STANDARD_JOBS, standardJob } from "./standard-jobs.ts";
+import type { TrialJob } from "./trial-job.ts";
 
 export interface JobDevice {
   readonly name: DeviceName;

@@ -6,8 +6,8 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import { TrainingModel } from "@volary/core/model";
-import { DeviceError, type DeviceName } from "../device.ts";
-import { openDevice } from "../devices.ts";
+import { DeviceError, type DeviceName } from "../device/device.ts";
+import { openDevice } from "../device/devices.ts";
 import { trialInput, trialWeights, type TrialJob } from "./trial-job.ts";
 
 export interface TrialRequest {

@@ -1,8 +1,8 @@
 /** Steps whose dense gradients a group sums: what comes of them is what the reducer alone computes, whatever happens. */
 import { describe, expect, it } from "vitest";
-import type { Link } from "../../../wire/index.ts";
-import { LeafBench, type Tamper, type Volunteer } from "../test-leaves.ts";
-import { TestChannels } from "./test-channels.ts";
+import type { Link } from "../../wire/index.ts";
+import { LeafBench, type Tamper, type Volunteer } from "./test-leaves.ts";
+import { TestChannels } from "./group/test-channels.ts";
 
 interface Member {
   readonly volunteer: Volunteer;

@@ -2,9 +2,9 @@
 import { TrainingModel } from "@volary/core/model";
 import * as tf from "@tensorflow/tfjs";
 import { expect, test } from "vitest";
-import { openDevice, type OpenDevice } from "./devices.ts";
-import { standardJob } from "./probe/standard-jobs.ts";
-import type { DeviceName } from "./device.ts";
+import { openDevice, type OpenDevice } from "../device/devices.ts";
+import { standardJob } from "./standard-jobs.ts";
+import type { DeviceName } from "../device/device.ts";
 
 const wave = (shape: number[], by: number): tf.Tensor =>
   tf.sin(tf.mul(by, tf.reshape(tf.range(1, tf.util.sizeFromShape(shape) + 1), shape)));

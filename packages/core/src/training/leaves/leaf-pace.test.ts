@@ -1,0 +1,36 @@
+import { expect, test } from "vitest";
+import { LIMITS } from "../../limits.ts";
+import { LeafPace } from "./leaf-pace.ts";
+import { LeafShares } from "./leaf-shares.ts";
+
+test("who answers at once as often as just before its deadline is waited for no longer than others are", () => {
+  const [stepMs, samples, steps] = [200, 1024, 2_000];
+  const shares = new LeafShares();
+  shares.noteOwn(samples, stepMs);
+  const pace = new LeafPace({ samples: 16, computeMs: 1 }, { stepMs });
+  let waited = 0;
+  let tasks = 0;
+  for (let step = 0; step < steps; step++) {
+    const [share] = shares.plan(samples, [{ pace }]);
+    if (!share) continue;
+    const ms = tasks++ % 2 === 0 ? pace.deadlineMs - 1 : stepMs * 1.2;
+    const waitedMs = Math.max(0, ms - stepMs);
+    waited += waitedMs;
+    pace.spend(waitedMs, { stepMs });
+    pace.note({ samples: share.samples, ms, waitedMs, stepMs });
+  }
+  expect(tasks).toBeGreaterThan(10);
+  const most = 2 * LIMITS.leafSlowdownMax * stepMs * steps;
+  expect(waited).toBeLessThan(most + LIMITS.leafPatienceMs + LIMITS.leafFirstMs);
+});
+
+test("a task that took minutes is not held against a volunteer for ever", () => {
+  const stepMs = 200;
+  const shares = new LeafShares();
+  shares.noteOwn(1024, stepMs);
+  const pace = new LeafPace({ samples: 16, computeMs: 1 }, { stepMs });
+  pace.note({ samples: 16, ms: 600_000, waitedMs: 600_000, stepMs });
+  let isGiven = false;
+  for (let step = 0; step < 1_000 && !isGiven; step++) isGiven = shares.plan(1024, [{ pace }]).length > 0;
+  expect(isGiven).toBe(true);
+});
