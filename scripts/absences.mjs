@@ -48,7 +48,7 @@ export function dataFolder(root) {
   return existsSync(folder) ? folder : undefined;
 }
 
-/** Whether `volary device install tensorflow` was run here: where packages/node-worker/src/device/cache-folder.ts says. */
+/** Whether `volary device install tensorflow` was run here: where packages/node-worker/src/device/library/cache-folder.ts says. */
 function hasTensorFlow() {
   const { VOLARY_DEVICES: own, XDG_CACHE_HOME: xdg } = process.env;
   const folder = join(own || join(xdg ?? join(homedir(), ".cache"), "volary"), "tensorflow");

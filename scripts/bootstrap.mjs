@@ -32,7 +32,7 @@ function hasPackagedNode() {
 /**
  * Prepares the clone and resolves to the Node that everything after it runs on.
  *
- * @param {{ build?: "packages" | "none" }} [options] "none" leaves compiling to the caller
+ * @param {{ build?: "packages" | "none" }} [options] "none" leaves compiling packages to the caller
  * @returns {Promise<{ node: string, env: NodeJS.ProcessEnv }>}
  * @throws {BootstrapError} when a step failed; its message is meant for people
  */
@@ -52,8 +52,8 @@ export async function bootstrap({ build = "packages" } = {}) {
   await phase("compiling kernels", "compiled kernels", SLOW_MS, node, kernels, env);
   if (build === "packages") {
     await phase("compiling", "compiled", SLOW_MS, node, [typescriptBin(), "-b", "tsconfig.build.json"], env);
-    await buildPages(node, env);
   }
+  await buildPages(node, env);
   return { node, env };
 }
 

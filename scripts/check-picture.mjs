@@ -6,7 +6,7 @@
  */
 import { posix } from "node:path";
 
-const TEST = /\.(test|contract)\.[a-z]+$/;
+const TEST = /(\.(test|contract)|\/test-[\w-]+)\.[a-z]+$/;
 
 /**
  * @param {string} markdown

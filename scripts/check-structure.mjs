@@ -12,7 +12,7 @@ import { pictureErrors } from "./check-picture.mjs";
 
 const LINES_MAX = 1000;
 const SOURCE = /\.(ts|tsx|mts|js|mjs)$/;
-const TEST = /\.(test|contract)\.[a-z]+$/;
+const TEST = /(\.(test|contract)|\/test-[\w-]+)\.[a-z]+$/;
 const NOT_OURS = new Set(["node_modules", "dist", "coverage", "runs"]);
 
 /** What each package may import of the workspace. Everything outside packages/ may import every package. */

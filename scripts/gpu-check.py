@@ -48,7 +48,7 @@ def main(samples: int, steps: int) -> None:
     label_host = (torch.arange(samples) % 2).float()
 
     def step() -> None:
-        rows = rows_host.to(device).requires_grad_()
+        rows = rows_host.to(device, copy=True).requires_grad_()
         logits = model(rows, numbers_host.to(device))
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, label_host.to(device))
         model.zero_grad(set_to_none=True)

@@ -17,7 +17,7 @@ const EVALUATIONS = 4;
 const CHARTS = 4;
 
 const DESKTOP = { viewport: { width: 1100, height: 1240 } };
-const DASHBOARD = { viewport: { width: 1280, height: 900 } };
+const DASHBOARD = { viewport: { width: 1280, height: 1800 } };
 const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 
 /** The demo, with few held-out rows, so that they are evaluated often. */
@@ -53,14 +53,10 @@ async function volunteer(browser, link, look) {
   return page;
 }
 
-/**
- * @param {import("playwright").Page} page
- * @param {string} name
- * @param {{ fullPage?: boolean }} [options]
- */
-async function picture(page, name, { fullPage = false } = {}) {
+/** @param {import("playwright").Page} page @param {string} name */
+async function picture(page, name) {
   await page.evaluate("scrollTo(0, 0)");
-  await page.screenshot({ path: join(FOLDER, `${name}.png`), fullPage });
+  await page.screenshot({ path: join(FOLDER, `${name}.png`) });
   console.log(`${name}.png`);
 }
 
@@ -109,7 +105,7 @@ try {
     .waitFor();
   const seen = new Set();
   await until(cluster, ({ jobs }) => seen.add(jobs[0]?.validation?.step).size > EVALUATIONS);
-  await picture(dashboard, "dashboard", { fullPage: true });
+  await picture(dashboard, "dashboard");
   await cluster.stop();
   await ended;
 } finally {

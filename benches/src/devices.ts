@@ -9,7 +9,7 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { DEVICES, parityOf, type DeviceName, type TrialGradients } from "@volary/node-worker";
 import type { StepsRequest, StepsRun } from "./devices/steps.ts";
-import { nodeChild } from "./processes/child.ts";
+import { Child } from "./processes/child.ts";
 import { atLeast, atMost, report, type Check } from "./report/report.ts";
 import { ratios } from "./report/statistics.ts";
 
@@ -58,7 +58,13 @@ function stepsOn(device: DeviceName, o: Setting, few = false): Promise<StepsRun>
 /** @throws {Error} the process ended; its last words say why */
 async function runSteps(request: StepsRequest): Promise<StepsRun> {
   const file = path.join(import.meta.dirname, "devices", "steps.ts");
-  const child = nodeChild({ name: `the process of ${request.device}`, file, args: [JSON.stringify(request)] });
+  // V8's room for young objects would double at some step, which looks like a leak.
+  const flags = [...process.execArgv, "--min-semi-space-size=16", "--max-semi-space-size=16"];
+  const child = new Child({
+    name: `the process of ${request.device}`,
+    program: process.execPath,
+    args: [...flags, file, JSON.stringify(request)],
+  });
   try {
     return await child.nextObject<StepsRun>();
   } finally {

@@ -103,8 +103,11 @@ export const LIMITS = {
   leavesMax: 1_024,
   leafSamplesMax: 16_384,
   leafSamplesMin: 16,
-  /** Before a volunteer's pace is known it is waited for so long, and never longer; and never less than the second. */
+  /**
+   * A volunteer is waited for so long where its pace is not known, and otherwise as is usual for it, between the others.
+   */
   leafFirstMs: 5_000,
+  leafLongestMs: 15_000,
   leafLateMsMin: 100,
   /** By what share of its own time training may be held up by slow volunteers, and how long by one when it comes. */
   leafSlowdownMax: 0.25,
@@ -116,6 +119,8 @@ export const LIMITS = {
   leafRecordsMax: 16_384,
   /** A volunteer's message over this many bytes is refused before it is read. */
   leafFrameBytesMax: 64 * 1024 * 1024,
+  /** A volunteer's control message of more characters is refused before it is parsed: all that it may say is short. */
+  leafControlCharsMax: 256 * 1024,
   /** Bytes on their way to a volunteer after which it counts as a slow reader. */
   leafUnsentBytesMax: 32 * 1024 * 1024,
   /** A volunteer's tab that lost its gateway dials again after this long at first, and at most. */
@@ -148,6 +153,8 @@ export const LIMITS = {
   /** Of one volunteer, over two seconds; a frame of the greatest length passes. */
   gatewayMessagesPerSecond: 2_000,
   gatewayBytesPerSecond: 128 * 1024 * 1024,
+  /** Bytes of one volunteer on their way to its reducer after which that counts as a slow reader; the longest frame passes. */
+  gatewayUnsentBytesMax: 64 * 1024 * 1024,
   /** Messages of a volunteer that wait until its reducer is there. */
   gatewayEarlyMessagesMax: 16,
   /** Questions of a gateway that its coordinator has not answered, and how long it waits for an answer. */

@@ -49,6 +49,8 @@ export interface OpenLinkOptions {
   hello: Hello;
   clock: Clock;
   onFault?: FaultSink;
+  /** As of {@link AcceptLinkOptions}. */
+  unsentBytesMax?: number | undefined;
 }
 
 export interface AcceptLinkOptions {
@@ -61,6 +63,8 @@ export interface AcceptLinkOptions {
   onFault?: FaultSink;
   /** What may wait to be read by the peer before it counts as a slow reader; `LIMITS.sendBufferBytesMax` by default. */
   unsentBytesMax?: number | undefined;
+  /** Characters of a control message of the peer's, which is not read where it is longer; `LIMITS.controlBytesMax` by default. */
+  controlCharsMax?: number | undefined;
 }
 
 const OPEN = 1;
@@ -80,7 +84,7 @@ const CLOSE_TOO_BIG = 1009;
  */
 export async function openLink(o: OpenLinkOptions): Promise<Link> {
   const { socket, address, hello, clock } = o;
-  const link = new SocketLink({ socket, name: address, onFault: o.onFault });
+  const link = new SocketLink({ ...o, name: address });
   const { role, name, id, job, session } = hello;
   const sayHello = () =>
     link.sendControl({
@@ -115,8 +119,7 @@ export async function openLink(o: OpenLinkOptions): Promise<Link> {
  * @returns the link and the peer's hello, or undefined when the peer was turned away or left; never rejects
  */
 export async function acceptLink(o: AcceptLinkOptions): Promise<{ link: Link; hello: ControlOf<"hello"> } | undefined> {
-  const { socket, onFault, unsentBytesMax } = o;
-  const link = new SocketLink({ socket, name: "a peer that has not said hello", onFault, unsentBytesMax });
+  const link = new SocketLink({ ...o, name: "a peer that has not said hello" });
   let hello: Control;
   try {
     hello = await firstControl({ link, clock: o.clock, what: "no hello" });
@@ -158,17 +161,19 @@ class SocketLink implements Link {
   readonly #socket: Socket;
   readonly #onFault: FaultSink;
   readonly #unsentBytesMax: number;
+  readonly #controlCharsMax: number;
   #events: LinkEvents | undefined;
   /** What came while nobody listened. */
   #waiting: unknown[] = [];
   #closed: { reason: string; fault: LinkFault | undefined } | undefined;
   #toldClosed = false;
 
-  constructor(o: Pick<AcceptLinkOptions, "socket" | "name" | "unsentBytesMax"> & { onFault: FaultSink | undefined }) {
+  constructor(o: Pick<AcceptLinkOptions, "socket" | "name" | "onFault" | "unsentBytesMax" | "controlCharsMax">) {
     const { socket, name, onFault } = o;
     this.#socket = socket;
     this.#onFault = onFault ?? ((error) => console.error(error));
     this.#unsentBytesMax = o.unsentBytesMax ?? LIMITS.sendBufferBytesMax;
+    this.#controlCharsMax = o.controlCharsMax ?? LIMITS.controlBytesMax;
     this.name = name;
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => (this.#events ? this.#receive(data) : this.#wait(data));
@@ -251,7 +256,7 @@ class SocketLink implements Link {
 
   #receive(data: unknown): void {
     try {
-      if (typeof data === "string") this.#events!.onControl(decodeControl(data));
+      if (typeof data === "string") this.#events!.onControl(this.#decode(data));
       else if (data instanceof Uint8Array) this.#events!.onFrame(decodeFrame(data));
       else if (data instanceof ArrayBuffer) this.#events!.onFrame(decodeFrame(new Uint8Array(data)));
       else throw new ProtocolError("a message is neither text nor binary");
@@ -261,6 +266,11 @@ class SocketLink implements Link {
         this.#shut(CLOSE_PROTOCOL_ERROR, error.message, "PROTOCOL_VIOLATION");
       } else this.fault(error);
     }
+  }
+
+  #decode(json: string): Control {
+    if (json.length <= this.#controlCharsMax) return decodeControl(json);
+    throw new ProtocolError(`a control message of ${json.length} characters; ${this.#controlCharsMax} may come here`);
   }
 
   /** Closes from this side: what the peer has sent and will send is not heard any more. */

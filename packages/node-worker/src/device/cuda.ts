@@ -1,7 +1,7 @@
 /** TensorFlow's library on an NVIDIA GPU. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import type { Device } from "./device.ts";
-import { missingLibrary, openLibrary } from "./tfjs-node.ts";
+import { missingLibrary, openLibrary } from "./library/load-library.ts";
 
 export const cuda: Device = {
   name: "cuda",

@@ -1,6 +1,6 @@
 /** TensorFlow's library on the CPU. */
 import type { Device } from "./device.ts";
-import { missingLibrary, openLibrary } from "./tfjs-node.ts";
+import { missingLibrary, openLibrary } from "./library/load-library.ts";
 
 export const tensorflow: Device = {
   name: "tensorflow",

@@ -4,7 +4,7 @@ import { cpus, hostname } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { JobManifest } from "@volary/core/job";
-import { cacheFolder } from "../device/cache-folder.ts";
+import { cacheFolder } from "../device/library/cache-folder.ts";
 import type { DeviceName } from "../device/device.ts";
 import { DEVICES, openDevice, type OpenDevice } from "../device/devices.ts";
 import { fastestOf, probe, type DeviceReport } from "./probe.ts";

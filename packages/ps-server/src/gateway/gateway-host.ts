@@ -200,9 +200,9 @@ export class GatewayHost {
     link.listen({
       onControl: (control) => this.#carryOut(this.gateway.reducerSays(leaf, { control })),
       onFrame: (frame) => this.#carryOut(this.gateway.reducerSays(leaf, { frame })),
-      onClose: (reason) => {
+      onClose: () => {
         this.#reducers.delete(leaf);
-        this.#carryOut(this.gateway.reducerClosed(leaf, reason));
+        this.#carryOut(this.gateway.reducerClosed(leaf));
       },
     });
   }

@@ -144,7 +144,7 @@ class Watched {
     const task: Control = { type: "leaf-task", task: 1, step: 1, samples: 1, globalSamples: 1, weighted: false };
     if (what === "opened") return gateway.reducerOpened(id);
     if (what === "failed") return gateway.reducerFailed(id);
-    if (what === "closed") return gateway.reducerClosed(id, "it broke");
+    if (what === "closed") return gateway.reducerClosed(id);
     if (what === "task") return gateway.reducerSays(id, { control: task });
     return gateway.reducerSays(id, {
       control: { type: "leaf-end", code: "UPDATE_NORM", message: "", mayReturn: false },

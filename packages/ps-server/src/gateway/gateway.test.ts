@@ -186,7 +186,7 @@ describe("a volunteer's connection", () => {
   it("ends with its reducer, its session, or its silence", () => {
     const g = new TestGateway();
     for (const leaf of [1, 2, 3]) g.join(leaf, { volunteer: leaf, expiresInMs: leaf === 2 ? 500 : 1e9 });
-    g.do(g.gateway.reducerClosed(1, "it broke"));
+    g.do(g.gateway.reducerClosed(1));
     g.tick(500);
     g.tick(LIMITS.gatewaySilentMs);
     expect([1, 2, 3].map((leaf) => g.heard(leaf, "leaf-end")[0])).toMatchObject([
@@ -216,7 +216,7 @@ describe("a volunteer's connection", () => {
     g.join(2);
     const end: Control = { type: "leaf-end", code: "UPDATE_NORM", message: "too often", mayReturn: false };
     g.do(g.gateway.reducerSays(1, { control: end }));
-    g.do(g.gateway.reducerClosed(1, "ended"));
+    g.do(g.gateway.reducerClosed(1));
     expect(g.heard(1, "leaf-end")).toEqual([end]);
     g.do(g.gateway.reducerSays(2, { control: { type: "stop-job", job: 1 } }));
     expect(g.heard(2, "leaf-end")).toMatchObject([{ code: "NO_REDUCER" }]);

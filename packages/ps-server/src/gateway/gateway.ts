@@ -204,8 +204,9 @@ export class Gateway {
     return this.#take();
   }
 
-  reducerClosed(id: LeafId, reason: string): GatewayEffect[] {
-    const message = `the connection to the trainer is lost: ${reason}`;
+  /** What a volunteer is told does not say why: that is of the cluster's inside. */
+  reducerClosed(id: LeafId): GatewayEffect[] {
+    const message = "the connection to the trainer is lost";
     this.#end(id, { code: "NO_REDUCER", message, mayReturn: true });
     return this.#take();
   }

@@ -342,8 +342,14 @@ describe("a volunteer's connection", () => {
     await tab.nextFrame();
     tab.link.sendFrame(frame({ opcode: "leafRowGradients", requestId: 1, values: Float32Array.of(1) }));
     await leaf.nextFrame();
-    leaf.link.close("the job is done");
-    expect(await tab.next("leaf-end")).toMatchObject({ code: "NO_REDUCER", mayReturn: true });
+    leaf.link.close("internal error: /srv/inside");
+    const lost = {
+      type: "leaf-end",
+      code: "NO_REDUCER",
+      message: "the connection to the trainer is lost",
+      mayReturn: true,
+    };
+    expect(await tab.next("leaf-end")).toEqual(lost);
     expect(told).toContainEqual({ type: "gateway-join", name: "gateway", url: gateway.url });
   });
 
@@ -373,6 +379,17 @@ describe("a volunteer's connection", () => {
     expect(await counted(gateway)).toEqual({ LIMIT_EXCEEDED: 1 });
     honest.tab.link.sendControl({ type: "leaf-ready" });
     await honest.leaf.next("leaf-ready");
+  });
+
+  it("is closed before a long control message is parsed", async () => {
+    const gateway = await open();
+    const socket = await rawLeaf(gateway, 2);
+    const answers: string[] = [];
+    socket.on("message", (data: Buffer) => answers.push(data.toString()));
+    socket.send(JSON.stringify({ type: "leaf-ready", more: "x".repeat(LIMITS.leafControlCharsMax) }));
+    const [code] = (await once(socket, "close")) as [number];
+    expect([code, answers.at(-1)]).toEqual([4002, expect.stringContaining("characters")]);
+    expect(await counted(gateway)).toEqual({ PROTOCOL_VIOLATION: 1 });
   });
 
   it("is closed when it reads too slowly, and an honest one goes on", async () => {

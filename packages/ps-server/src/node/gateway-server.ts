@@ -17,6 +17,7 @@ import { faultLog } from "./fault-log.ts";
 import { gatewayMetrics } from "./gateway-metrics.ts";
 import { pageRoutes, pathOf, readJson, sendJson, sendText } from "./http-routes.ts";
 import { comesFrom, listen } from "./listen.ts";
+import { networkOf } from "./network-of.ts";
 import type { StaticPages } from "./static-pages.ts";
 
 export interface GatewayOptions {
@@ -82,7 +83,7 @@ export async function startGateway(o: GatewayOptions): Promise<RunningGateway> {
   if (o.url !== undefined) checkUrl(o.url);
   const onFault = faultLog(log);
   let url = "";
-  const dialer = wsDialer({ clock, onFault });
+  const dialer = wsDialer({ clock, onFault, unsentBytesMax: LIMITS.gatewayUnsentBytesMax });
   const { coordinator } = o;
   const host = new GatewayHost({ name, url: () => url, coordinator, dialer, clock, random, log });
   const pagesFrom = o.url === undefined ? origins : [...origins, new URL(o.url).origin];
@@ -95,6 +96,7 @@ export async function startGateway(o: GatewayOptions): Promise<RunningGateway> {
     ...(o.host === undefined ? {} : { host: o.host }),
     payloadBytesMax: LIMITS.leafFrameBytesMax,
     unsentBytesMax: LIMITS.leafUnsentBytesMax,
+    controlCharsMax: LIMITS.leafControlCharsMax,
     onFault,
     refuseUpgrade: (request) => door.refuseUpgrade(request),
     refuse: (hello) => host.refuse(hello),
@@ -203,7 +205,7 @@ class Door {
     return gateway.refuseEntry(this.#addressOf(request), this.#clock.now());
   }
 
-  /** Whose a connection is: of addresses that were forwarded, the last is the one that the proxy saw. */
+  /** Whose network a connection is from: of addresses that were forwarded, the last is the one that the proxy saw. */
   #addressOf({ headers, socket }: IncomingMessage): string {
     const forwarded = this.#trustProxy
       ? String(headers["x-forwarded-for"] ?? "")
@@ -211,7 +213,7 @@ class Door {
           .at(-1)!
           .trim()
       : "";
-    return forwarded || (socket.remoteAddress ?? "unknown");
+    return networkOf(forwarded || (socket.remoteAddress ?? "unknown"));
   }
 }
 

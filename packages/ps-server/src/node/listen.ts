@@ -23,7 +23,10 @@ import { realClock } from "./clock.ts";
 import type { HttpRoutes } from "./http-routes.ts";
 import { acceptSocket, refuseUpgrade } from "./node-socket.ts";
 
-export interface ListenOptions extends Pick<AcceptLinkOptions, "name" | "refuse" | "onFault" | "unsentBytesMax"> {
+export interface ListenOptions extends Pick<
+  AcceptLinkOptions,
+  "name" | "refuse" | "onFault" | "unsentBytesMax" | "controlCharsMax"
+> {
   host?: string;
   /** 0 takes a free one. */
   port: number;
@@ -104,8 +107,9 @@ export async function listen(o: ListenOptions): Promise<Listening> {
 }
 
 async function greet(socket: Socket, clock: Clock, o: ListenOptions): Promise<void> {
-  const { name, refuse, unsentBytesMax, onFault = (error) => console.error(error) } = o;
-  const peer = await acceptLink({ socket, name, clock, onFault, unsentBytesMax, ...(refuse ? { refuse } : {}) });
+  const { name, refuse, unsentBytesMax, controlCharsMax, onFault = (error) => console.error(error) } = o;
+  const limits = { unsentBytesMax, controlCharsMax };
+  const peer = await acceptLink({ socket, name, clock, onFault, ...limits, ...(refuse ? { refuse } : {}) });
   try {
     if (peer) o.onLink(peer.link, peer.hello);
   } catch (error) {

@@ -34,7 +34,8 @@ class GroupBench {
     });
     const dialer = withChannels ? this.channels.dialer() : undefined;
     const group = inGroup ? { job: 1, volunteer, dialer } : undefined;
-    return { volunteer: await this.bench.join(volunteer, { ...rest, group, tamper: counted }), frames };
+    const onTried = (): void => frames.clear();
+    return { volunteer: await this.bench.join(volunteer, { ...rest, group, tamper: counted, onTried }), frames };
   }
 
   /** Steps that come out as the reducer alone computes them, bit for bit. */

@@ -3,8 +3,9 @@ import { LIMITS } from "../../limits.ts";
 import { LeafPace } from "./leaf-pace.ts";
 import { LeafShares } from "./leaf-shares.ts";
 
-test("who answers at once as often as just before its deadline is waited for no longer than others are", () => {
+test("who is in time just often enough to be waited for, and else answers just before its deadline, gains nothing", () => {
   const [stepMs, samples, steps] = [200, 1024, 2_000];
+  const inTime = [60, 150, 240];
   const shares = new LeafShares();
   shares.noteOwn(samples, stepMs);
   const pace = new LeafPace({ samples: 16, computeMs: 1 }, { stepMs });
@@ -13,10 +14,10 @@ test("who answers at once as often as just before its deadline is waited for no 
   for (let step = 0; step < steps; step++) {
     const [share] = shares.plan(samples, [{ pace }]);
     if (!share) continue;
-    const ms = tasks++ % 2 === 0 ? pace.deadlineMs - 1 : stepMs * 1.2;
+    const ms = inTime[tasks++ % 5] ?? pace.deadlineMs - 1;
     const waitedMs = Math.max(0, ms - stepMs);
     waited += waitedMs;
-    pace.spend(waitedMs, { stepMs });
+    pace.spend(Math.max(0, waitedMs - LIMITS.leafSlowdownMax * stepMs));
     pace.note({ samples: share.samples, ms, waitedMs, stepMs });
   }
   expect(tasks).toBeGreaterThan(10);

@@ -38,10 +38,11 @@ export class LeafPace {
 
   /** Longer than this is unusually long: the median and several median absolute deviations, as for batches. */
   get deadlineMs(): number {
-    if (this.#times.length < 3) return LIMITS.leafFirstMs;
+    if (this.#times.length === 0) return LIMITS.leafFirstMs;
     const usual = median(this.#times);
     const deviation = median(this.#times.map((ms) => Math.abs(ms - usual)));
-    return Math.min(LIMITS.leafFirstMs, Math.max(LIMITS.leafLateMsMin, usual + LIMITS.lateDeviations * deviation));
+    const unusual = this.#times.length < 3 ? 3 * usual : usual + LIMITS.lateDeviations * deviation;
+    return Math.min(LIMITS.leafLongestMs, Math.max(LIMITS.leafLateMsMin, unusual));
   }
 
   /** How long steps may yet be held up by this volunteer; below 0 they were held up for too long already. */
@@ -51,12 +52,12 @@ export class LeafPace {
 
   /** A step has begun, so there is more patience. */
   earn(ms: number): void {
-    this.#patienceMs = Math.min(LIMITS.leafFirstMs, this.#patienceMs + ms);
+    this.#patienceMs = Math.min(LIMITS.leafLongestMs, this.#patienceMs + ms);
   }
 
-  /** A step was held up by this volunteer; a small part of its time is not counted. */
-  spend(ms: number, { stepMs }: { stepMs: number }): void {
-    this.#patienceMs -= Math.max(0, ms - stepMs * LIMITS.leafSlowdownMax);
+  /** A step was held up by this volunteer for longer than steps may be: what is over what was left is to be made up for. */
+  spend(ms: number): void {
+    this.#patienceMs -= ms;
   }
 
   /**

@@ -40,7 +40,7 @@ describe("LeafShares", () => {
     const shares = new LeafShares();
     shares.noteOwn(1000, STEP_MS);
     const slow = leafOf(16);
-    slow.pace.note({ samples: 16, ms: 600, waitedMs: 500, stepMs: STEP_MS });
+    for (let i = 0; i < 2; i++) slow.pace.note({ samples: 16, ms: 600, waitedMs: 500, stepMs: STEP_MS });
     slow.pace.spend(LIMITS.leafPatienceMs);
     let waited = 0;
     const steps = 400;

@@ -40,6 +40,8 @@ interface Task {
   readonly givenAt: number;
   /** Is it still waited for? */
   open: boolean;
+  /** Does nothing depend on it? */
+  readonly trial: boolean;
   readonly settle: (update: LeafUpdate | undefined) => void;
   /** Of a task of a group: it is computed, and from then on it is for the group to give it up. */
   readonly hold?: (() => void) | undefined;
@@ -81,6 +83,7 @@ export class Leaf {
   #device = "";
   #pace: LeafPace | undefined;
   #ready = false;
+  #trials = 0;
   #paused = false;
   #task: Task | undefined;
   #denseVersion = -1;
@@ -95,7 +98,7 @@ export class Leaf {
   constructor(o: LeafOptions) {
     this.#o = o;
     this.volunteer = o.volunteer;
-    this.name = o.name;
+    this.name = plain(o.name);
     o.link.listen({
       onControl: (control) => this.#onControl(control),
       onFrame: (f) => this.#onFrame(f),
@@ -107,6 +110,13 @@ export class Leaf {
   get pace(): LeafPace {
     if (!this.#pace) throw new ClusterError("PROTOCOL_VIOLATION", `volunteer ${this.volunteer} has not joined yet`);
     return this.#pace;
+  }
+
+  /**
+   * Is a trial its next task? A device compiles at first; and how long a volunteer takes is seen before a step waits for it.
+   */
+  get isOnTrial(): boolean {
+    return this.#trials > 0;
   }
 
   /** Does it wait for a task? */
@@ -138,31 +148,35 @@ export class Leaf {
    * @returns what came of it; undefined where nothing came in time
    */
   give(task: number, at: StepInput, { dense, inGroup }: HowGiven): Promise<LeafUpdate | undefined> {
-    const { version, weights } = dense;
-    const { link, clock, forms } = this.#o;
-    this.#ready = false;
     return new Promise((resolve) => {
-      const cancel = clock.after(this.pace.deadlineMs, () => this.#giveUp());
+      const cancel = this.#o.clock.after(this.pace.deadlineMs, () => this.#giveUp());
       const settle = (update: LeafUpdate | undefined): void => {
         cancel();
         resolve(update);
       };
-      this.#task = {
-        task,
-        samples: at.samples,
-        givenAt: clock.now(),
-        open: true,
-        settle,
-        hold: inGroup ? cancel : undefined,
-      };
-      if (this.#denseVersion !== version) {
-        this.#denseVersion = version;
-        link.sendFrame(valuesFrame("leafDense", task, weights, "float32"));
-      }
-      for (const f of taskFrames(task, at, forms)) link.sendFrame(f);
-      const { samples, globalSamples, step = 0, weight } = at;
-      link.sendControl({ type: "leaf-task", task, step, samples, globalSamples, weighted: weight !== undefined });
+      this.#begin({ task, at, dense }, { open: true, trial: false, settle, hold: inGroup ? cancel : undefined });
     });
+  }
+
+  /** Gives a task for which nobody waits, and of which nothing is taken: the reducer computes those samples, too. */
+  tryOut(task: number, at: StepInput, dense: DenseVersion): void {
+    this.#begin({ task, at, dense }, { open: false, trial: true, settle: () => {}, hold: undefined });
+  }
+
+  #begin(
+    { task, at, dense }: { task: number; at: StepInput; dense: DenseVersion },
+    how: Pick<Task, "open" | "trial" | "settle" | "hold">,
+  ): void {
+    const { link, clock, forms } = this.#o;
+    const { samples, globalSamples, step = 0, weight } = at;
+    this.#ready = false;
+    this.#task = { task, samples, givenAt: clock.now(), ...how };
+    if (this.#denseVersion !== dense.version) {
+      this.#denseVersion = dense.version;
+      link.sendFrame(valuesFrame("leafDense", task, dense.weights, "float32"));
+    }
+    for (const f of taskFrames(task, at, forms)) link.sendFrame(f);
+    link.sendControl({ type: "leaf-task", task, step, samples, globalSamples, weighted: weight !== undefined });
   }
 
   /** A task is not waited for any more. */
@@ -199,8 +213,9 @@ export class Leaf {
   #onControl(control: Control): void {
     switch (control.type) {
       case "leaf-join":
-        this.#device = control.device;
+        this.#device = plain(control.device);
         this.#pace = this.record.pace ??= new LeafPace(control, { stepMs: this.#o.stepMs() });
+        this.#trials = this.#pace.usualMs === undefined ? 2 : 1;
         break;
       case "leaf-ready":
         if (!this.#pace) throw new ProtocolError(`volunteer ${this.volunteer} is ready before it has joined`);
@@ -248,8 +263,14 @@ export class Leaf {
     const { rowGrads = EMPTY, denseGrads = EMPTY } = task;
     const ms = (task.hold && task.computedMs) ?? this.#o.clock.now() - task.givenAt;
     if (task.open) return task.settle({ rowGrads, denseGrads, lossSum, ms });
-    this.#late++;
     const stepMs = this.#o.stepMs();
+    if (task.trial) {
+      this.#trials--;
+      if (this.pace.usualMs === undefined && !this.isOnTrial)
+        this.#pace!.note({ samples: task.samples, ms, waitedMs: 0, stepMs });
+      return;
+    }
+    this.#late++;
     this.#pace!.note({ samples: task.samples, ms, waitedMs: ms - stepMs, stepMs });
     this.#o.onLate(this, id);
   }
@@ -290,6 +311,11 @@ export interface Accepted {
   samples: number;
   stepSamples: number;
   ms: number;
+}
+
+/** What a volunteer says of itself is printed on terminals: nothing of it commands one. */
+function plain(text: string): string {
+  return text.replaceAll(/\p{C}/gu, "\ufffd");
 }
 
 function atMost(floats: number, values: Float32Array): Float32Array {

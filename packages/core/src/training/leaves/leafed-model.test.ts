@@ -53,18 +53,18 @@ describe("LeafedModel", () => {
     expect(slow.computed.length).toBeGreaterThan(3);
     expect(Math.max(...slow.computed)).toBe(LIMITS.leafSamplesMin);
     expect(total).toBeLessThan(
-      200 * alone * (1 + LIMITS.leafSlowdownMax) + 2 * LIMITS.leafPatienceMs + LIMITS.leafFirstMs,
+      200 * alone * (1 + LIMITS.leafSlowdownMax) + 2 * LIMITS.leafPatienceMs + LIMITS.leafLongestMs,
     );
   });
 
-  test("who says that it is fast and is not costs one deadline", async () => {
+  test("who says that it is fast and is not costs nothing", async () => {
     const bench = new LeafBench();
     await bench.join(1, { msPerSample: 1000, probeMs: 0.1 });
-    await bench.step();
-    const { ms, got, want } = await bench.step();
-    expect(got).toEqual(want);
-    expect(ms).toBeLessThan(LIMITS.leafFirstMs + 2 * 1024 * 0.1 + 10);
-    expect((await bench.step()).ms).toBeLessThan(1024 * 0.1 + 1);
+    for (let i = 0; i < 3; i++) {
+      const { ms, got, want } = await bench.step();
+      expect(got).toEqual(want);
+      expect(ms).toBeLessThan(1024 * 0.1 + 1);
+    }
   });
 
   test("any delays, pauses, cuts, crashes and stops leave every sum as it is", async () => {
@@ -96,7 +96,7 @@ describe("LeafedModel", () => {
           }
           const { got, want, ms } = await bench.step();
           expect(got).toEqual(want);
-          expect(ms).toBeLessThan(LIMITS.leafFirstMs + 2 * 1024 * 0.1 + 10);
+          expect(ms).toBeLessThan(LIMITS.leafLongestMs + 2 * 1024 * 0.1 + 10);
         }
       }),
       { numRuns: 40 },
@@ -113,7 +113,7 @@ describe("LeafedModel", () => {
     expect(ms).toBeLessThan(1_000);
     for (let i = 0; i < 40; i++) await bench.step();
     expect(refused).toEqual([
-      { type: "leaf-refused", task: 7, code: "UPDATE_LATE", message: expect.any(String) as string },
+      { type: "leaf-refused", task: 9, code: "UPDATE_LATE", message: expect.any(String) as string },
     ]);
     expect(accepted.length).toBeGreaterThan(8);
   });
@@ -163,7 +163,7 @@ describe("LeafedModel", () => {
     await bench.step(1024, 1);
     await bench.step(1024, 2);
     await bench.clock.advance(10);
-    expect(accepted.map(({ step, task }) => ({ step, task }))).toEqual([{ step: 1, task: 2 }]);
+    expect(accepted.map(({ step, task }) => ({ step, task }))).toEqual([{ step: 1, task: 4 }]);
   });
 
   test("a volunteer rests as long as it wishes, and sends nothing once it has stopped", async () => {

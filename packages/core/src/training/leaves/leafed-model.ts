@@ -10,6 +10,7 @@
  */
 import { Combiner, type CombineRule } from "../../collective/robust/index.ts";
 import { floatsOfUse, type JobManifest } from "../../job/index.ts";
+import { LIMITS } from "../../limits.ts";
 import type { Clock, Control, Link } from "../../wire/index.ts";
 import type { GradientModel, PredictInput, StepGradients, StepInput } from "../job/gradient-model.ts";
 import { Agreement } from "./agreement.ts";
@@ -19,7 +20,7 @@ import { GroupedTasks, type GroupedTask } from "./grouped-tasks.ts";
 import { RoundPace } from "./group/round-pace.ts";
 import { leafForms, sampleFloats, sliceOfInput, type LeafForms } from "./leaf-frames.ts";
 import { LeafShares, type ShareOf } from "./leaf-shares.ts";
-import type { Accepted, Leaf, LeafUpdate } from "./leaf.ts";
+import type { Accepted, DenseVersion, Leaf, LeafUpdate } from "./leaf.ts";
 import { Leaves, type GroupOptions } from "./leaves.ts";
 import { RowClip } from "./row-clip.ts";
 import { checkUpdate, TypicalUpdate, type Refusal } from "./update-check.ts";
@@ -142,7 +143,12 @@ export class LeafedModel implements GradientModel {
   #give(at: StepInput): { given: Given[]; grouped?: GroupedTasks | undefined } {
     const dense = this.#dense;
     if (!dense) return { given: [] };
-    const shares: ShareOf<Leaf>[] = this.#shares.plan(at.samples, this.#leaves.ready);
+    const { ready } = this.#leaves;
+    for (const leaf of ready) if (leaf.isOnTrial) this.#tryOut(leaf, at, dense);
+    const shares: ShareOf<Leaf>[] = this.#shares.plan(
+      at.samples,
+      ready.filter(({ isOnTrial }) => !isOnTrial),
+    );
     let from = at.samples - shares.reduce((sum, { samples }) => sum + samples, 0);
     const tasks = shares.map((share) => ({ ...share, task: ++this.#task }));
     const call = this.#leaves.group?.call(new Map(tasks.map(({ leaf, task }) => [leaf.volunteer, task])));
@@ -156,6 +162,11 @@ export class LeafedModel implements GradientModel {
     const grouped = tasks.filter(({ leaf }) => inGroup.has(leaf.volunteer)).map(give);
     const given = tasks.filter(({ leaf }) => !inGroup.has(leaf.volunteer)).map(give);
     return { given, grouped: call && this.#groupedTasks(call, grouped) };
+  }
+
+  #tryOut(leaf: Leaf, at: StepInput, dense: DenseVersion): void {
+    const samples = Math.min(at.samples, leaf.pace.samples);
+    leaf.tryOut(++this.#task, sliceOfInput(at, 0, samples), dense);
   }
 
   #groupedTasks(call: GroupCall, tasks: readonly GroupedTask[]): GroupedTasks {
@@ -201,7 +212,7 @@ export class LeafedModel implements GradientModel {
     const parts: Part[] = [];
     for (const [i, { leaf, samples, input, task }] of given.entries()) {
       const { came, waitedMs } = updates[i]!;
-      leaf.pace.spend(waitedMs, { stepMs });
+      leaf.pace.spend(Math.max(0, waitedMs - LIMITS.leafSlowdownMax * stepMs));
       if (came) leaf.pace.note({ samples, ms: came.ms, waitedMs, stepMs });
       const fault = faults[i];
       if (fault) this.#leaves.refuse(leaf, task, fault);

@@ -108,6 +108,10 @@ export interface Volunteer {
   readonly computed: number[];
 }
 
+/** Tasks that do not count, and numbers of steps that no test uses. */
+const TRIALS = 2;
+const STEP_OF_TRIAL = 900_000;
+
 /** A link whose owner changes what it sends. */
 export type Tamper = (link: Link) => Link;
 
@@ -121,6 +125,8 @@ export class LeafBench {
   readonly told: Control[] = [];
   readonly #address: string;
   #step = 0;
+  /** Told of those that have joined since the last step, once they are tried out. */
+  #fresh: (() => void)[] = [];
 
   constructor({
     seed = 1,
@@ -160,6 +166,8 @@ export class LeafBench {
       events?: Partial<LeafEvents>;
       host?: string;
       group?: LeafSessionOptions["group"];
+      /** It has been tried out: what it sent so far is not counted. */
+      onTried?: () => void;
     } = {},
   ): Promise<Volunteer> {
     const { msPerSample = 0.2, share = () => 1, tamper = (link) => link, probeMs = 16 * msPerSample } = o;
@@ -187,11 +195,27 @@ export class LeafBench {
     });
     void session.closed.then((end) => ended.push(end));
     await this.clock.advance(10);
+    this.#fresh.push(() => {
+      computed.length = 0;
+      o.onTried?.();
+    });
     return { host, session, model, ended, accepted, refused, computed };
+  }
+
+  /** Takes steps in which those that have joined are tried out, so that from now on they help. */
+  async tryOut(): Promise<void> {
+    const fresh = this.#fresh;
+    this.#fresh = [];
+    for (let trial = 0; trial < TRIALS; trial++) {
+      await this.step(1024, STEP_OF_TRIAL + trial);
+      await this.clock.advance(5); // until they ask for more
+    }
+    for (const onTried of fresh) onTried();
   }
 
   /** Takes one step: what came of it, what must come of it, and how long it took. */
   async step(samples = 1024, step = ++this.#step): Promise<{ got: StepGradients; want: StepGradients; ms: number }> {
+    if (this.#fresh.length > 0) await this.tryOut();
     const at = inputOf(step, samples);
     const dense = denseOf(step);
     this.leafed.setDense(dense);

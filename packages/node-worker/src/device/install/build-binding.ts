@@ -8,7 +8,7 @@
  */
 import { cp, mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { TFJS_NODE_RELEASE } from "./library-folder.ts";
+import { TFJS_NODE_RELEASE } from "../library/library-folder.ts";
 import { runTool } from "./run-tool.ts";
 
 /** Of npm: the binding's source with tfjs's backend, Node-API's headers, and what the backend imports. */
@@ -20,7 +20,7 @@ const FLAGS = ["-shared", "-fPIC", "-O2", "-std=c++17", "-DNAPI_VERSION=8", "-DB
 /** The binding finds the libraries from its own place: the folder may be moved, and no LD_LIBRARY_PATH is needed. */
 const LINKED = ["-ltensorflow", "-ltensorflow_framework", "-Wl,-rpath,$ORIGIN/../site/tensorflow"];
 
-/** Filled by the process that loads the backend, with its own copy: see tfjs-node.ts. */
+/** Filled by the process that loads the backend, with its own copy: see load-library.ts. */
 export const HOLLOW_PACKAGES = ["@tensorflow/tfjs", "@tensorflow/tfjs-core"] as const;
 
 export interface BindingRequest {

@@ -3,8 +3,8 @@ import { execFile } from "node:child_process";
 import path from "node:path";
 import { execPath } from "node:process";
 import { fileURLToPath } from "node:url";
-import type { LoadedLibrary } from "../tfjs-node.ts";
-import type { LibraryKind } from "./library-folder.ts";
+import type { LoadedLibrary } from "../library/load-library.ts";
+import type { LibraryKind } from "../library/library-folder.ts";
 import { lastWords } from "./run-tool.ts";
 
 /** The first use of a GPU may compile kernels for it. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { installTensorFlow, unsupported } from "./install-tensorflow.ts";
-import { libraryFolder } from "./library-folder.ts";
+import { libraryFolder } from "../library/library-folder.ts";
 
 test.each([
   [{ platform: "darwin", arch: "arm64", glibcMinor: undefined }, "this is darwin arm64; --device webgpu"],

@@ -6,11 +6,11 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, statfs } from "node:fs/promises";
 import path from "node:path";
-import type { LoadedLibrary } from "../tfjs-node.ts";
+import { noteFiles } from "../library/library-files.ts";
+import { libraryFolder, type LibraryKind } from "../library/library-folder.ts";
+import type { LoadedLibrary } from "../library/load-library.ts";
 import { buildBinding } from "./build-binding.ts";
 import { checkLibrary } from "./check-library.ts";
-import { noteFiles } from "./library-files.ts";
-import { libraryFolder, type LibraryKind } from "./library-folder.ts";
 import { glibcMinor, OLDEST_GLIBC, unpackWheels } from "./wheels.ts";
 
 export interface InstallOptions {

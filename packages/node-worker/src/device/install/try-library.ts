@@ -4,8 +4,8 @@
  */
 import { argv, exit, stderr, stdout } from "node:process";
 import * as tf from "@tensorflow/tfjs";
-import { loadLibrary } from "../tfjs-node.ts";
-import type { LibraryKind } from "./library-folder.ts";
+import { loadLibrary } from "../library/load-library.ts";
+import type { LibraryKind } from "../library/library-folder.ts";
 
 /** A product and a gradient whose values are small whole numbers: every device has them to the bit. */
 async function computesRight(): Promise<boolean> {

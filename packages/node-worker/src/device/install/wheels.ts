@@ -4,7 +4,7 @@
  */
 import { readdir, rm } from "node:fs/promises";
 import path from "node:path";
-import { TENSORFLOW_RELEASE, type LibraryKind } from "./library-folder.ts";
+import { TENSORFLOW_RELEASE, type LibraryKind } from "../library/library-folder.ts";
 import { runTool } from "./run-tool.ts";
 
 /** On PyPI; the CPU's is a third as large. */

@@ -6,8 +6,8 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import * as core from "@tensorflow/tfjs-core";
-import { checkFiles } from "./install/library-files.ts";
-import { INSTALL_COMMAND, isInstalled, libraryFolder, type LibraryKind } from "./install/library-folder.ts";
+import { checkFiles } from "./library-files.ts";
+import { INSTALL_COMMAND, isInstalled, libraryFolder, type LibraryKind } from "./library-folder.ts";
 
 export interface LoadedLibrary {
   /** Of TensorFlow. */
@@ -22,11 +22,18 @@ const UPSTREAM = { cpu: "@tensorflow/tfjs-node", gpu: "@tensorflow/tfjs-node-gpu
 
 const require = createRequire(import.meta.url);
 
-/** That no library is installed for it, and the command that mends it; undefined where one is. Nothing is loaded. */
-export function missingLibrary(kind: LibraryKind): string | undefined {
+/**
+ * That no library is installed for it, and the command that mends it; undefined where one is. Nothing is loaded.
+ *
+ * @param find throws where there is no package of that name
+ */
+export function missingLibrary(
+  kind: LibraryKind,
+  find: (name: string) => unknown = require.resolve,
+): string | undefined {
   if (isInstalled(kind)) return undefined;
   try {
-    require.resolve(UPSTREAM[kind]);
+    find(UPSTREAM[kind]);
     return undefined;
   } catch {
     return `TensorFlow's library is not installed; ${remedyFor(kind)}`;

@@ -11,7 +11,7 @@
  */
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { cacheFolder } from "../cache-folder.ts";
+import { cacheFolder } from "./cache-folder.ts";
 
 /** Which wheel the library is from: "gpu" computes with CUDA, and needs what NVIDIA's wheels bring. */
 export type LibraryKind = "cpu" | "gpu";
