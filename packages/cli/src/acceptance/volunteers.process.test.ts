@@ -56,12 +56,7 @@ describe.skipIf(NEEDS_BROWSER)("volunteers train the demo [needs browser]", () =
       const { step } = together.status;
       const alone = await cluster.train({ ...job, fit: { ...job.fit, stepsMax: step } });
 
-      for (const [tab, device] of [
-        [tabs[0]!, "WebGL"],
-        [tabs[1]!, "WebGPU"],
-      ] as const) {
-        expect(await tab.figure("Computes on")).toBe(device);
-      }
+      expect(await Promise.all(tabs.map((tab) => tab.figure("Computes on")))).toEqual(["WebGL", "WebGPU"]);
       const leaves = workers.flatMap((worker) => worker.leaves ?? []);
       expect(leaves).toHaveLength(2);
       // Software adapters may be late now and then.
