@@ -148,6 +148,14 @@ describe("an invitation", () => {
     expect(layer.c.told(layer.client, "error").message).toContain('"MyLayer"');
   });
 
+  it("is refused for a job whose dense weights are more than a volunteer is sent", () => {
+    const variables = [{ name: "kernel", shape: [4096, 4096], trainable: true }];
+    const h = new Helped({ ...MANIFEST, model: { ...MANIFEST.model, variables } });
+    h.c.say(h.client, { ...INVITE, job: h.job });
+    const message = expect.stringContaining("67109888 bytes of dense weights") as string;
+    expect(h.c.told(h.client, "error")).toMatchObject({ code: "BAD_JOB", job: h.job, message });
+  });
+
   it("is refused for a job that is over, and by a coordinator without keys", () => {
     const h = new Helped();
     h.c.say(h.client, { type: "stop-job", job: h.job });

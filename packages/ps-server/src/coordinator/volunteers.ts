@@ -15,7 +15,7 @@ import type { Jobs } from "./jobs.ts";
 import type { Worker, Workers } from "./workers.ts";
 import { Gateways } from "./volunteers/gateways.ts";
 import { Sessions, type Session } from "./volunteers/sessions.ts";
-import { codeRefusal, invitationText, type VolunteerKeys } from "./volunteers/signed-invitation.ts";
+import { refusalOfJob, invitationText, type VolunteerKeys } from "./volunteers/signed-invitation.ts";
 import { Tokens } from "./volunteers/tokens.ts";
 
 interface VolunteersOptions {
@@ -56,7 +56,7 @@ export class Volunteers {
     const { uses, validMs, role, trusted, by, about } = control;
     const job = this.#o.jobs.of(control.job);
     if (job.over) throw new ClusterError("BAD_JOB", `${nameOf(job)} is ${job.phase}: nobody can help it any more`);
-    const refusal = codeRefusal(job.manifest);
+    const refusal = refusalOfJob(job.manifest);
     if (refusal) throw refusal;
     invitationText(job, { by, about, trusted, rows: null });
     const invited = { job: job.job, role, trusted, by, about, expiresAt: now + validMs };

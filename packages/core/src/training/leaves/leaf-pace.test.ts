@@ -6,7 +6,7 @@ import { LeafShares } from "./leaf-shares.ts";
 test("who is in time just often enough to be waited for, and else answers just before its deadline, gains nothing", () => {
   const [stepMs, samples, steps] = [200, 1024, 2_000];
   const inTime = [60, 150, 240];
-  const shares = new LeafShares();
+  const shares = new LeafShares({ rowFloats: 8 });
   shares.noteOwn(samples, stepMs);
   const pace = new LeafPace({ samples: 16, computeMs: 1 }, { stepMs });
   let waited = 0;
@@ -27,7 +27,7 @@ test("who is in time just often enough to be waited for, and else answers just b
 
 test("a task that took minutes is not held against a volunteer for ever", () => {
   const stepMs = 200;
-  const shares = new LeafShares();
+  const shares = new LeafShares({ rowFloats: 8 });
   shares.noteOwn(1024, stepMs);
   const pace = new LeafPace({ samples: 16, computeMs: 1 }, { stepMs });
   pace.note({ samples: 16, ms: 600_000, waitedMs: 600_000, stepMs });

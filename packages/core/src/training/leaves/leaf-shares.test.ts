@@ -18,7 +18,7 @@ describe("LeafShares", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 20_000 }), wanted, (samples, wanted) => {
         const leaves = wanted.map(leafOf);
-        const shares = new LeafShares().plan(samples, leaves);
+        const shares = new LeafShares({ rowFloats: 8 }).plan(samples, leaves);
         const given = shares.reduce((sum, share) => sum + share.samples, 0);
         expect(given).toBeLessThanOrEqual((samples * 7) / 8);
         expect(new Set(shares.map(({ leaf }) => leaf)).size).toBe(shares.length);
@@ -32,12 +32,17 @@ describe("LeafShares", () => {
 
   test("where there is not enough for all, nobody is left out while there is the least part for each", () => {
     const leaves = [512, 512, 512, 512, 16, 512, 512].map(leafOf);
-    const shares = new LeafShares().plan(512, leaves);
+    const shares = new LeafShares({ rowFloats: 8 }).plan(512, leaves);
     expect(shares.map(({ samples }) => samples).toSorted((a, b) => a - b)).toEqual([16, 64, 64, 64, 64, 64, 64]);
   });
 
+  test("gives no more than a frame has room for", () => {
+    const [share] = new LeafShares({ rowFloats: 65_536 }).plan(4096, [leafOf(4096)]);
+    expect(share!.samples).toBe(64);
+  });
+
   test("who holds steps up is waited for as patience allows, and patience comes back with time", () => {
-    const shares = new LeafShares();
+    const shares = new LeafShares({ rowFloats: 8 });
     shares.noteOwn(1000, STEP_MS);
     const slow = leafOf(16);
     for (let i = 0; i < 2; i++) slow.pace.note({ samples: 16, ms: 600, waitedMs: 500, stepMs: STEP_MS });

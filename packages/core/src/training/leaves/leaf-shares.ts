@@ -13,8 +13,14 @@ export interface ShareOf<T> {
 }
 
 export class LeafShares {
+  readonly #samplesMax: number;
   /** Of the reducer's own part. */
   #msPerSample = 0;
+
+  /** @param rowFloats of a sample: a task's rows fill a quarter of a frame at most */
+  constructor({ rowFloats }: { rowFloats: number }) {
+    this.#samplesMax = LIMITS.leafFrameBytesMax / 4 / (4 * rowFloats);
+  }
 
   /** What the reducer takes for so many samples alone; 0 before it has computed any. */
   expectedMs(samples: number): number {
@@ -43,7 +49,7 @@ export class LeafShares {
     for (const [i, leaf] of willing.entries()) {
       const equal = left / (willing.length - i);
       // Where even the least parts are too many, who comes first gets one.
-      const share = sizeAtMost(Math.min(leaf.pace.samples, equal));
+      const share = sizeAtMost(Math.min(leaf.pace.samples, equal, this.#samplesMax));
       if (share > left) break;
       shares.push({ leaf, samples: share });
       left -= share;

@@ -62,7 +62,7 @@ export class LeafedModel implements GradientModel {
   readonly denseFloats: number;
   readonly #o: LeafedModelOptions;
   readonly #leaves: Leaves;
-  readonly #shares = new LeafShares();
+  readonly #shares: LeafShares;
   readonly #combiner: Combiner;
   readonly #rowClip: RowClip;
   readonly #typical = new TypicalUpdate();
@@ -86,6 +86,7 @@ export class LeafedModel implements GradientModel {
     this.denseFloats = model.denseFloats;
     this.#forms = leafForms(manifest);
     this.#rowFloats = sampleFloats(manifest.model).rows;
+    this.#shares = new LeafShares({ rowFloats: Math.max(1, this.#rowFloats) });
     const stepMs = () => this.#stepMs;
     const floats = { rows: this.#rowFloats, dense: model.denseFloats };
     this.#leaves = new Leaves({ job, leavesMax, forms: this.#forms, floats, clock, tell, log, stepMs, groups });

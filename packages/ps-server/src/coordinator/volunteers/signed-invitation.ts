@@ -11,6 +11,7 @@ import {
   type JobManifest,
   type SignedInvitation,
 } from "@volary/core/job";
+import { LIMITS } from "@volary/core/limits";
 
 /** Secrets and a signature, which come from outside: a pure machine has neither. */
 export interface VolunteerKeys {
@@ -25,17 +26,27 @@ export interface VolunteerKeys {
 /** Who asks for what, in an invitation. */
 export type Request = Pick<Invitation, "by" | "about" | "trusted">;
 
-/** Why no browser can serve a job, if none can: functions never travel, and nobody could check what they push. */
-export function codeRefusal({ name, compile, tables, model }: JobManifest): ClusterError | undefined {
+/**
+ * Why no browser can serve a job, if none can: functions never travel, and nobody could check what they push; and dense
+ * weights go to a volunteer in one frame.
+ */
+export function refusalOfJob({ name, compile, tables, model }: JobManifest): ClusterError | undefined {
   const { loss } = compile;
   if (typeof loss !== "string") return refusal(name, `trains with the function "${loss.function}" of a plugin file`);
   for (const { name: table, optimizer } of tables) {
     if (optimizer.kind === "custom")
       return refusal(name, `has the server update "${optimizer.update}" of a plugin file for table "${table}"`);
   }
+  const bytes = FRAME_HEAD_BYTES + 4 * model.variables.reduce((sum, { shape }) => sum + floatsOf(shape), 0);
+  if (bytes > LIMITS.leafFrameBytesMax)
+    return refusal(name, `has ${bytes} bytes of dense weights, over the limit of ${LIMITS.leafFrameBytesMax}`);
   const foreign = foreignClassOf(model.topology);
   return foreign === undefined ? undefined : refusal(name, `has the layer class "${foreign}" of a plugin file`);
 }
+
+const floatsOf = (shape: readonly number[]): number => shape.reduce((floats, size) => floats * size, 1);
+/** More than a frame has before its values. */
+const FRAME_HEAD_BYTES = 1024;
 
 const refusal = (job: string, why: string): ClusterError =>
   new ClusterError("BAD_JOB", `job "${job}" ${why}, which volunteers cannot run; train it on \`volary worker\`s alone`);
