@@ -222,5 +222,10 @@ it("opcodes keep their numbers for ever", () => {
     copyPart: 21,
     copyPartReply: 22,
     stateShare: 23,
+    leafDense: 24,
+    leafRows: 25,
+    leafInputs: 26,
+    leafRowGradients: 27,
+    leafDenseGradients: 28,
   });
 });
