@@ -161,7 +161,10 @@ describe.skipIf(NEEDS_BROWSER)("volunteers [needs browser]", () => {
       }
 
       await honest.accepted((await honest.steps()) + 5);
-      expect(await honest.figure("Not counted")).toBeUndefined();
+      const { workers } = await cluster.status();
+      const leaves = workers.flatMap((worker) => worker.leaves ?? []);
+      expect(leaves).toHaveLength(1);
+      expect(Object.keys(leaves[0]!.refused).filter((code) => code !== "UPDATE_LATE")).toEqual([]);
       await expect
         .poll(
           async () => {

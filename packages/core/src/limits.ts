@@ -108,7 +108,7 @@ export const LIMITS = {
    */
   leafFirstMs: 5_000,
   leafLongestMs: 15_000,
-  leafLateMsMin: 100,
+  leafLateMsMin: 300,
   /** By what share of its own time training may be held up by slow volunteers, and how long by one when it comes. */
   leafSlowdownMax: 0.25,
   leafPatienceMs: 2_000,

@@ -99,6 +99,19 @@ describe("Combiner", () => {
     );
   });
 
+  test("centered-clip: a few honest samples with a rare one among them stay as they are beside many", () => {
+    const n = 300;
+    const combiner = new Combiner({ rule: "centered-clip", n });
+    for (let step = 0; step < 20; step++) {
+      const many = part(scaled(gaussians(n, step), Math.sqrt(992)), { samples: 992, trusted: true });
+      const few = [1, 2].map((leaf) => {
+        const rare = leaf === 1 && step % 4 === 3 ? 6 : 1;
+        return part(scaled(gaussians(n, 100 * leaf + step), rare * Math.sqrt(16)), { samples: 16 });
+      });
+      expect(combiner.combine([many, ...few], GLOBAL).clipped).toEqual([false, false, false]);
+    }
+  });
+
   test("centered-clip: what was combined before tells a flipped sign from an honest gradient", () => {
     const n = 400;
     const signal = scaled(gaussians(n, 1), 3);

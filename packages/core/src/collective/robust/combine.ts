@@ -7,8 +7,10 @@
  * - `centered-clip` moves a gradient that is too far from a centre towards it, as far as the radius (Karimireddy, He,
  *   Jaggi, ICML 2021, arXiv:2012.10333). The centre is what was combined before, so it knows what this step's liars
  *   cannot change. The mean of s samples strays from the true gradient by σ / √s; so a distance is ‖gᵢ − centre‖ · √sᵢ,
- *   and the radius is {@link RADIUS} of their medians. What a reducer computed itself is never moved. Where nothing is
- *   moved, the result is the plain sum, bit for bit.
+ *   and the radius is {@link RADIUS} of their median, or of what the reducer's own is, if that is greater. A part of few
+ *   samples may be further away, as far as it then moves the sum by no more than a part of mean size: one rare sample
+ *   is much of it. What a reducer computed itself is never moved. Where nothing is moved, the result is the plain sum,
+ *   bit for bit.
  * - `trimmed-mean` leaves out the greatest and the least of every coordinate (Yin et al., ICML 2018,
  *   arXiv:1803.01498): {@link TRIMMED} of the parts on each side, at least one where there are three. Parts count alike,
  *   however many samples they are of, and honest ones lose what lies outside, so it costs accuracy where nobody lies.
@@ -91,9 +93,12 @@ export class Combiner {
   /** @returns by how much each part's way from the centre is shortened: in [0, 1] */
   #shrink(parts: readonly Part[], unit: number): number[] {
     const distances = parts.map((part) => distanceOf(part, { centre: this.#centre, unit }));
-    const radius = RADIUS * lowerMedian(distances);
-    return parts.map(({ trusted }, i) => {
+    const own = distances.filter((_, i) => parts[i]!.trusted);
+    const usual = Math.max(lowerMedian(distances), ...own.filter(Number.isFinite));
+    const meanSamples = parts.reduce((sum, { samples }) => sum + samples, 0) / parts.length;
+    return parts.map(({ trusted, samples }, i) => {
       const distance = distances[i]!;
+      const radius = RADIUS * usual * Math.sqrt(Math.max(1, meanSamples / samples));
       if (trusted || distance <= radius) return 1;
       return Number.isFinite(distance) ? radius / distance : 0;
     });

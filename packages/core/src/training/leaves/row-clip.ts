@@ -8,8 +8,9 @@
  * - all of a part together, next to the root mean square of parts: this is what keeps one who sends everything tenfold
  *   from outweighing the honest.
  *
- * Both are medians over the parts of a step, so that a minority has no say, and fall slowly from one step to the next, so
- * that parts of few samples are not measured by each other's luck. Which rows a volunteer touches it cannot choose: it is
+ * Both are medians over the parts of a step, so that a minority has no say, or what the reducer itself has computed, if that
+ * is longer; and they fall slowly from one step to the next, so that parts of few samples are not measured by each
+ * other's luck. Which rows a volunteer touches it cannot choose: it is
  * sent samples without their keys, and its gradients must be [b, E] (`update-check.ts`).
  *
  * Shapes: b samples of a part, E floats of a sample's rows, U uses.
@@ -71,7 +72,7 @@ export class RowClip {
     for (const [use, width] of this.#widths.entries()) {
       const place = { at, width, stride: this.#rowFloats };
       const lengths = parts.map((part) => lengthsOf(part, place, globalSamples));
-      const factors = this.#factors(this.#typical[use]!, lengths);
+      const factors = this.#factors(this.#typical[use]!, lengths, parts);
       for (const [i, { rowGrads, trusted }] of parts.entries()) {
         if (!trusted) clipped[i]! += shorten(rowGrads, factors[i]!, place);
       }
@@ -81,14 +82,20 @@ export class RowClip {
   }
 
   /** @returns by how much the gradient of each sample of each part is to be shortened, in [0, 1]: it replaces `parts` */
-  #factors(typical: Typical, parts: readonly Float64Array[]): readonly Float64Array[] {
+  #factors(
+    typical: Typical,
+    parts: readonly Float64Array[],
+    of: readonly Pick<RowPart, "trusted">[],
+  ): readonly Float64Array[] {
     const some = parts.filter(({ length }) => length > 0);
     if (some.length === 0) return parts;
-    typical.longest = Math.max(FADE * typical.longest, lowerMedian(some.map(longest)));
+    const own = parts.filter(({ length }, i) => length > 0 && of[i]!.trusted);
+    typical.longest = Math.max(FADE * typical.longest, lowerMedian(some.map(longest)), ...own.map(longest));
     const lengthMax = LONGEST * typical.longest;
     const squares = parts.map((lengths) => sumOfSquares(lengths, lengthMax));
-    const means = parts.flatMap(({ length }, i) => (length > 0 ? [Math.sqrt(squares[i]! / length)] : []));
-    typical.rootMeanSquare = Math.max(FADE * typical.rootMeanSquare, lowerMedian(means));
+    const meanOf = (lengths: Float64Array): number => Math.sqrt(squares[parts.indexOf(lengths)]! / lengths.length);
+    const means = Math.max(lowerMedian(some.map(meanOf)), ...own.map(meanOf));
+    typical.rootMeanSquare = Math.max(FADE * typical.rootMeanSquare, means);
     return parts.map((lengths, i) => {
       const squaresMax = lengths.length * (TOGETHER * typical.rootMeanSquare) ** 2 + SPARE * typical.longest ** 2;
       const all = squares[i]! > squaresMax ? Math.sqrt(squaresMax / squares[i]!) : 1;
