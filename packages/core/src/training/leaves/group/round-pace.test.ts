@@ -20,10 +20,10 @@ it("a wait is never shorter than the least, nor longer than the longest", () => 
 
 it("a wait doubles while rounds fail, and is as before after one that does not", () => {
   const pace = new RoundPace();
-  for (let i = 0; i < 5; i++) pace.note(200);
+  for (let i = 0; i < 5; i++) pace.note(400);
   pace.fail();
   pace.fail();
-  expect(pace.waitMs).toBe(800);
-  pace.note(200);
-  expect(pace.waitMs).toBe(200);
+  expect(pace.waitMs).toBe(1600);
+  pace.note(400);
+  expect(pace.waitMs).toBe(400);
 });
