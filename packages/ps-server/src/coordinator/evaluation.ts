@@ -40,7 +40,9 @@ export class Evaluation {
     return true;
   }
 
+  /** Only for those that were told which weights are meant: others may still ask because of an evaluation before. */
   lease(worker: number): Lease | undefined {
+    if (!this.#told.has(worker)) return undefined;
     return this.#leases.acquire({ holder: worker, unitsMax: SAMPLES_PER_LEASE });
   }
 

@@ -20,10 +20,13 @@ interface SessionSpec {
   model?: Partial<JobManifest["model"]>;
   /** Resolves when a batch may be computed. */
   compute?: () => Promise<void>;
+  setDense?: () => void;
+  predict?: () => void;
 }
 
 /** A worker, PS nodes whose rows are all ones, and what it told the coordinator. */
-function session({ consistency, model = {}, compute = async () => {} }: SessionSpec) {
+function session({ consistency, model = {}, compute = async () => {}, setDense, predict }: SessionSpec) {
+  const clock = new SimulatedClock();
   const told: Control[] = [];
   const frames: Frame[] = [];
   let events: NodeEvents;
@@ -72,7 +75,7 @@ function session({ consistency, model = {}, compute = async () => {} }: SessionS
     name: "worker",
     dataset,
     nodes: nodes as NodeLinks,
-    clock: new SimulatedClock(),
+    clock,
     dialer: { dial: () => new Promise(() => {}) },
     coordinator: { send: (control) => void told.push(control) },
     log: () => {},
@@ -88,7 +91,7 @@ function session({ consistency, model = {}, compute = async () => {} }: SessionS
     },
     model: {
       denseFloats: spec.variables.length === 0 ? 0 : 5,
-      setDense: () => {},
+      setDense: () => setDense?.(),
       step: async ({ rows }) => {
         await compute();
         const floats = spec.variables.length === 0 ? 0 : 5;
@@ -98,7 +101,7 @@ function session({ consistency, model = {}, compute = async () => {} }: SessionS
           lossSum: 2,
         };
       },
-      predict: async ({ samples }) => new Float32Array(samples),
+      predict: async ({ samples }) => (predict?.(), new Float32Array(samples)),
       dispose: () => {},
     },
   });
@@ -118,7 +121,7 @@ function session({ consistency, model = {}, compute = async () => {} }: SessionS
     told.find((control): control is ControlOf<T> => control.type === type);
   const types = () => told.map(({ type }) => type);
   const refuse = (error: ControlOf<"error">) => events.onControl(1, error);
-  return { worker, told, frames, term, batch, first, types, refuse };
+  return { worker, clock, told, frames, term, batch, first, types, refuse };
 }
 
 /** Lets all go on that waits for nothing but its turn. */
@@ -146,6 +149,31 @@ test("held-out rows are evaluated once the batch under way is over, which change
   go();
   await settle();
   expect(types()).toEqual(["ready", "batch-done", "lease-request"]);
+});
+
+test("who had to wait in one evaluation, and asks again in the next, has the weights of that one", async () => {
+  const variables = [{ name: "w", shape: [5], trainable: true }];
+  let reads = 0;
+  const used: number[] = [];
+  const { worker, term, clock, types } = session({
+    consistency: asp,
+    model: { variables },
+    setDense: () => void reads++,
+    predict: () => void used.push(reads),
+  });
+  await worker.open();
+  term();
+  const evaluate = () => worker.onCoordinator({ type: "evaluate", job: JOB, term: 1, step: 2 });
+  evaluate();
+  await settle();
+  worker.onCoordinator({ type: "no-lease", job: JOB, purpose: "evaluate", term: 1, reason: "wait" });
+  await clock.advance(1000);
+  // The last step was validated, and is evaluated again as training ends.
+  evaluate();
+  worker.onCoordinator({ type: "lease", job: JOB, purpose: "evaluate", term: 1, lease: 1, from: 0, to: 2 });
+  await settle();
+  expect(types()).toContain("evaluated");
+  expect([reads, ...used]).toEqual([2, 2]);
 });
 
 test("a refusal of a slot is no answer to a pull under way, and asks for a new term or fails the job", async () => {

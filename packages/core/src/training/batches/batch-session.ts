@@ -56,6 +56,7 @@ export class BatchSession {
   readonly #push: BatchPush;
   readonly #peers: PeerLinks;
   readonly #evaluation: Evaluation;
+  #evaluations = 0;
   readonly #news: JobNews;
   #opened: Opened | undefined;
   #term = 0;
@@ -171,7 +172,7 @@ export class BatchSession {
         this.#evaluation.onNoLease(control.reason);
         break;
       case "evaluate":
-        this.#inTurn(() => this.#evaluate(control.step));
+        this.#onEvaluate();
         break;
       case "error":
         this.#fail(new ClusterError("JOB_FAILED", `the coordinator refused: ${control.message}`));
@@ -292,8 +293,18 @@ export class BatchSession {
 
   // -- pauses and the end ------------------------------------------------------------------------------------
 
+  /**
+   * Begun at once, so that a lease that comes before the dense weights waits for them. Training may end where it was
+   * validated, with other weights: evaluations are told apart by how many there were.
+   */
+  #onEvaluate(): void {
+    const evaluation = ++this.#evaluations;
+    this.#evaluation.begin(evaluation);
+    this.#inTurn(() => this.#readyTo(evaluation));
+  }
+
   /** In turn: a batch before that does not count any more takes the model's weights, too. */
-  async #evaluate(step: number): Promise<void> {
+  async #readyTo(evaluation: number): Promise<void> {
     if (this.#closed) return;
     const { manifest, model } = this.#o;
     const { local } = this.#opened!;
@@ -303,8 +314,7 @@ export class BatchSession {
       if (this.#closed) return;
       model.setDense(weights);
     }
-    this.#evaluation.applied(step);
-    this.#evaluation.begin(step);
+    this.#evaluation.applied(evaluation);
   }
 
   async #store({ term, step }: ControlOf<"store-dense">): Promise<void> {

@@ -26,9 +26,9 @@ export interface EvaluationOptions {
 
 export class Evaluation {
   readonly #o: EvaluationOptions;
-  /** The step after which the held-out rows are, or were last, evaluated. */
-  #step = 0;
-  /** The step whose dense weights the model has. */
+  /** The weights that held-out rows are, or were last, evaluated with: those after so many steps, or any other count. */
+  #wanted = 0;
+  /** Those that the model has. */
   #applied = 0;
   /** What is to be done once these are the same. */
   readonly #waiting: (() => void)[] = [];
@@ -37,9 +37,9 @@ export class Evaluation {
     this.#o = o;
   }
 
-  /** The held-out rows are to be evaluated as they are after `step`. */
-  begin(step: number): void {
-    this.#step = step;
+  /** The held-out rows are to be evaluated with weights number `wanted`, once these are {@link applied}. */
+  begin(wanted: number): void {
+    this.#wanted = wanted;
     this.#once(() => this.#o.ask());
   }
 
@@ -47,10 +47,10 @@ export class Evaluation {
     this.#once(() => void this.#evaluate(lease).catch((error: unknown) => this.#o.fail(error)));
   }
 
-  /** The model has the dense weights after `step`. */
-  applied(step: number): void {
-    this.#applied = step;
-    if (this.#waiting.length === 0 || step < this.#step) return;
+  /** The model has dense weights number `applied`. */
+  applied(applied: number): void {
+    this.#applied = applied;
+    if (this.#waiting.length === 0 || applied < this.#wanted) return;
     for (const run of this.#waiting.splice(0)) run();
   }
 
