@@ -59,6 +59,14 @@ const OPERATIONS: [string, Operation, number[][]][] = [
     ],
   ],
   [
+    "a product with a transposed matrix",
+    of((a: tf.Tensor, b: tf.Tensor) => tf.matMul(tf.relu(tf.matMul(a, b, false, true)), b)),
+    [
+      [3, 4],
+      [5, 4],
+    ],
+  ],
+  [
     "a product of transposed matrices",
     of((a: tf.Tensor, b: tf.Tensor) => tf.matMul(a, b, true, true)),
     [
@@ -143,6 +151,19 @@ const OF_ONE = { relu, relu6, elu, selu, sigmoid, tanh, softplus, leakyRelu, exp
 describe.skipIf(absent.includes("tensorflow"))("on TensorFlow's library [needs tensorflow]", () => {
   afterAll(() => {
     tf.disposeVariables();
+  });
+
+  test("a tensor seen in its own shape outlives its source", async () => {
+    await openDevice("tensorflow");
+    const { numTensors } = tf.memory();
+    const source = wave([3, 4], 1);
+    const seen = tf.reshape(source, [3, 4]);
+    const values = source.dataSync();
+    source.dispose();
+    const more = tf.add(seen, 1);
+    expect([...more.dataSync()]).toEqual([...values].map((value) => Math.fround(value + 1)));
+    tf.dispose([seen, more]);
+    expect(tf.memory().numTensors).toBe(numTensors);
   });
 
   test.each([

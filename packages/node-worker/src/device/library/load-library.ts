@@ -7,6 +7,7 @@ import path from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import * as core from "@tensorflow/tfjs-core";
 import { checkFiles } from "./library-files.ts";
+import { quickenKernels } from "./quicker-kernels.ts";
 import { INSTALL_COMMAND, isInstalled, libraryFolder, type LibraryKind } from "./library-folder.ts";
 
 export interface LoadedLibrary {
@@ -109,6 +110,7 @@ function loadBackend(kind: LibraryKind, folder: string): (binding: Binding) => t
     Object.assign(require(path.join(tfjsNode, "node_modules", name)) as object, own);
   }
   require(path.join(tfjsNode, "dist", "register_all_kernels.js"));
+  quickenKernels();
   const { NodeJSKernelBackend } = require(path.join(tfjsNode, "dist", "nodejs_kernel_backend.js")) as {
     NodeJSKernelBackend: new (binding: Binding, packageName: string) => tf.KernelBackend;
   };
@@ -124,6 +126,7 @@ async function loadUpstream(kind: LibraryKind): Promise<LoadedLibrary> {
   } catch (cause) {
     throw new Error(`${UPSTREAM[kind]} does not load (${firstLine(cause)}); ${remedyFor(kind)}`, { cause });
   }
+  quickenKernels();
   const backend = tf.findBackend(BACKEND) as tf.KernelBackend & { isUsingGpuDevice: boolean; binding: Binding };
   return { version: backend.binding.TF_Version, onGpu: backend.isUsingGpuDevice };
 }
