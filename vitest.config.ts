@@ -3,6 +3,7 @@
  *
  * Workspace packages resolve to their source, so a test never sees a stale build.
  */
+import { join } from "node:path";
 import { playwright } from "@vitest/browser-playwright";
 import { defaultClientConditions, defaultServerConditions } from "vite";
 import { defineConfig } from "vitest/config";
@@ -24,7 +25,11 @@ const data = dataFolder(root);
 const shared = {
   testTimeout: 60_000,
   hookTimeout: 60_000,
+  // What is asked until it is so may take its time on a busy machine.
+  expect: { poll: { timeout: 30_000 } },
   env: {
+    // Tests start hundreds of processes of the same files: Node keeps what it compiled them to.
+    NODE_COMPILE_CACHE: join(root, "node_modules/.volary-compiled"),
     VOLARY_ABSENT: absences({ chromium, data }).join(","),
     ...(data === undefined ? {} : { VOLARY_DATA: data }),
     ...(chromium === undefined ? {} : { CHROMIUM: chromium }),
@@ -98,6 +103,9 @@ export default defineConfig({
         test: {
           ...shared,
           name: "process",
+          // Seconds, where each process has a core; several share one here.
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
           include: [`{packages,examples,sim,benches}/${IN_PROCESSES}`],
           exclude: NEVER,
           fileParallelism: false,

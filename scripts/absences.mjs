@@ -16,6 +16,8 @@ export function absences({ chromium, data }) {
     redis: onPath("redis-server") === undefined,
     mpi: onPath("mpirun") === undefined || onPath("mpicc") === undefined,
     gpu: spawnSync("nvidia-smi", ["-L"], { encoding: "utf8" }).stdout?.startsWith("GPU ") !== true,
+    // A GPU's own driver may be there or not; one that somebody named is.
+    webgpu: !process.env["VK_DRIVER_FILES"] && !process.env["VK_ICD_FILENAMES"],
     browser: chromium === undefined,
     etcd: onPath("etcd") === undefined,
     tensorflow: !hasTensorFlow(),

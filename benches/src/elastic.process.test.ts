@@ -2,10 +2,10 @@ import { expect, test } from "vitest";
 import { runBench } from "./processes/bench-run.ts";
 
 const TIMEOUT_MS = 300_000;
-const SMALL = ["--rows", "20000", "--seconds", "2"];
+const SMALL = ["--joins", "1", "--rows", "20000", "--seconds", "2", "--settled-seconds"];
 
 test("nodes join and leave without a loss, and the work is shared", { timeout: TIMEOUT_MS }, async () => {
-  const { code, stderr, report } = await runBench("elastic", ...SMALL);
+  const { code, stderr, report } = await runBench("elastic", ...SMALL, "10");
   expect(code, stderr).toBe(0);
   expect(report).toMatchObject({
     name: "elastic",
@@ -26,7 +26,7 @@ test(
   "a forgetful placement, a node that hangs, miscounts and one hot partition are noticed",
   { timeout: TIMEOUT_MS },
   async () => {
-    const { code, stderr } = await runBench("elastic", "--control", ...SMALL);
+    const { code, stderr } = await runBench("elastic", "--control", ...SMALL, "2");
     expect(code, stderr).toBe(0);
     expect(stderr).toContain("control: what was broken on purpose was noticed by every check");
   },

@@ -13,9 +13,11 @@ import { atMost, report } from "./report/report.ts";
 const ROWS = 200_000;
 
 interface Setting {
+  joins: number;
   rows: number;
   perSecond: number;
   steadyMs: number;
+  settledMs: number;
   mode: "measure" | "control";
 }
 
@@ -25,9 +27,9 @@ async function measure(o: Setting) {
   const grown = await growAndShrink({ ...o, fault: isControl ? "hang-and-miscount" : undefined });
   const { load, before, moving } = grown;
   const p99 = { before: p99Ms(load.pulls, [before]), moving: p99Ms(load.pulls, moving) };
-  const shared = await balance({ fault: isControl ? "one-partition" : undefined });
+  const shared = await balance({ settledMs: o.settledMs, fault: isControl ? "one-partition" : undefined });
   console.error(
-    `joins moved ${grown.joins.map(({ overIdeal }) => overIdeal.toFixed(2)).join(" and ")} of the ideal, ` +
+    `joins moved ${grown.joins.map(({ overIdeal }) => overIdeal.toFixed(2)).join(", ")} of the ideal, ` +
       `by the placement alone at most ${placed.overIdeal.toFixed(2)}; ` +
       `p99 of a pull ${p99.before.toFixed(1)} ms before, ${p99.moving.toFixed(1)} ms while partitions moved; ` +
       `busiest node ${shared.before.toFixed(2)} times the mean, ${shared.after.toFixed(2)} after ${shared.overrides} moves`,
@@ -54,16 +56,20 @@ const { values: options } = parseArgs({
   options: {
     json: { type: "boolean", default: false },
     control: { type: "boolean", default: false },
+    joins: { type: "string", default: "2" },
     rows: { type: "string", default: String(ROWS) },
     "per-second": { type: "string", default: "200" },
     seconds: { type: "string", default: "10" },
+    "settled-seconds": { type: "string", default: "15" },
   },
 });
 const mode = options.control ? "control" : "measure";
 const metrics = await measure({
+  joins: Number(options.joins),
   rows: Number(options.rows),
   perSecond: Number(options["per-second"]),
   steadyMs: 1000 * Number(options.seconds),
+  settledMs: 1000 * Number(options["settled-seconds"]),
   mode,
 });
 report({

@@ -20,7 +20,6 @@ import { quantile, spreadOf, spreadText } from "./report/statistics.ts";
 
 const NODES = 3;
 const WORKERS = 2;
-const REPLICAS = 2;
 const CLICKS = 200_000;
 const BATCH = 1024;
 /** Rows that clients pull, some in every partition. */
@@ -31,6 +30,7 @@ const SEED = 1;
 
 interface Setting {
   kills: number;
+  replicas: number;
   perSecond: number;
   mode: "measure" | "control";
 }
@@ -101,7 +101,7 @@ async function measure(o: Setting & { folder: string }) {
   const at = await startCluster({
     ps: NODES,
     workers: WORKERS,
-    replicas: REPLICAS,
+    replicas: o.replicas,
     psArgs: ["--memory-max", "512m"],
   });
   try {
@@ -139,6 +139,7 @@ const { values: options } = parseArgs({
     json: { type: "boolean", default: false },
     control: { type: "boolean", default: false },
     kills: { type: "string" },
+    replicas: { type: "string", default: "2" },
     "per-second": { type: "string", default: "200" },
   },
 });
@@ -147,7 +148,13 @@ const KILLS = 20;
 const folder = await mkdtemp(path.join(tmpdir(), "volary-failover-"));
 try {
   const kills = Number(options.kills ?? (mode === "control" ? 3 : KILLS));
-  const metrics = await measure({ kills, perSecond: Number(options["per-second"]), mode, folder });
+  const metrics = await measure({
+    kills,
+    replicas: Number(options.replicas),
+    perSecond: Number(options["per-second"]),
+    mode,
+    folder,
+  });
   report({
     name: "failover",
     metrics,

@@ -26,16 +26,20 @@ interface Setting extends JobData {
 
 async function measure({ mode, ...data }: Setting) {
   // In a control, one side of each comparison learns 1 % faster, and one weight of a rerun has one bit flipped.
-  const rates = mode === "control" ? 1.01 : 1;
+  const isControl = mode === "control";
+  const rates = isControl ? 1.01 : 1;
   const two = { workers: 2, ps: 2 };
   const few = { ...data, steps: Math.min(data.steps, PLAIN_STEPS_MAX) };
 
   const [sgdOf1, adamOf1, adagradOf1] = await learn({ workers: 1, ps: 1 }, [...splitJobs(data, 1), adagradJob(few)]);
   const compared = splitJobs(data, rates);
   const [sgdOf2, adamOf2, sgdAgain, adamAgain] = await learn(two, [...compared, ...compared]);
-  const [sgdOf4, adamOf4] = await learn({ workers: 4, ps: 3 }, compared);
-  const [sgdDelayed, adamDelayed] = await learn({ ...two, delayMessages: DELAY_SEED }, compared);
-  if (mode === "control") flipOneBit(adamDelayed!);
+  if (isControl) flipOneBit(adamAgain!);
+  // A control needs no more clusters: what is wrong shows between these two.
+  const [sgdOf4, adamOf4] = isControl ? [sgdOf2, adamOf2] : await learn({ workers: 4, ps: 3 }, compared);
+  const [sgdDelayed, adamDelayed] = isControl
+    ? [sgdOf2, adamOf2]
+    : await learn({ ...two, delayMessages: DELAY_SEED }, compared);
   const adagradOfTfjs = await trainPlainly(adagradJob(few), {
     dense: tf.train.adam(rates * ADAM_RATE, 0.9, 0.999, 1e-7),
     sparse: tf.train.adagrad(rates * ADAGRAD_RATE, 0.1),

@@ -11,6 +11,7 @@ import { atLeast, atMost, report, type Check } from "./report/report.ts";
 import { measureHelp } from "./volunteers/help.ts";
 import { measureJoining } from "./volunteers/joining.ts";
 import { measurePoison } from "./volunteers/poison.ts";
+import { measureTraffic } from "./volunteers/traffic.ts";
 
 interface Setting {
   folder: string;
@@ -40,6 +41,10 @@ const PARTS: Record<string, (o: Setting) => Promise<Part>> = {
   help: async (o) => {
     const metrics = await measureHelp(o);
     return { metrics: { ...metrics }, checks: [atLeast("helpedShare", metrics.helpedShare, 0.01)] };
+  },
+  traffic: async (o) => {
+    const metrics = await measureTraffic(o);
+    return { metrics: { ...metrics }, checks: [atMost("rowsShare256", metrics.rowsShare256, 0.7)] };
   },
   joining: async (o) => {
     const metrics = await measureJoining(o);

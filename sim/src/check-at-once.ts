@@ -18,10 +18,12 @@ export interface AtOnceToCheck {
   finished: FinishedJob;
   messages: readonly BatchMessage[];
   pauses: readonly number[];
+  /** By how much weights may be off. */
+  tolerance: number;
 }
 
 export async function checkAtOnce(o: AtOnceToCheck): Promise<{ known: Known; rows: string[] }> {
-  const { manifest, finished, messages, pauses } = o;
+  const { manifest, finished, messages, pauses, tolerance } = o;
   const counter = new BatchCounter(manifest);
   const { done, unknown } = batchesOf(messages);
   const visits = Array.from({ length: manifest.fit.epochs }, () => new Uint32Array(counter.plan.trainRows));
@@ -69,8 +71,8 @@ export async function checkAtOnce(o: AtOnceToCheck): Promise<{ known: Known; row
   );
   const perhaps = unknown.map((batch) => totalOf(manifest, [counter.count(batch)]));
   const rows = [
-    ...faultsOfRows({ manifest, finished, applied, perhaps }),
-    ...(rounds ? faultsOfRounds(finished, rounds) : faultsOfDense({ finished, applied, perhaps })),
+    ...faultsOfRows({ manifest, finished, applied, perhaps, tolerance }),
+    ...(rounds ? faultsOfRounds(finished, rounds) : faultsOfDense({ finished, applied, perhaps, tolerance })),
   ];
   return { known: { visits, mse, lossSums }, rows };
 }
@@ -143,9 +145,11 @@ interface Applied {
   applied: Total;
   /** Of each of these either all is in a row, or nothing. */
   perhaps: readonly Total[];
+  tolerance: number;
 }
 
-function faultsOfRows({ manifest, finished, applied, perhaps }: Applied & { manifest: JobManifest }): string[] {
+function faultsOfRows(o: Applied & { manifest: JobManifest }): string[] {
+  const { manifest, finished, applied, perhaps, tolerance } = o;
   const faults: string[] = [];
   for (const [table, rows] of applied.tables) {
     const found = finished.tables.get(table)!;
@@ -157,7 +161,7 @@ function faultsOfRows({ manifest, finished, applied, perhaps }: Applied & { mani
       const row = found.values.subarray(i * dim, (i + 1) * dim);
       const base = applied.row(table, key);
       const some = perhaps.filter((batch) => batch.tables.get(table)!.has(key)).map((batch) => batch.row(table, key));
-      if (isSum(row, base, some) && (rows.has(key) || some.length > 0)) continue;
+      if (isSum(row, { base, some, tolerance }) && (rows.has(key) || some.length > 0)) continue;
       faults.push(`row ${key} of table ${table} is [${row.join(", ")}], each batch once gives [${base.join(", ")}]`);
       break;
     }
@@ -165,10 +169,10 @@ function faultsOfRows({ manifest, finished, applied, perhaps }: Applied & { mani
   return faults;
 }
 
-function faultsOfDense({ finished: { dense }, applied, perhaps }: Applied): string[] {
+function faultsOfDense({ finished: { dense }, applied, perhaps, tolerance }: Applied): string[] {
   const base = Float32Array.from(applied.dense);
   const some = perhaps.map((batch) => Float32Array.from(batch.dense));
-  if (isSum(dense, base, some)) return [];
+  if (isSum(dense, { base, some, tolerance })) return [];
   return [`dense weights are [${dense.join(", ")}], each batch once gives [${base.join(", ")}]`];
 }
 
@@ -181,12 +185,15 @@ function faultsOfRounds({ dense: found }: FinishedJob, { dense, tolerance }: Rou
 const UNKNOWN_MAX = 10;
 
 /** Is `row` the sum of `base` and any of the others? */
-function isSum(row: Float32Array, base: Float32Array, some: readonly Float32Array[]): boolean {
+function isSum(
+  row: Float32Array,
+  { base, some, tolerance }: { base: Float32Array; some: readonly Float32Array[]; tolerance: number },
+): boolean {
   if (some.length > UNKNOWN_MAX) return true;
   return Array.from({ length: 2 ** some.length }).some((_, subset) =>
     row.every((weight, d) => {
       const sum = some.reduce((total, each, i) => total + ((subset >> i) & 1) * each[d]!, base[d]!);
-      return weight === sum;
+      return Math.abs(weight - sum) <= tolerance;
     }),
   );
 }

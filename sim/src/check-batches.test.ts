@@ -10,13 +10,13 @@ import { closedSteps } from "./closed-steps.ts";
 import { countingManifest, countingModel } from "./counting-job.ts";
 import { toyManifest, toyModel } from "./toy-job.ts";
 
-const given = (worker: number, batch: number, begun: number): BatchMessage => ({
+const given = (worker: number, batch: number, begun: number, lease = batch): BatchMessage => ({
   worker,
-  control: { type: "batch", job: 1, term: 1, lease: batch, batch, settled: 0, begun, slowest: 0, step: 1, slot: batch },
+  control: { type: "batch", job: 1, term: 1, lease, batch, settled: 0, begun, slowest: 0, step: 1, slot: batch },
 });
-const done = (worker: number, batch: number): BatchMessage => ({
+const done = (worker: number, batch: number, lease = batch): BatchMessage => ({
   worker,
-  control: { type: "batch-done", job: 1, lease: batch, batch, samples: 1, lossSum: 0, computeMs: 0 },
+  control: { type: "batch-done", job: 1, lease, batch, samples: 1, lossSum: 0, computeMs: 0 },
 });
 const term = (...members: number[]): BatchMessage => ({
   worker: members[0]!,
@@ -38,6 +38,18 @@ describe("staleness", () => {
     expect(faultsOfStaleness(ahead, 1)).toEqual([]);
     expect(faultsOfStaleness(ahead, 0)).toEqual([expect.stringContaining("worker 1 was given batch 2 after 1")]);
     expect(faultsOfStaleness(ahead.toSpliced(4, 0, done(2, 1)), 0)).toEqual([]);
+  });
+
+  test("is that of whoever had a batch first, until anyone has done it", () => {
+    const late = [term(1, 2), given(1, 0, 0), given(2, 1, 0), done(1, 0), given(1, 1, 1, 9)];
+    expect(faultsOfStaleness([...late, given(1, 2, 2)], 1)).toEqual([
+      expect.stringContaining("worker 1 was given batch 2 after 2, where worker 2 has batch 1 after 0"),
+    ]);
+    expect(faultsOfStaleness([...late, done(1, 1, 9), given(1, 2, 2)], 1)).toEqual([]);
+    expect(faultsOfStaleness([...late, term(1), given(1, 2, 2)], 1)).toHaveLength(1);
+    expect(faultsOfStaleness([...late, done(1, 1, 9), given(1, 2, 1)], 1)).toEqual([
+      expect.stringContaining("worker 1 was given batch 2 after 1, but had one after 1 before"),
+    ]);
   });
 
   test("does not count lost workers, nor what was before all were level", () => {
@@ -72,7 +84,7 @@ async function trained(consistency: ConsistencySpec): Promise<Required<RunToChec
   const manifest = isAtOnce ? countingManifest(of) : toyManifest(of);
   const openModel = () => (isAtOnce ? countingModel() : toyModel());
   const { messages, ...finished } = await calmRun({ manifest, workers: WORKERS, psNodes: 2, openModel });
-  return { manifest, finished, messages, wasFinished: false };
+  return { manifest, finished, messages, wasFinished: false, tolerance: 0 };
 }
 
 describe.each<[string, ConsistencySpec]>([

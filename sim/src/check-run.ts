@@ -19,6 +19,11 @@ export interface RunToCheck {
   messages?: readonly BatchMessage[];
   /** Did its client end training early? Then it may have ended after any step. */
   wasFinished?: boolean;
+  /**
+   * By how much weights may be off. None where only workers compute; what volunteers send of a row is divided among its
+   * samples, which rounds.
+   */
+  tolerance?: number;
 }
 
 export interface RunFaults {
@@ -33,6 +38,7 @@ export async function checkRun({
   finished,
   messages = [],
   wasFinished = false,
+  tolerance = 0,
 }: RunToCheck): Promise<RunFaults> {
   const { status } = finished;
   if (status.phase !== "done")
@@ -44,11 +50,11 @@ export async function checkRun({
     ...faultsOfHistory({ finished, plan, oracle, pauses }),
   ];
   if (consistencyOf(manifest.fit.consistency).gradients === "at-once") {
-    const { known, rows } = await checkAtOnce({ manifest, finished, messages, pauses });
+    const { known, rows } = await checkAtOnce({ manifest, finished, messages, pauses, tolerance });
     return { steps: told(known), rows };
   }
   const oracle = await oracleOf({ manifest, finished, messages, plan, pauses });
-  return { steps: told(oracle), rows: faultsOfRows({ manifest, finished, oracle }) };
+  return { steps: told(oracle), rows: faultsOfRows({ manifest, finished, oracle, tolerance }) };
 }
 
 /** Of a job that is trained in steps, whoever leads them. */
@@ -104,8 +110,13 @@ function byKey({ keys, values }: ExportedRows): Map<bigint, Float32Array> {
   return new Map(Array.from(keys, (key, i) => [key, values.subarray(i * dim, (i + 1) * dim)]));
 }
 
-function faultsOfRows(o: { manifest: JobManifest; finished: FinishedJob; oracle: OracleResult }): string[] {
-  const { manifest, oracle } = o;
+function faultsOfRows(o: {
+  manifest: JobManifest;
+  finished: FinishedJob;
+  oracle: OracleResult;
+  tolerance: number;
+}): string[] {
+  const { manifest, oracle, tolerance } = o;
   const { tables, dense } = o.finished;
   const faults: string[] = [];
   for (const [name, rows] of oracle.tables) {
@@ -116,16 +127,22 @@ function faultsOfRows(o: { manifest: JobManifest; finished: FinishedJob; oracle:
     for (const [i, key] of found.keys.entries()) {
       const mine = found.values.subarray(i * dim, (i + 1) * dim);
       const expected = rows.get(key);
-      if (expected && sameBits(mine, expected)) continue;
+      if (expected && areSame(mine, expected, tolerance)) continue;
       faults.push(
         `row ${key} of table ${name} is [${mine.join(", ")}], the oracle has ${expected ? `[${expected.join(", ")}]` : "none"}`,
       );
       break;
     }
   }
-  if (!sameBits(dense, oracle.dense))
+  if (!areSame(dense, oracle.dense, tolerance))
     faults.push(`dense weights are [${dense.join(", ")}], the oracle has [${oracle.dense.join(", ")}]`);
   return faults;
+}
+
+/** @param tolerance 0 asks for the same bits */
+function areSame(a: Float32Array, b: Float32Array, tolerance: number): boolean {
+  if (tolerance === 0) return sameBits(a, b);
+  return a.length === b.length && a.every((value, i) => Math.abs(value - b[i]!) <= tolerance);
 }
 
 function sameBits(a: Float32Array, b: Float32Array): boolean {

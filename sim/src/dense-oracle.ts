@@ -3,8 +3,7 @@ import { consistencyOf } from "@volary/core/consistency";
 import type { JobManifest } from "@volary/core/job";
 import { learningRateAt, optimizerOf } from "@volary/core/optimizer";
 import { DENSE_FLOATS } from "./toy-job.ts";
-
-const INITIAL = 0.1;
+import { initialDense } from "./training-run.ts";
 
 export class DenseOracle {
   readonly #manifest: JobManifest;
@@ -17,7 +16,7 @@ export class DenseOracle {
     this.#manifest = manifest;
     const optimizer = optimizerOf(manifest.compile.optimizer);
     this.#floats = new Float32Array(DENSE_FLOATS + optimizer.stateWidth(DENSE_FLOATS));
-    this.#floats.fill(INITIAL, 0, DENSE_FLOATS);
+    this.#floats.set(initialDense(manifest));
     optimizer.initState(this.#floats, 0, DENSE_FLOATS);
   }
 

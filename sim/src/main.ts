@@ -7,8 +7,8 @@
  */
 import { parseArgs } from "node:util";
 import { SABOTAGES, type Sabotage } from "@volary/core/sabotage";
-import type { SeedCounts, SeedResult } from "./run-seed.ts";
 import { SeedPool } from "./seed-pool.ts";
+import type { SeedCounts, SeedResult } from "./seed-result.ts";
 
 /** Seeds in which a sabotage must be noticed. */
 const SABOTAGE_SEEDS_MAX = 200;

@@ -11,78 +11,31 @@ import { faultsOfReads } from "./check-reads.ts";
 import { faultsOfReplicas } from "./check-replicas.ts";
 import { checkRun, faultsOfComparison } from "./check-run.ts";
 import { faultsOfStaleness } from "./check-staleness.ts";
-import { countingManifest, countingModel } from "./counting-job.ts";
-import { NO_FAULTS, type FaultCounts } from "./fault-kinds.ts";
+import { faultsOfVolunteers } from "./check-volunteers.ts";
+import { countingManifest } from "./counting-job.ts";
+import { NO_FAULTS } from "./fault-kinds.ts";
 import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
 import { runPlain, type PlainResult } from "./plain-run.ts";
+import { SeedModels } from "./seed-models.ts";
 import { seedPlan, type SeedPlan, type Training } from "./seed-plan.ts";
+import type { Checker, Fault, SeedCounts, SeedResult } from "./seed-result.ts";
+import type { SimulatedClient } from "./simulated-client.ts";
 import { SimulatedCluster } from "./simulated-cluster.ts";
-import { toyManifest, toyModel } from "./toy-job.ts";
+import { NO_VOLUNTEERS, SimulatedVolunteers } from "./simulated-volunteers.ts";
+import { toyManifest } from "./toy-job.ts";
 import { runTraining, type FinishedJob } from "./training-run.ts";
-
-/** Who found a fault. */
-export const CHECKERS = [
-  "training",
-  "steps",
-  "same bits",
-  "batches",
-  "staleness",
-  "pushes",
-  "reads",
-  "own rows",
-  "replicas",
-  "liveness",
-  "errors",
-] as const;
-export type Checker = (typeof CHECKERS)[number];
-
-export interface Fault {
-  checker: Checker;
-  message: string;
-}
-
-/** What a seed went through. */
-export interface SeedCounts extends FaultCounts {
-  terms: number;
-  commits: number;
-  /** Steps that were committed under a later term than the one before. */
-  repeats: number;
-  /** Evaluations of the held-out rows before the end of training. */
-  validations: number;
-  /** Jobs whose training ended before their last step. */
-  earlyEnds: number;
-  /** Batches that the coordinator gave out, and that were trained. */
-  batches: number;
-  /** Of these, those that were given more than once, and those that a step was closed without. */
-  repeatedBatches: number;
-  droppedBatches: number;
-  /** Of dense weights. */
-  rounds: number;
-  failovers: number;
-  moves: number;
-  reorders: number;
-  copies: number;
-  pushes: number;
-  directPushes: number;
-  reads: number;
-  unknownKeys: number;
-  spilled: number;
-}
-
-export interface SeedResult extends SeedCounts {
-  seed: number;
-  /** What went wrong, if anything. */
-  faults: Fault[];
-  trace: string[];
-}
+import { VolunteerFaults } from "./volunteer-faults.ts";
 
 /** Once faults are over, everything is answered within this time. */
 const LIMIT_MS = 180_000;
-/** The one that is slow, if one is. */
-const FIRST_WORKER = "worker-0";
+/** Of weights that volunteers helped to count: one sample more or less is 0.5 at least. */
+const TOLERANCE = 0.05;
 const FAULTS_SALT = 0xfa17;
 const LOAD_SALT = 0x10ad;
+const TABS_SALT = 0x7ab5;
+/** Partitions that have stayed where they are for so long have left no trace elsewhere. */
+const SETTLED_MS = 1000;
 
 export async function runSeed(
   seed: number,
@@ -98,26 +51,20 @@ class SeedLife {
   readonly cluster: SimulatedCluster;
   readonly #plan: SeedPlan;
   readonly #ledger: Ledger;
+  readonly #models: SeedModels;
   #faults: Faults | undefined;
+  #volunteers: SimulatedVolunteers | undefined;
   #finished: FinishedJob | undefined;
   #restarted = { failovers: 0, moves: 0 };
 
   constructor(plan: SeedPlan, sabotages: Sabotages) {
     this.#plan = plan;
-    const random = seededRandom((plan.seed ^ LOAD_SALT) >>> 0);
-    const { computeMaxMs = 0, slowness = 1, isCounting = false } = plan.training ?? {};
-    const modelOf = isCounting ? countingModel : toyModel;
+    this.#models = new SeedModels(plan.training, seededRandom((plan.seed ^ LOAD_SALT) >>> 0));
     this.cluster = new SimulatedCluster({
       ...plan,
       sabotages,
-      openModel: ({ host }) =>
-        modelOf({
-          compute: () => {
-            const times = host.name === FIRST_WORKER ? slowness : 1;
-            const ms = times * random.between({ min: 0, max: computeMaxMs });
-            return new Promise((resolve) => void host.clock.after(ms, resolve));
-          },
-        }),
+      reducer: plan.training?.volunteers?.reducer,
+      openModel: ({ host }) => this.#models.ofWorker(host),
     });
     this.#ledger = new Ledger(() => this.cluster.clock.now());
   }
@@ -128,6 +75,7 @@ class SeedLife {
     const status = cluster.status;
     return {
       ...(this.#faults?.counts ?? NO_FAULTS),
+      ...(this.#volunteers?.counts ?? NO_VOLUNTEERS),
       terms: terms.length,
       commits: commits.length,
       repeats: commits.filter(({ attempt }, i) => i > 0 && attempt !== commits[i - 1]!.attempt).length,
@@ -184,7 +132,8 @@ class SeedLife {
       replicas,
     });
     this.#faults = faults;
-    const over = faults.run().then(() => cluster.note("no more faults"));
+    const volunteers = this.#openVolunteers(operator);
+    const over = Promise.all([faults.run(), volunteers?.faults.run()]).then(() => cluster.note("no more faults"));
     const untilRead = over.then(() => this.#until(() => this.#isWhole));
     const manifest = training && manifestOf(seed, training);
     const [plain, finished] = await Promise.all([
@@ -199,17 +148,35 @@ class SeedLife {
             mayBeFull: this.#plan.roomBytes !== undefined,
             untilRead,
           }),
-      manifest && runTraining({ client: trainer, manifest, finishAfterMs: training.finishAfterMs, untilRead }),
+      manifest &&
+        runTraining({
+          client: trainer,
+          manifest,
+          onSubmitted: (job) => void volunteers?.all.invite(job),
+          finishAfterMs: training.finishAfterMs,
+          untilRead,
+        }),
       untilRead,
     ]);
     this.#finished = finished;
-    await this.#until(() => this.#isWhole);
-    await this.#pause(1000);
+    await this.#until(() => volunteers?.all.areDone ?? true);
+    await this.#settled();
     const found = faults.errors.map((message): Fault => ({ checker: "errors", message }));
     found.push(...as("replicas", this.#checkReplicas([plain, finished])));
     if (plain) found.push(...this.#checkPlain(plain));
     if (finished) found.push(...(await this.#checkTraining(finished, manifest!, training!)));
     return found;
+  }
+
+  #openVolunteers(operator: SimulatedClient): { all: SimulatedVolunteers; faults: VolunteerFaults } | undefined {
+    const { seed, training } = this.#plan;
+    const plan = training?.volunteers;
+    if (!plan) return undefined;
+    const { cluster } = this;
+    const all = new SimulatedVolunteers({ cluster, plan, seed, operator, models: this.#models });
+    this.#volunteers = all;
+    const random = seededRandom((seed ^ TABS_SALT) >>> 0);
+    return { all, faults: new VolunteerFaults({ cluster, volunteers: all, random, plan: plan.faults }) };
   }
 
   /** Has every partition all its replicas, and is none being moved? */
@@ -272,9 +239,15 @@ class SeedLife {
     if (this.#plan.roomBytes !== undefined && finished.status.message?.includes("no room for ")) return [];
     const messages = this.cluster.messages.of(finished.job);
     const wasFinished = training.finishAfterMs !== undefined;
-    const { steps, rows } = await checkRun({ manifest, finished, messages, wasFinished });
+    const tolerance = training.volunteers ? TOLERANCE : 0;
+    const { steps, rows } = await checkRun({ manifest, finished, messages, wasFinished, tolerance });
     const found = [...as("steps", steps), ...as("training", rows)];
     const { consistency } = manifest.fit;
+    if (training.volunteers) {
+      const { all, errors } = this.#volunteers!;
+      const plan = training.volunteers;
+      found.push(...as("volunteers", faultsOfVolunteers({ volunteers: all, manifest, plan })), ...as("errors", errors));
+    }
     if (consistencyOf(consistency).work === "batches")
       found.push(...as("batches", faultsOfBatches({ manifest, finished, messages })));
     if (consistency.mode === "ssp")
@@ -283,6 +256,16 @@ class SeedLife {
     const { partitionFunction } = this.#plan;
     const calm = await calmRun({ manifest, workers: training.workers, partitionFunction });
     return [...found, ...as("same bits", faultsOfComparison(finished, calm))];
+  }
+
+  /** Moves for balance may begin late. */
+  async #settled(): Promise<void> {
+    let version: number | undefined;
+    do {
+      await this.#until(() => this.#isWhole);
+      version = this.cluster.coordinator?.map?.version;
+      await this.#pause(SETTLED_MS);
+    } while (!this.#isWhole || this.cluster.coordinator?.map?.version !== version);
   }
 
   async #until(condition: () => boolean): Promise<void> {

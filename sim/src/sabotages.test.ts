@@ -4,7 +4,8 @@
  */
 import { SABOTAGES, type Sabotage } from "@volary/core/sabotage";
 import { expect, test } from "vitest";
-import { CHECKERS, runSeed, type Checker } from "./run-seed.ts";
+import { runSeed } from "./run-seed.ts";
+import { CHECKERS, type Checker } from "./seed-result.ts";
 
 const CAUGHT: readonly (readonly [Sabotage, number, readonly Checker[]])[] = [
   ["ack-before-tail", 7, ["pushes"]],
@@ -27,6 +28,10 @@ const CAUGHT: readonly (readonly [Sabotage, number, readonly Checker[]])[] = [
   ["forget-batch-names", 6, ["training"]],
   ["commit-round-before-all-hold", 14, ["steps"]],
   ["start-without-fence", 184, ["steps", "training"]],
+  ["forget-lost-leaf", 33, ["steps", "training"]],
+  ["take-late-leaf-update", 32, ["volunteers"]],
+  ["believe-leaves", 1, ["training", "volunteers"]],
+  ["accept-leaf-before-commit", 81, ["volunteers"]],
   ["re-lease-with-new-identity", 3, ["pushes", "reads", "own rows"]],
 ];
 

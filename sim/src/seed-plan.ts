@@ -5,6 +5,7 @@ import { seededRandom, type SeededRandom } from "@volary/core/testing";
 import type { PsBounds } from "@volary/ps-server";
 import type { PlainLoad } from "./plain-run.ts";
 import type { TableCare, ToyFit } from "./toy-job.ts";
+import { withVolunteers, type VolunteersPlan } from "./volunteers-plan.ts";
 
 export interface SeedPlan {
   seed: number;
@@ -40,6 +41,7 @@ export interface Training {
   slowness: number;
   /** The same job runs once more, undisturbed, and must leave the same bits. */
   isCompared: boolean;
+  volunteers: VolunteersPlan | undefined;
 }
 
 export interface FaultPlan {
@@ -55,7 +57,8 @@ export function seedPlan(seed: number): SeedPlan {
   const replicas = 1 + random.below(3);
   const psNodes = Math.max(1, Math.min(4, replicas - 1 + random.below(4)));
   const ofCoordinator = (["none", "none", "none", "none", "pauses", "pauses", "crashes"] as const)[random.below(7)]!;
-  const training = ofCoordinator === "crashes" || random.below(6) === 0 ? undefined : trainingOf(seed);
+  const training =
+    ofCoordinator === "crashes" || random.below(6) === 0 ? undefined : withVolunteers(trainingOf(seed), seed);
   const clients = training ? random.below(4) : 1 + random.below(3);
   const isHot = random.below(10) === 0;
   const isLong = random.below(3) === 0;
@@ -66,7 +69,7 @@ export function seedPlan(seed: number): SeedPlan {
     replicas,
     partitionFunction: random.below(4) === 0 ? { kind: "range", keyBits: 40 } : { kind: "hash" },
     psBounds: boundsOf(random),
-    roomBytes: random.below(5) === 0 ? 600 + random.below(1400) : undefined,
+    roomBytes: roomOf(random, training),
     clockDrift: random.below(2) === 0 ? 0 : 0.05,
     slowShare: [0, 0.2, 0.6][random.below(3)]!,
     store: storeOf(random, ofCoordinator),
@@ -85,6 +88,12 @@ export function seedPlan(seed: number): SeedPlan {
       ofCoordinator,
     },
   };
+}
+
+/** Steps with volunteers are long, and their rows need room. */
+function roomOf(random: SeededRandom, training: Training | undefined): number | undefined {
+  const bytes = random.below(5) === 0 ? 600 + random.below(1400) : undefined;
+  return training?.volunteers ? undefined : bytes;
 }
 
 function storeOf(random: SeededRandom, ofCoordinator: FaultPlan["ofCoordinator"]): SeedPlan["store"] {
@@ -154,6 +163,7 @@ function stepsOf(seed: number): Training {
     finishAfterMs: undefined,
     computeMaxMs: [0, 5, 60, 200][random.below(4)]!,
     isCompared,
+    volunteers: undefined,
   };
   if (random.below(2) === 0) return training;
   training.fit = {

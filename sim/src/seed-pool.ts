@@ -1,7 +1,7 @@
 /** Seeds on several threads. Each result depends on its seed alone, and they come in the order that they were asked for. */
 import { Worker } from "node:worker_threads";
 import type { Sabotage } from "@volary/core/sabotage";
-import type { SeedResult } from "./run-seed.ts";
+import type { SeedResult } from "./seed-result.ts";
 
 export interface SeedRequest {
   seed: number;

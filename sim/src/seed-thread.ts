@@ -1,7 +1,8 @@
 /** One thread of a {@link SeedPool}: runs the seeds that it is sent, one by one. */
 import { parentPort } from "node:worker_threads";
-import { runSeed, type Fault } from "./run-seed.ts";
+import { runSeed } from "./run-seed.ts";
 import type { SeedRequest } from "./seed-pool.ts";
+import type { Fault } from "./seed-result.ts";
 
 /** What nobody awaited is a fault of the seed under way. */
 let unhandled: Fault[] = [];

@@ -1,6 +1,7 @@
 /** Whole lives of clusters: fresh ones every time, and some that are the same each time. */
 import { expect, test } from "vitest";
-import { runSeed, type SeedResult } from "./run-seed.ts";
+import { runSeed } from "./run-seed.ts";
+import type { SeedResult } from "./seed-result.ts";
 
 const FIXED_SEEDS = 40;
 const FRESH_SEEDS = 60;

@@ -6,6 +6,7 @@
 import type { JobManifest } from "@volary/core/job";
 import { learningRateAt, optimizerOf } from "@volary/core/optimizer";
 import { partitionFunction } from "@volary/core/partition";
+import { countingModel, isCounting } from "./counting-job.ts";
 import { DenseOracle } from "./dense-oracle.ts";
 import { heldOutError, initialRow, keysOf, rowsOfBatch } from "./held-out.ts";
 import type { ReplayedStep } from "./replayed-steps.ts";
@@ -48,7 +49,7 @@ export async function replay({
   evaluateAfter: ReadonlySet<number>;
 } & Pick<FinishedJob, "map">): Promise<OracleResult> {
   const dataset = toyDataset();
-  const model = toyModel();
+  const model = isCounting(manifest) ? countingModel() : toyModel();
   const partitions = map.entries.length;
   const partitionOfWords = partitionFunction(map.function, partitions);
   const partitionOf = (key: bigint) => partitionOfWords(Number(key & 0xffff_ffffn), Number(key >> 32n));

@@ -95,6 +95,19 @@ export class SimulatedClient {
     await coordinator.next("draining");
   }
 
+  /**
+   * Invites volunteers to a job.
+   *
+   * @returns a token for each
+   * @throws {ClusterError} the coordinator refuses, or ends
+   */
+  async invite(job: number, uses: number): Promise<string[]> {
+    const coordinator = await this.#reachable();
+    const how = { role: "volunteer", validMs: 3_600_000, trusted: false, by: "the simulation", about: "" } as const;
+    coordinator.send({ type: "invite", job, uses, ...how });
+    return (await coordinator.next("invited")).tokens;
+  }
+
   /** Does a PS node hold no partition, as far as the coordinator says? */
   async isEmpty(name: string): Promise<boolean> {
     const coordinator = await this.#reachable();
@@ -139,7 +152,7 @@ export class SimulatedClient {
   }
 }
 
-type Answer = "submitted" | "job-status" | "commits" | "status" | "draining";
+type Answer = "submitted" | "invited" | "job-status" | "commits" | "status" | "draining";
 
 /** Control messages in order, to be awaited by type. */
 export class CoordinatorLink {

@@ -12,10 +12,11 @@ import {
   type SeededRandom,
   type SimulatedHost,
 } from "@volary/core/testing";
-import { WorkerSession, type GradientModel } from "@volary/core/training";
+import { WorkerSession, type GradientModel, type ReducerOptions } from "@volary/core/training";
 import type { ClusterStatus } from "@volary/core/wire";
 import { Coordinator, CoordinatorHost, type CoordinatorStore, type PsBounds, type PsCounters } from "@volary/ps-server";
 import { BatchMessages } from "./batch-messages.ts";
+import { simulatedKeys, SimulatedGateway } from "./simulated-gateway.ts";
 import { SimulatedClient } from "./simulated-client.ts";
 import { SimulatedPs } from "./simulated-ps.ts";
 import { SimulatedStore, type SimulatedStoreOptions } from "./simulated-store.ts";
@@ -40,6 +41,8 @@ export interface SimulatedClusterOptions {
   slowShare?: number;
   /** Each partition's rows may take so much memory beside the dense weights; what is more goes to disk. */
   roomBytes?: number | undefined;
+  /** How workers deal with volunteers; they take none without it. */
+  reducer?: Omit<ReducerOptions, "auditSeed"> | undefined;
   store?: Pick<SimulatedStoreOptions, "delayMaxMs" | "full">;
 }
 
@@ -67,6 +70,7 @@ export class SimulatedCluster {
   readonly #workers = new Map<string, SimulatedWorker>();
   readonly #nodes = new Map<string, SimulatedPs>();
   readonly #clients: string[] = [];
+  #gateway: SimulatedGateway | undefined;
   /** Of PS processes that have ended. */
   readonly #past = { counters: new Map<string, number>(), spilled: 0 };
   #coordinator: { host: SimulatedHost; machine: Coordinator } | undefined;
@@ -83,6 +87,7 @@ export class SimulatedCluster {
       clockDrift: 0,
       slowShare: 0,
       roomBytes: undefined,
+      reducer: undefined,
       ...o,
     };
     this.#roomBytes = this.#o.roomBytes;
@@ -149,7 +154,7 @@ export class SimulatedCluster {
 
   /** Starts the coordinator, with what one before it has saved. */
   async startCoordinator(): Promise<void> {
-    const host = this.#host("coordinator");
+    const host = this.host("coordinator");
     const { partitionFunction, replicas, sabotages } = this.#o;
     const machine = new Coordinator({
       partitionsLog2: PARTITIONS_LOG2,
@@ -157,6 +162,7 @@ export class SimulatedCluster {
       replicas,
       sabotages,
       records: await this.#store.load(),
+      volunteerKeys: simulatedKeys(this.#random),
     });
     this.#coordinator = { host, machine };
     const coordinator = new CoordinatorHost({
@@ -179,7 +185,7 @@ export class SimulatedCluster {
     const densePartition = partitionFunction(kind, 2 ** PARTITIONS_LOG2)(0, 0);
     const ps = new SimulatedPs({
       name,
-      host: this.#host(name),
+      host: this.host(name),
       random: this.#random,
       coordinator: `sim://coordinator:${COORDINATOR_PORT}`,
       bounds,
@@ -192,7 +198,8 @@ export class SimulatedCluster {
   }
 
   async startWorker(name: string): Promise<void> {
-    const host = this.#host(name);
+    const host = this.host(name);
+    const { reducer } = this.#o;
     const worker: SimulatedWorker = { host, session: undefined };
     this.#workers.set(name, worker);
     const { address } = host.listen({
@@ -213,6 +220,7 @@ export class SimulatedCluster {
       clock: host.clock,
       openDataset: async () => toyDataset(),
       openModel: async () => this.#o.openModel({ host }),
+      reducer: reducer && { ...reducer, auditSeed: [this.#random.below(2 ** 31)] },
       log: (message) => this.note(`${name}: ${message}`),
       sabotages: this.#o.sabotages,
     });
@@ -223,11 +231,24 @@ export class SimulatedCluster {
     this.#clients.push(name);
     return new SimulatedClient({
       name,
-      host: this.#host(name),
+      host: this.host(name),
       random: this.#random,
       coordinator: `sim://coordinator:${COORDINATOR_PORT}`,
       sabotages: this.#o.sabotages,
     });
+  }
+
+  /** Starts the gateway that volunteers reach, in the place of one that has crashed. */
+  startGateway(): void {
+    const coordinator = `sim://coordinator:${COORDINATOR_PORT}`;
+    const [host, random] = [this.host("gateway"), this.#random];
+    this.#gateway = new SimulatedGateway({ host, random, coordinator, log: (message) => this.note(message) });
+  }
+
+  /** The newest; it may have crashed. */
+  get gateway(): SimulatedGateway {
+    if (!this.#gateway) throw new Error("this cluster has no gateway; call startGateway() before volunteers come");
+    return this.#gateway;
   }
 
   /** Ends a PS process that holds nothing. */
@@ -307,7 +328,8 @@ export class SimulatedCluster {
     }
   }
 
-  #host(name: string): SimulatedHost {
+  /** A process; the name of one that crashed may be used again. */
+  host(name: string): SimulatedHost {
     const { clockDrift } = this.#o;
     const rate = 1 + this.#random.between({ min: -clockDrift, max: clockDrift });
     return this.network.host(name, clockDrift === 0 ? {} : { rate, startMs: this.#random.below(1_000_000) });

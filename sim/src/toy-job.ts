@@ -7,7 +7,7 @@ import type { JobManifest } from "@volary/core/job";
 import type { TableSpec } from "@volary/core/table";
 import type { GradientModel, StepGradients, StepInput } from "@volary/core/training";
 
-const TRAIN_ROWS = 150;
+export const TRAIN_ROWS = 150;
 const TEST_ROWS = 40;
 export const DENSE_FLOATS = 7;
 
@@ -15,7 +15,16 @@ export const DENSE_FLOATS = 7;
 export type ToyFit = Partial<
   Pick<
     JobManifest["fit"],
-    "epochs" | "validate" | "earlyStopping" | "shuffle" | "wire" | "prefetch" | "consistency" | "dense" | "cache"
+    | "epochs"
+    | "batchSize"
+    | "validate"
+    | "earlyStopping"
+    | "shuffle"
+    | "wire"
+    | "prefetch"
+    | "consistency"
+    | "dense"
+    | "cache"
   >
 >;
 

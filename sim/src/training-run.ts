@@ -25,6 +25,7 @@ export interface FinishedJob {
 export async function runTraining(o: {
   client: SimulatedClient;
   manifest: JobManifest;
+  onSubmitted?: ((job: number) => void) | undefined;
   /** Ends training early, this long after it was submitted. */
   finishAfterMs?: number | undefined;
   /** What it leaves behind is read once this resolves. */
@@ -33,12 +34,9 @@ export async function runTraining(o: {
   const { client, manifest, finishAfterMs } = o;
   const link = await client.coordinator();
   const { job, map } = await client.submit(manifest);
+  o.onSubmitted?.(job);
   const tables = await client.tables({ job, map });
-  await writeDense(
-    tables,
-    manifest.model.variables,
-    new Float32Array(DENSE_FLOATS).fill(isCounting(manifest) ? 0 : 0.1),
-  );
+  await writeDense(tables, manifest.model.variables, initialDense(manifest));
   link.send({ type: "run-job", job });
   if (finishAfterMs !== undefined)
     client.host.clock.after(finishAfterMs, () => link.send({ type: "finish-job", job, reason: "its client says so" }));
@@ -57,6 +55,11 @@ export async function runTraining(o: {
   for (const table of manifest.tables) rows.set(table.name, await wholeTable(tables.export(table)));
   const dense = await readDense(tables, manifest.model.variables);
   return { job, status, commits, terms, map, history, tables: rows, dense };
+}
+
+/** Dense weights that a job begins with. */
+export function initialDense(manifest: JobManifest): Float32Array {
+  return new Float32Array(DENSE_FLOATS).fill(isCounting(manifest) ? 0 : 0.1);
 }
 
 /** All rows of a table, by key. */

@@ -16,8 +16,6 @@ const PARTITIONS = 256;
 /** So many of the most popular keys begin on one node, each in a partition of its own. */
 const POPULAR = 32;
 const BATCH_EVERY_MS = 10;
-/** Nothing was moved for so long: what the coordinator averages over is shorter. */
-const SETTLED_MS = 15_000;
 const TIMEOUT_MS = 180_000;
 
 /** The busiest node's share of all row operations over the mean share. */
@@ -32,9 +30,10 @@ export interface Balance {
  * figures are of the same operations, those after the last move: by who was the head of each partition before, and who
  * is at the end.
  *
+ * @param o.settledMs it has moved nothing for so long; what it averages over must be shorter
  * @param o.fault in a control, all keys are of one partition, which no placement can share out
  */
-export async function balance(o: { fault?: "one-partition" | undefined }): Promise<Balance> {
+export async function balance(o: { settledMs: number; fault?: "one-partition" | undefined }): Promise<Balance> {
   const at = await startCluster({ ps: NODES, replicas: 2, psArgs: ["--memory-max", "512m"] });
   const client = await Cluster.connect(at.address);
   try {
@@ -45,7 +44,7 @@ export async function balance(o: { fault?: "one-partition" | undefined }): Promi
     let overrides = 0;
     let settledMs = performance.now();
     const endMs = performance.now() + TIMEOUT_MS;
-    for (let batch = 0; performance.now() - settledMs < SETTLED_MS; batch++) {
+    for (let batch = 0; performance.now() - settledMs < o.settledMs; batch++) {
       if (performance.now() > endMs) throw new Error(`partitions were still moved after ${TIMEOUT_MS / 1000} s`);
       const keys = nextBatch();
       await rows.pull(keys);

@@ -1,4 +1,4 @@
-/** A cluster that grows from 2 nodes to 4 and shrinks to 2 again while clients push and pull. */
+/** A cluster that grows from 2 nodes to 3 or 4 and shrinks to 2 again while clients push and pull. */
 import { setTimeout as delay } from "node:timers/promises";
 import { Cluster } from "volary";
 import { untilStatus, untilWhole } from "../load/cluster-watch.ts";
@@ -18,19 +18,22 @@ export interface Grown {
   overrides: number;
 }
 
+const NODES = 2;
 const FROZEN_MS = 1_000;
 
 /**
+ * @param o.joins nodes that join, 1 or 2; then as many of the first leave
  * @param o.rows of 8 floats
  * @param o.fault in a control, a node hangs for a second in each move, and the load miscounts; it only grows then
  */
 export async function growAndShrink(o: {
+  joins: number;
   rows: number;
   perSecond: number;
   steadyMs: number;
   fault?: "hang-and-miscount" | undefined;
 }): Promise<Grown> {
-  const at = await startCluster({ ps: 2, replicas: 2, psArgs: ["--memory-max", "512m"] });
+  const at = await startCluster({ ps: NODES, replicas: 2, psArgs: ["--memory-max", "512m"] });
   const client = await Cluster.connect(at.address);
   const load = await OpenLoad.start({
     coordinator: at.address,
@@ -66,15 +69,12 @@ export async function growAndShrink(o: {
     await untilStatus(client, `without ${child.name}`, (status) => status.nodes.length === nodes);
   };
   try {
-    const from = await untilWhole(client, 2);
+    const from = await untilWhole(client, NODES);
     await delay(o.steadyMs);
     const before = { from, to: Date.now() };
-    await join("ps-3", 3);
-    await join("ps-4", 4);
-    if (!o.fault) {
-      await drain(0, 3);
-      await drain(1, 2);
-    }
+    const nodesMost = NODES + o.joins;
+    for (let nodes = NODES + 1; nodes <= nodesMost; nodes++) await join(`ps-${nodes}`, nodes);
+    for (let left = 1; !o.fault && left <= o.joins; left++) await drain(left - 1, nodesMost - left);
     const { overrides } = await client.status();
     return { joins, before, moving, overrides, load: await load.end() };
   } finally {

@@ -18,6 +18,7 @@ export interface KeyStreamOptions {
   memoryMax: number;
   /** What the node is told. */
   toldMax: number;
+  /** At least, and until a push was refused. */
   minutes: number;
   dim: number;
 }
@@ -56,7 +57,7 @@ export async function streamNewKeys({ memoryMax, toldMax, minutes, dim }: KeyStr
 
     const figures = { pushesTaken: 1, pushesRefused: 0, refusalsNameRemedies: true, servedThroughout: true };
     const until = performance.now() + minutes * 60_000;
-    for (let push = 1; performance.now() < until; push++) {
+    for (let push = 1; performance.now() < until || figures.pushesRefused === 0; push++) {
       try {
         await client.push(planned(push), gradients);
         figures.pushesTaken++;

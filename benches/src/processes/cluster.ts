@@ -57,16 +57,18 @@ export async function startCluster({
   try {
     const { address } = await start("coordinator", "coordinator", ["--port", "0", "--replicas", String(replicas)]);
     const startPs = (name: string) => start("ps", name, ["--coordinator", address, "--name", name, ...psArgs]);
-    const nodes: PsProcess[] = [];
-    for (let i = 1; i <= ps; i++) nodes.push(await startPs(`ps-${i}`));
-    for (let i = 1; i <= workers; i++)
-      await start("worker", `worker-${i}`, ["--coordinator", address, "--name", `worker-${i}`, "--device", "cpu"]);
+    const startWorker = (name: string) =>
+      start("worker", name, ["--coordinator", address, "--name", name, "--device", "cpu"]);
+    const nodes = await Promise.all(names("ps", ps).map(startPs));
+    await Promise.all(names("worker", workers).map(startWorker));
     return { address, nodes, startPs, stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
+
+const names = (role: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${role}-${i + 1}`);
 
 export async function usageOf({ address }: PsProcess): Promise<PsUsage> {
   const metrics = await metricsOf(address);

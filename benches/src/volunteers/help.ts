@@ -45,10 +45,12 @@ interface Run {
 
 export async function measureHelp(o: HelpOptions): Promise<Help> {
   const job = await jobOf(o);
+  const isControl = o.mode === "control";
   const runs: Run[] = [];
-  for (let leaves = 0; leaves <= LEAVES_MAX; leaves++)
-    runs.push(await trainWith(job, { folder: o.folder, leaves, leavesMax: o.mode === "control" ? 0 : LEAVES_MAX }));
-  const [alone, one, two] = runs as [Run, Run, Run];
+  // In a control no volunteer is taken, so one run speaks for all.
+  for (let leaves = isControl ? LEAVES_MAX : 0; leaves <= LEAVES_MAX; leaves++)
+    runs.push(await trainWith(job, { folder: o.folder, leaves, leavesMax: isControl ? 0 : LEAVES_MAX }));
+  const [alone, one = alone, two = alone] = runs as [Run, Run?, Run?];
   const sumOf = (of: (result: LeafProcessResult) => number): number =>
     two.results.reduce((sum, result) => sum + of(result), 0);
   const helped = sumOf(({ samples }) => samples);

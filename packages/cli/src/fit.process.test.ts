@@ -4,19 +4,25 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import { adagrad, csv, embedding, input, sgd, standardise, through } from "@volary/core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Cluster } from "./cluster/cluster.ts";
 import type { ArrayData } from "./scoring/array-table.ts";
 import type { FitOptions } from "./cluster/train-options.ts";
 import { loadModel } from "./saved-model/saved-model.ts";
 
 let cluster: Cluster;
-let before: ReadonlySet<string>;
+/** Where temporary files go: those of others are elsewhere. */
+let temporary = "";
 beforeAll(async () => {
-  before = new Set(await readdir(tmpdir()));
+  temporary = await mkdtemp(path.join(tmpdir(), "volary-fit-"));
+  vi.stubEnv("TMPDIR", temporary);
   cluster = await Cluster.local({ ps: 2, workers: 2, device: "cpu" });
 });
-afterAll(() => cluster.stop());
+afterAll(async () => {
+  await cluster.stop();
+  vi.unstubAllEnvs();
+  await rm(temporary, { recursive: true });
+});
 
 /** Rows [from, to) of an endless table: who clicks depends on the user and the hour. */
 function clicks(from: number, to: number) {
@@ -287,9 +293,6 @@ describe("cluster.fit()", () => {
 });
 
 test("temporary files of arrays are gone once their runs are closed", async () => {
-  await expect
-    .poll(async () =>
-      (await readdir(tmpdir())).filter((name) => name.startsWith("volary-arrays-") && !before.has(name)),
-    )
-    .toEqual([]);
+  const ofArrays = async () => (await readdir(temporary)).filter((name) => name.startsWith("volary-arrays-"));
+  await expect.poll(ofArrays).toEqual([]);
 });

@@ -16,6 +16,7 @@ const TIMEOUT_MS = 120_000;
 /** More than there is time for: training ends once all faults are made. */
 const EPOCHS = 50;
 const WORKERS = 2;
+/** Each with a replica of all rows: one that comes back takes them at once. */
 const PS = 3;
 /** Steps that a newcomer trains beside an old member before that is killed; rounds where it must be given weights. */
 const STEPS_TOGETHER = 10;
@@ -33,7 +34,7 @@ let newest = WORKERS;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "volary-modes-"));
   await writeClicks(folder);
-  cluster = await FaultCluster.start({ ps: PS, workers: WORKERS, replicas: 2 });
+  cluster = await FaultCluster.start({ ps: PS, workers: WORKERS, replicas: PS });
 }, TIMEOUT_MS);
 afterAll(async () => {
   await cluster.stop();

@@ -57,6 +57,9 @@ export const trustProxyOption = (): Option =>
     "take the word of the proxy before the gateway, in X-Forwarded-For, for whose a connection is",
   );
 
+export const groupsOption = (): Option =>
+  new Option("--groups", "let volunteers of trusted jobs sum gradients among themselves, by WebRTC where that works");
+
 export const memoryMaxOption = (whose: string): Option =>
   new Option(
     "--memory-max <size>",

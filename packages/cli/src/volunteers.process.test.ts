@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { StepGradients } from "@volary/core/training";
-import type { GatewayStatus, JobStatus } from "@volary/core/wire";
+import type { GatewayStatus, JobStatus, LeafStatus } from "@volary/core/wire";
 import type { Browser } from "playwright";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Cluster } from "./cluster/cluster.ts";
@@ -154,17 +154,18 @@ describe.skipIf(NEEDS_BROWSER)("volunteers [needs browser]", () => {
       for (const [code, change] of LIES) {
         const liar = await joinWith((await invite())[0]!, change);
         const end = await liar.closed;
-        expect(liar.refused, code).toEqual([code, code, code]);
+        expect(liar.refused.filter(isNotLate), code).toEqual([code, code, code]);
         expect(end).toMatchObject({ code, mayReturn: false });
         expect(end.reason).toMatch(/gradients|loss/);
         expect(liar.accepted).toBe(0);
       }
 
       await honest.accepted((await honest.steps()) + 5);
-      const { workers } = await cluster.status();
-      const leaves = workers.flatMap((worker) => worker.leaves ?? []);
-      expect(leaves).toHaveLength(1);
-      expect(Object.keys(leaves[0]!.refused).filter((code) => code !== "UPDATE_LATE")).toEqual([]);
+      // A worker tells of its volunteers once a second: the last liar may be among them for a moment.
+      let leaves: LeafStatus[] = [];
+      const told = async () => (leaves = (await cluster.status()).workers.flatMap((worker) => worker.leaves ?? []));
+      await expect.poll(told).toHaveLength(1);
+      expect(Object.keys(leaves[0]!.refused).filter(isNotLate)).toEqual([]);
       await expect
         .poll(
           async () => {
@@ -193,7 +194,7 @@ const LIES: [string, (right: StepGradients) => StepGradients][] = [
   ["UPDATE_NOT_FINITE", filled(Number.NaN)],
   ["UPDATE_NOT_FINITE", filled(Infinity)],
   ["UPDATE_NORM", filled(1e30)],
-  ["UPDATE_SHAPE", (right) => ({ ...right, rowGrads: new Float32Array(10 * right.rowGrads.length) })],
+  ["UPDATE_SHAPE", (right) => ({ ...right, denseGrads: new Float32Array(10 * right.denseGrads.length) })],
 ];
 
 /** A job that trains until it is asked to end. */
@@ -248,6 +249,9 @@ function samplesOf(steps: number): number {
   const epochs = Math.floor(steps / STEPS_PER_EPOCH);
   return epochs * CLICKS + (steps % STEPS_PER_EPOCH) * BATCH;
 }
+
+/** Anyone's update may be late on a busy machine. */
+const isNotLate = (code: string): boolean => code !== "UPDATE_LATE";
 
 async function gatewayOf(cluster: Cluster): Promise<GatewayStatus> {
   return (await cluster.status()).gateways![0]!;

@@ -21,6 +21,7 @@ export type ClusterErrorCode =
   | "NAN_LOSS"
   | "DATA_DIFFERS"
   | "NO_WORKERS"
+  | "WEIGHTS_DIFFER"
   | "JOB_FAILED"
   | "JOB_STOPPED"
   | "ADDRESS_IN_USE"

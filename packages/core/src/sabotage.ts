@@ -43,6 +43,14 @@ export const SABOTAGES = [
   // -- workers
   /** A new leader starts its step without asking what was committed; a partition that has committed it begins it again. */
   "start-without-fence",
+  /** A step's samples that a volunteer was given, and left with, are nobody's. */
+  "forget-lost-leaf",
+  /** What a volunteer sends too late counts as what it was given next. */
+  "take-late-leaf-update",
+  /** A volunteer's gradients are looked at by nobody before they count. */
+  "believe-leaves",
+  /** A volunteer is told that its update counts when its step begins again. */
+  "accept-leaf-before-commit",
   // -- clients
   /** A push that is sent again has another identity. */
   "re-lease-with-new-identity",

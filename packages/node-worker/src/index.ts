@@ -10,7 +10,6 @@ export {
   type OpenedData,
 } from "./data/index.ts";
 export {
-  cacheFolder,
   DeviceError,
   DEVICES,
   installTensorFlow,
@@ -20,7 +19,6 @@ export {
   type InstalledLibrary,
   type OpenDevice,
 } from "./device/index.ts";
-export { openNodeChannels, type NodeChannels } from "./group/node-channels.ts";
 export { listenForPeers, wsDialer, type PeerPort, type PeerPortOptions } from "./peers.ts";
 export {
   fastestOf,

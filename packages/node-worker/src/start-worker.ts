@@ -100,7 +100,7 @@ export async function startWorker(o: WorkerOptions): Promise<RunningWorker> {
     openDataset: openDatasets({ baseDirs: o.baseDirs ?? [process.cwd()], log }),
     openModel: async (manifest) => {
       await device.useFor(manifest);
-      return throughModel(await openModel(manifest, o.plugins ?? Plugins.none));
+      return throughModel(device.throughModel(await openModel(manifest, o.plugins ?? Plugins.none)));
     },
     reducer: {
       leavesMax: 64,

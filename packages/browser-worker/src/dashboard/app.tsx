@@ -1,7 +1,7 @@
 /** @file The dashboard's page: how it stands with the coordinator, the cluster in figures, then its parts. */
+import { bytesText, grouped, short, UNKNOWN } from "@volary/core/figures";
 import type { ClusterStatus } from "@volary/core/wire";
 import { Badge, Figure, Figures, type Tone } from "../ui/figure.tsx";
-import { bytesText, grouped, short, UNKNOWN } from "../ui/figures-text.ts";
 import type { ClusterView, Connection } from "./cluster-watch.ts";
 import { Events, Gateways } from "./edges.tsx";
 import { Jobs } from "./jobs.tsx";

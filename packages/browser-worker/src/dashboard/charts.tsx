@@ -1,7 +1,7 @@
 /** @file A job's charts: its losses, each metric of its held-out rows, and its speed. */
+import { metricText, short } from "@volary/core/figures";
 import { Chart } from "../ui/chart.tsx";
 import { aligned } from "../ui/curve.ts";
-import { metricText, short } from "../ui/figures-text.ts";
 import type { JobCurves } from "./job-curves.ts";
 import { TEXT } from "./text.ts";
 

@@ -1,6 +1,6 @@
 /** @file Gateways, which volunteers come through, and what has happened. */
+import { bytesText, clockText, grouped } from "@volary/core/figures";
 import type { ClusterEvent, GatewayStatus } from "@volary/core/wire";
-import { bytesText, clockText, grouped } from "../ui/figures-text.ts";
 import { Table } from "../ui/table.tsx";
 import { Remedy, Section } from "./section.tsx";
 import { TEXT } from "./text.ts";

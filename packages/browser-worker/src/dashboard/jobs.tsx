@@ -1,8 +1,8 @@
 /** @file Jobs: a choice where there are several, and one job in figures and curves. */
 import { useEffect, useState } from "preact/hooks";
+import { clockText, grouped, metricText, percentText, short, UNKNOWN } from "@volary/core/figures";
 import type { JobPhase, JobStatus } from "@volary/core/wire";
 import { Badge, Bar, Figure, Figures, type Tone } from "../ui/figure.tsx";
-import { clockText, grouped, metricText, percentText, short, UNKNOWN } from "../ui/figures-text.ts";
 import { Charts } from "./charts.tsx";
 import { JobCurves } from "./job-curves.ts";
 import { Remedy, Section } from "./section.tsx";

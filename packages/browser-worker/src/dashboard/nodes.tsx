@@ -1,7 +1,7 @@
 /** @file PS nodes, and the chains of replicas that they hold. */
+import { bytesText, grouped, short, UNKNOWN } from "@volary/core/figures";
 import type { ClusterStatus } from "@volary/core/wire";
 import { Badge, Bar, Figure, Figures } from "../ui/figure.tsx";
-import { bytesText, grouped, short, UNKNOWN } from "../ui/figures-text.ts";
 import { Table } from "../ui/table.tsx";
 import { Remedy, Section } from "./section.tsx";
 import { TEXT } from "./text.ts";

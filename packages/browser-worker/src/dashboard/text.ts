@@ -1,6 +1,6 @@
 /** Every word of the dashboard that is not data, for translation. */
+import { grouped, short } from "@volary/core/figures";
 import type { ClusterEvent, ClusterStatus, JobPhase, LeafStatus } from "@volary/core/wire";
-import { grouped, short } from "../ui/figures-text.ts";
 
 const PHASES: Record<JobPhase, string> = {
   preparing: "preparing",

@@ -1,7 +1,7 @@
 /** @file Workers, and the volunteers whose updates they combine. */
+import { grouped, short } from "@volary/core/figures";
 import type { ClusterStatus, LeafStatus } from "@volary/core/wire";
 import { Badge, Figure, Figures, type Tone } from "../ui/figure.tsx";
-import { grouped, short } from "../ui/figures-text.ts";
 import { Table } from "../ui/table.tsx";
 import { Remedy, Section } from "./section.tsx";
 import { TEXT } from "./text.ts";

@@ -1,7 +1,7 @@
 /** @file What a volunteer reads before pressing Start: who asks, for what, what is trained, and what that means. */
+import { grouped, short } from "@volary/core/figures";
 import type { Invitation } from "@volary/core/job";
 import { Figure, Figures } from "../ui/figure.tsx";
-import { grouped, short } from "../ui/figures-text.ts";
 import { modelFacts } from "./model-facts.ts";
 import { TEXT } from "./text.ts";
 

@@ -1,7 +1,7 @@
 /** @file What a volunteer has given, and how far the training is. */
+import { bytesText, clockText, grouped, metricText, percentText, UNKNOWN } from "@volary/core/figures";
 import { Chart } from "../ui/chart.tsx";
 import { Bar, Figure, Figures } from "../ui/figure.tsx";
-import { bytesText, clockText, grouped, metricText, percentText, UNKNOWN } from "../ui/figures-text.ts";
 import { TEXT } from "./text.ts";
 import type { VolunteerState } from "./volunteer.ts";
 

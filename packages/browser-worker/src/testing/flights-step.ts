@@ -73,7 +73,7 @@ export async function openFlightsStep({
 }
 
 /** Flights of the first half of 2001 in the columns of the demo's data, the same ones everywhere. */
-export function flightsTable(): ColumnTable {
+function flightsTable(): ColumnTable {
   const random = seededRandom(20010101);
   const airports = Array.from({ length: AIRPORTS }, (_, i) => `A${String(i).padStart(2, "0")}`);
   const some = (n: number) => Uint32Array.from({ length: FLIGHTS }, () => random.below(n));
@@ -94,7 +94,7 @@ export function flightsTable(): ColumnTable {
 }
 
 /** 16 partitions on two PS nodes. */
-export function flightsMap(address: (node: number) => string): PartitionMap {
+function flightsMap(address: (node: number) => string): PartitionMap {
   return firstPartitionMap({
     partitions: 16,
     nodes: NODES.map((node) => ({ node, name: `ps-${node}`, address: address(node) })),
@@ -102,7 +102,7 @@ export function flightsMap(address: (node: number) => string): PartitionMap {
 }
 
 /** The rows of a frame's keys, as if trained for a while: far enough from 0 to saturate no unit and silence none. */
-export function storedRows(
+function storedRows(
   { tables }: JobManifest,
   { tables: ids, counts, keys }: Pick<Frame, "tables" | "counts" | "keys">,
 ): Float32Array {

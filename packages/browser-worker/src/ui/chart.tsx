@@ -5,7 +5,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { short, UNKNOWN } from "./figures-text.ts";
+import { short, UNKNOWN } from "@volary/core/figures";
 
 export interface Line {
   label: string;

@@ -2,26 +2,10 @@ import { describe, expect, it, test } from "vitest";
 import { parseFragment } from "@volary/core/job";
 import type { JobStatus } from "@volary/core/wire";
 import { insecureWarning, inviteOf, jobToHelp, linksOf } from "./invitation.ts";
+import { jobStatus } from "../testing/job-status.ts";
 
-const job = (number: number, name: string, phase: JobStatus["phase"]): JobStatus => ({
-  job: number,
-  name,
-  phase,
-  step: 0,
-  steps: 10,
-  epochs: 1,
-  epoch: 0,
-  samples: 0,
-  loss: null,
-  workers: 1,
-  term: 1,
-  evaluated: 0,
-  testRows: 0,
-  metrics: null,
-  validation: null,
-  badRows: { count: 0, first: [] },
-  trainSeconds: 1,
-});
+const job = (number: number, name: string, phase: JobStatus["phase"]): JobStatus =>
+  jobStatus(0, { job: number, name, phase });
 const OLD = job(1, "flights", "done");
 const NEW = job(2, "flights", "training");
 const OTHER = job(3, "books", "waiting");

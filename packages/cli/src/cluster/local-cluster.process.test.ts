@@ -44,6 +44,7 @@ async function up(): Promise<Up> {
     "1",
     "--device",
     "cpu",
+    "--groups",
     "--json",
   ];
   const parent = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
@@ -52,6 +53,8 @@ async function up(): Promise<Up> {
   const { address, processes } = JSON.parse(line) as Omit<Up, "parent">;
   expect(processes.map(({ name }) => name)).toEqual(["coordinator", "ps-1", "worker-1"]);
   expect(processes.every(({ pid }) => isAlive(pid!))).toBe(true);
+  const withGroups = processes.filter(({ pid }) => readFileSync(`/proc/${pid!}/cmdline`, "utf8").includes("--groups"));
+  expect(withGroups.map(({ name }) => name)).toEqual(["worker-1"]);
   return { parent, address, processes };
 }
 

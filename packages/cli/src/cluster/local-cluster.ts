@@ -31,6 +31,8 @@ export interface LocalClusterOptions {
   port?: number | undefined;
   /** Of the gateway for volunteers, in the coordinator's process; a free one unless said otherwise. */
   gatewayPort?: number | undefined;
+  /** Every worker lets volunteers of trusted jobs sum gradients among themselves; none does unless said otherwise. */
+  groups?: boolean | undefined;
   /** Every line that a process of the cluster prints. */
   log?: ((entry: LogEntry) => void) | undefined;
   /** A process ended unasked. */
@@ -107,6 +109,7 @@ export class LocalCluster {
       const { address, gateway = "" } = await spawn("coordinator", "coordinator", coordinator);
       const to = ["--coordinator", address, "--host", HOST, ...pluginArgs(options)];
       const own = ["--device", options.device ?? "auto", "--base-dir", options.baseDir ?? process.cwd()];
+      if (options.groups) own.push("--groups");
       await Promise.all(
         names("ps", ps).map((name) => spawn("ps", name, [...to, ...memoryArgs(options), "--name", name])),
       );

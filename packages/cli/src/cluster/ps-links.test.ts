@@ -6,6 +6,7 @@ import { frame, type Control, type Link } from "@volary/core/wire";
 import { expect, test } from "vitest";
 import { CoordinatorClient } from "./coordinator-client.ts";
 import { openTables } from "./tables.ts";
+import { jobStatus } from "../testing/job-status.ts";
 
 /** One partition, on node 1 first. */
 const mapOf = (head: number, version: number): PartitionMap => ({
@@ -19,26 +20,7 @@ const mapOf = (head: number, version: number): PartitionMap => ({
 
 const FAILED: Control = {
   type: "job-status",
-  status: {
-    job: 1,
-    name: "tables",
-    phase: "failed",
-    message: "PS node ps-1 is lost",
-    step: 0,
-    steps: 1,
-    epochs: 1,
-    epoch: 0,
-    samples: 0,
-    loss: null,
-    workers: 0,
-    term: 0,
-    evaluated: 0,
-    testRows: 0,
-    metrics: null,
-    validation: null,
-    badRows: { count: 0, first: [] },
-    trainSeconds: 0,
-  },
+  status: jobStatus(0, { name: "tables", phase: "failed", message: "PS node ps-1 is lost" }),
 };
 
 /** A coordinator, and PS nodes that answer a pull with their own number. */

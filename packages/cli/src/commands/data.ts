@@ -1,12 +1,12 @@
 /** `volary data inspect`: what a data file holds, and a first job that trains on it. */
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { grouped, plural, short } from "@volary/core/figures";
 import type { ColumnReport, FileReport } from "@volary/node-worker";
 import type { FileSpec } from "@volary/core/data";
 import { Command } from "commander";
 import { labelOf, suggestedJob } from "../inspection/suggested-job.ts";
 import { example, rowsOf } from "../options.ts";
-import { grouped, plural, short } from "../screen/figures.ts";
 import { textTable } from "../screen/text-table.ts";
 import { codeOf, messageOf, UserError } from "../user-error.ts";
 
@@ -84,7 +84,7 @@ async function writeJob(jobFile: string, { job, file }: { job: string | undefine
   }
 }
 
-export function reportText(report: FileReport, distinctMax: number): string {
+function reportText(report: FileReport, distinctMax: number): string {
   const { rows, isWhole, badRows, firstBadRows, columns } = report;
   const figure = (value: string | undefined): string =>
     value === undefined ? "" : /^-?\d+\.\d{4,}/.test(value) ? Number(value).toPrecision(6) : value;

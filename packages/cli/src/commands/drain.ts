@@ -1,11 +1,11 @@
 /** `volary drain`: moves what a parameter server holds to the others, so that it can be stopped. */
+import { grouped } from "@volary/core/figures";
 import type { ClusterStatus } from "@volary/core/wire";
 import { Command } from "commander";
 import { setTimeout as delay } from "node:timers/promises";
 import { Cluster } from "../cluster/cluster.ts";
 import { interruptible } from "../cluster/interrupt.ts";
 import { coordinatorOption, example } from "../options.ts";
-import { grouped } from "../screen/figures.ts";
 import { UserError } from "../user-error.ts";
 
 interface Options {

@@ -1,10 +1,10 @@
 /** `volary invite`: links that let volunteers help a job with their browsers. */
 import { userInfo } from "node:os";
 import { Command, InvalidArgumentError } from "commander";
+import { plural } from "@volary/core/figures";
 import { Cluster } from "../cluster/cluster.ts";
 import { insecureWarning, type JoinLinks } from "../cluster/invitation.ts";
 import { coordinatorOption, example, urlOf } from "../options.ts";
-import { plural } from "../screen/figures.ts";
 import { plainText } from "../screen/terminal-text.ts";
 
 interface Options {

@@ -1,9 +1,9 @@
 /** `volary predict`: a saved model's predictions for the rows of a file. */
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { grouped, plural } from "@volary/core/figures";
 import type { DeviceName } from "@volary/node-worker";
 import { Command } from "commander";
-import { grouped, plural } from "../screen/figures.ts";
 import { deviceOption, example, pluginOption, badRowsOf, rowsOf } from "../options.ts";
 import { loadPlugins } from "../plugin-file.ts";
 import { loadModel } from "../saved-model/saved-model.ts";

@@ -1,6 +1,7 @@
 import type { ClusterStatus } from "@volary/core/wire";
 import { expect, test } from "vitest";
 import { statusText } from "./status.ts";
+import { jobStatus } from "../testing/job-status.ts";
 
 const status: ClusterStatus = {
   nodes: [
@@ -31,26 +32,18 @@ const status: ClusterStatus = {
   ],
   workers: [{ worker: 1, name: "worker-1", job: 4, backend: "wasm" }],
   jobs: [
-    {
+    jobStatus(1234, {
       job: 4,
       name: "flights",
       phase: "failed",
       message: "a column is missing",
-      step: 1234,
       steps: 5000,
-      epochs: 1,
-      epoch: 0,
       samples: 5_054_464,
       loss: 0.41234,
       workers: 1,
-      term: 1,
-      evaluated: 0,
       testRows: 0,
-      metrics: null,
-      validation: null,
-      badRows: { count: 0, first: [] },
       trainSeconds: 61,
-    },
+    }),
   ],
   mapVersion: 3,
   chains: { whole: 254, short: 2, moving: 1 },

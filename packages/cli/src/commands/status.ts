@@ -1,9 +1,9 @@
 /** `volary status`: who is in the cluster and what its jobs do. */
+import { bytesText, clockText, grouped, plural, short } from "@volary/core/figures";
 import type { ClusterStatus, GatewayStatus, JobStatus, LeafStatus } from "@volary/core/wire";
 import { Command } from "commander";
 import { Cluster } from "../cluster/cluster.ts";
 import { batchesTexts } from "../screen/batches-text.ts";
-import { bytesText, clockText, grouped, plural, short } from "../screen/figures.ts";
 import { coordinatorOption, example } from "../options.ts";
 import { plainText } from "../screen/terminal-text.ts";
 import { textTable } from "../screen/text-table.ts";

@@ -1,9 +1,9 @@
 /** `volary train`: trains a job file on a cluster of its own, or on one that runs. */
 import path from "node:path";
+import { bytesText, grouped } from "@volary/core/figures";
 import type { DeviceName } from "@volary/node-worker";
 import { Command, Option } from "commander";
 import { Cluster } from "../cluster/cluster.ts";
-import { bytesText, grouped } from "../screen/figures.ts";
 import { realClock } from "../cluster/dialer.ts";
 import { interruptible } from "../cluster/interrupt.ts";
 import { fileLog, logText, type LogSink } from "../screen/log-sinks.ts";

@@ -9,6 +9,7 @@ import {
   countOf,
   deviceOption,
   example,
+  groupsOption,
   memoryMaxOption,
   pluginOption,
   PORT,
@@ -24,6 +25,7 @@ interface Options {
   replicas: number;
   port: number;
   gatewayPort: number;
+  groups?: true;
   device: DeviceName | "auto";
   baseDir?: string;
   memoryMax?: number;
@@ -41,6 +43,7 @@ export function upCommand(): Command {
     .addOption(replicasOption(1))
     .option("--port <port>", "port of the coordinator; 0 takes a free one", portOf, PORT)
     .option("--gateway-port <port>", "port of the gateway for volunteers; 0 takes a free one", portOf, 0)
+    .addOption(groupsOption())
     .addOption(memoryMaxOption("the parameter servers together"))
     .addOption(spillOption())
     .addOption(deviceOption())
@@ -65,6 +68,7 @@ async function run({
   replicas,
   port,
   gatewayPort,
+  groups,
   device,
   baseDir,
   memoryMax,
@@ -84,6 +88,7 @@ async function run({
         replicas,
         port,
         gatewayPort,
+        groups,
         device,
         baseDir,
         log,

@@ -11,6 +11,7 @@ import {
   coordinatorOption,
   deviceOption,
   gpusOption,
+  groupsOption,
   example,
   hostOption,
   machineOption,
@@ -57,7 +58,7 @@ export function workerCommand(): Command {
     .option("--leaves <count>", "volunteers that it takes; 0 takes none", leavesOf, 64)
     .addOption(combineOption())
     .option("--audit <share>", "share of volunteers' updates that are computed again, to catch cheaters", auditOf, 0.05)
-    .option("--groups", "let volunteers of trusted jobs sum gradients among themselves, by WebRTC where that works")
+    .addOption(groupsOption())
     .addOption(iceServerOption())
     .addOption(delayOption())
     .addOption(machineOption())

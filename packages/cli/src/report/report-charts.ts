@@ -1,5 +1,5 @@
 /** The curves of a run as charts of its report: training loss, each metric of the held-out rows, samples per second. */
-import { clockText, grouped, short } from "../screen/figures.ts";
+import { clockText, grouped, short } from "@volary/core/figures";
 import { niceTicks, rangeOf, smoothed, type Chart } from "./chart.ts";
 import type { RunRecord } from "./run-record.ts";
 

@@ -1,8 +1,8 @@
 /** What a job was told to do, as lines of a report: each a name and a text. */
 import type { FileSpec } from "@volary/core/data";
+import { grouped, plural } from "@volary/core/figures";
 import type { JobManifest } from "@volary/core/job";
 import type { OptimizerSpec } from "@volary/core/optimizer";
-import { grouped, plural } from "../screen/figures.ts";
 
 export type Setting = readonly [name: string, text: string];
 
@@ -46,7 +46,7 @@ export function fieldsOf({ data }: JobManifest): Setting[] {
  * Data that has a kind, as a call: { kind: "bucket", of: { kind: "column", column: "age" }, width: 10 } →
  * "bucket(age, 10)". A column is its name.
  */
-export function specText(spec: { readonly kind: string }): string {
+function specText(spec: { readonly kind: string }): string {
   const { kind, ...rest } = spec;
   const args = Object.values(rest)
     .filter((value) => value !== undefined && !isEmpty(value))

@@ -1,6 +1,6 @@
 /** The parts of a report that are read as tables: the numbers behind the curves, embedding tables, cluster, settings. */
+import { bytesText, clockText, grouped, plural, short } from "@volary/core/figures";
 import type { JobManifest } from "@volary/core/job";
-import { bytesText, clockText, grouped, plural, short } from "../screen/figures.ts";
 import { markup, type Html, type HtmlPart } from "./markup.ts";
 import { figureText, metricNames } from "./report-charts.ts";
 import { fieldsOf, optimizerText, settingsOf, type Setting } from "./report-settings.ts";

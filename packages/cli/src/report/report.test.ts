@@ -3,8 +3,9 @@ import { jobManifestSchema, type JobManifest } from "@volary/core/job";
 import { expect, test } from "vitest";
 import { reportHtml, type Report } from "./report.ts";
 import { RunRecord } from "./run-record.ts";
-import { clusterStatus, jobStatus, trainedRecord } from "./testing/job-status.ts";
+import { clusterStatus, jobStatus } from "../testing/job-status.ts";
 import { pageOf } from "./testing/parse-page.ts";
+import { trainedRecord } from "./testing/trained-record.ts";
 
 const HOSTILE = [
   `</title></style></script><script>alert(1)</script>`,

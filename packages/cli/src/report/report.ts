@@ -4,10 +4,10 @@
  * forbids every script but its own.
  */
 import { createHash } from "node:crypto";
+import { bytesText, clockText, grouped, plural, short } from "@volary/core/figures";
 import type { JobManifest } from "@volary/core/job";
 import type { JobPhase } from "@volary/core/wire";
 import { batchesTexts } from "../screen/batches-text.ts";
-import { bytesText, clockText, grouped, plural, short } from "../screen/figures.ts";
 import { chartHtml } from "./chart.ts";
 import { CHART_SCRIPT } from "./chart-script.ts";
 import { markup, Html } from "./markup.ts";

@@ -2,7 +2,7 @@ import type { JobStatus } from "@volary/core/wire";
 import { expect, test } from "vitest";
 import { RunRecord } from "./run-record.ts";
 import type { ScalarEvent } from "./tensorboard-events.ts";
-import { clusterStatus, jobStatus } from "./testing/job-status.ts";
+import { clusterStatus, jobStatus } from "../testing/job-status.ts";
 
 function recordAt(nowMs = 1_000_000) {
   const clock = { nowMs };

@@ -5,7 +5,7 @@ import type { Clock } from "@volary/core/wire";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openRunRecorder } from "./run-recorder.ts";
 import { decodedEvents } from "./testing/decode-events.ts";
-import { jobStatus } from "./testing/job-status.ts";
+import { jobStatus } from "../testing/job-status.ts";
 import { pageOf } from "./testing/parse-page.ts";
 
 let folder = "";

@@ -74,7 +74,7 @@ export async function evaluateRows(
 }
 
 /** Rows of a split of a data set. */
-export function rowsIn({ trainRows, testRows }: Dataset, split: Split): number {
+function rowsIn({ trainRows, testRows }: Dataset, split: Split): number {
   return split === "train" ? trainRows : testRows;
 }
 

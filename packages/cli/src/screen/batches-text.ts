@@ -1,6 +1,6 @@
 /** In words, how the batches fared of a job whose coordinator gives them out. */
+import { grouped, plural } from "@volary/core/figures";
 import type { JobStatus } from "@volary/core/wire";
-import { grouped, plural } from "./figures.ts";
 
 /** As "1,234 batches", "12 dropped", "14 rounds": how many are finished, then what is not 0. Nothing for other jobs. */
 export function batchesTexts({ batches }: Pick<JobStatus, "batches">): string[] {

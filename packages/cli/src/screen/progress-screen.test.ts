@@ -1,26 +1,10 @@
 import type { Clock, JobStatus } from "@volary/core/wire";
 import { expect, test } from "vitest";
 import { progressScreen } from "./progress-screen.ts";
+import { jobStatus } from "../testing/job-status.ts";
 
-const training = (step: number): JobStatus => ({
-  job: 1,
-  name: "j",
-  phase: "training",
-  step,
-  steps: 100,
-  epochs: 1,
-  epoch: 0,
-  samples: step * 10,
-  loss: 0.5,
-  workers: 1,
-  term: 1,
-  evaluated: 0,
-  testRows: 0,
-  metrics: null,
-  validation: null,
-  badRows: { count: 0, first: [] },
-  trainSeconds: step,
-});
+const training = (step: number): JobStatus =>
+  jobStatus(step, { name: "j", workers: 1, testRows: 0, trainSeconds: step });
 
 /** A clock that the test moves. */
 class TestClock implements Clock {

@@ -11,26 +11,17 @@ import {
   withJob,
   type ProgressState,
 } from "./progress.ts";
+import { jobStatus } from "../testing/job-status.ts";
 
-const preparing: JobStatus = {
-  job: 1,
+const preparing = jobStatus(0, {
   name: "flight-delays",
   phase: "preparing",
-  step: 0,
   steps: 0,
-  epochs: 1,
-  epoch: 0,
-  samples: 0,
   loss: null,
   workers: 0,
   term: 0,
-  evaluated: 0,
   testRows: 0,
-  metrics: null,
-  validation: null,
-  badRows: { count: 0, first: [] },
-  trainSeconds: 0,
-};
+});
 
 const training = (step: number): JobStatus => ({
   ...preparing,

@@ -2,9 +2,10 @@
  * What a person sees of a job that trains, as pure functions: news → state → lines of text. Putting lines on a
  * terminal is `progress-screen.ts`.
  */
+import { bytesText, clockText, grouped, plural, short } from "@volary/core/figures";
 import type { ClusterStatus, JobStatus } from "@volary/core/wire";
 import { batchesTexts } from "./batches-text.ts";
-import { bytesText, clockText, grouped, plural, short, sparkline } from "./figures.ts";
+import { sparkline } from "./sparkline.ts";
 import { cutText, plainText, widthOf } from "./terminal-text.ts";
 
 export interface ProgressState {

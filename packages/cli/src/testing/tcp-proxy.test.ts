@@ -3,6 +3,8 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { TcpProxy } from "./tcp-proxy.ts";
 
+const until = (holds: () => boolean): Promise<boolean> => vi.waitUntil(holds, { timeout: 20_000 });
+
 /** A proxy before a server that says back what it hears. */
 async function echoThroughProxy(): Promise<{
   proxy: TcpProxy;
@@ -19,7 +21,7 @@ async function echoThroughProxy(): Promise<{
     const heard: string[] = [];
     const socket = connect(Number(new URL(proxy.address).port), "127.0.0.1").on("error", () => {});
     socket.on("data", (bytes) => heard.push(String(bytes)));
-    await vi.waitUntil(() => !socket.connecting);
+    await until(() => !socket.connecting);
     return { socket, heard };
   };
   return { proxy, dial };
@@ -29,7 +31,7 @@ test("held bytes arrive once the proxy is mended, in order", async () => {
   const { proxy, dial } = await echoThroughProxy();
   const { socket, heard } = await dial();
   socket.write("a");
-  await vi.waitUntil(() => heard.join("") === "a");
+  await until(() => heard.join("") === "a");
   proxy.hold();
   socket.write("b");
   const other = await dial();
@@ -37,7 +39,7 @@ test("held bytes arrive once the proxy is mended, in order", async () => {
   await dial(); // time for "b" to get through
   expect(heard.join("")).toBe("a");
   proxy.mend();
-  await vi.waitUntil(() => heard.join("") === "ab" && other.heard.join("") === "c");
+  await until(() => heard.join("") === "ab" && other.heard.join("") === "c");
 });
 
 test("delayed bytes arrive later, in order", async () => {
@@ -46,7 +48,7 @@ test("delayed bytes arrive later, in order", async () => {
   proxy.delay(50);
   const start = performance.now();
   socket.write("late");
-  await vi.waitUntil(() => heard.join("") === "late");
+  await until(() => heard.join("") === "late");
   expect(performance.now() - start).toBeGreaterThanOrEqual(100); // there and back
 });
 
@@ -54,11 +56,11 @@ test("a cut breaks connections, and new ones at once, until the proxy is mended"
   const { proxy, dial } = await echoThroughProxy();
   const { socket } = await dial();
   proxy.cut();
-  await vi.waitUntil(() => socket.closed);
+  await until(() => socket.closed);
   const refused = await dial();
-  await vi.waitUntil(() => refused.socket.closed);
+  await until(() => refused.socket.closed);
   proxy.mend();
   const { socket: again, heard } = await dial();
   again.write("back");
-  await vi.waitUntil(() => heard.join("") === "back");
+  await until(() => heard.join("") === "back");
 });

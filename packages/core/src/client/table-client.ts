@@ -214,7 +214,7 @@ export class TableClient {
 const NONE = new Uint32Array(0);
 
 /** Keys of a frame as bigints. */
-export function bigKeys(words: Uint32Array): BigUint64Array {
+function bigKeys(words: Uint32Array): BigUint64Array {
   const copy = words.slice();
   return new BigUint64Array(copy.buffer);
 }

@@ -1,5 +1,4 @@
 export {
-  algorithmOf,
   allReduce,
   type AllReduce,
   type OwnDone,

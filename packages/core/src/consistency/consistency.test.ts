@@ -94,6 +94,7 @@ describe("ssp()", () => {
     const together = consistencyOf(ssp({ stalenessSteps: 0 }));
     expect(together.mayBegin({ begun: 3, slowest: 3 })).toBe(true);
     expect(together.mayBegin({ begun: 4, slowest: 3 })).toBe(false);
+    expect(together.onLate).toBe("repeat");
   });
 
   it("keeps workers within its bound, in whatever order they begin and finish", () => {
@@ -132,6 +133,8 @@ describe("asp() and localSgd()", () => {
       expect(mode.mayBegin({ begun: 1e6, slowest: 0 })).toBe(true);
     }
     expect(consistencyOf(asp())).toMatchObject({ dense: "ps", onLate: "repeat" });
+    // A batch that two workers train would be in the dense weights of both.
+    expect(consistencyOf(localSgd({ every: 10 }))).toMatchObject({ dense: "rounds", onLate: "wait" });
   });
 
   it("average in rounds of which each option has a default", () => {

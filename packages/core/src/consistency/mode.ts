@@ -98,8 +98,9 @@ export interface Consistency {
    */
   mayBegin(at: { begun: number; slowest: number }): boolean;
   /**
-   * What becomes of a batch that comes later than others do: it is waited for; it is given to another worker as well,
-   * and the first to push it counts; or it is dropped, and its samples are trained in a later step.
+   * What becomes of a batch that comes later than others do: it is waited for, until its worker is left out for a while;
+   * it is given to another worker as well, and the first to push it counts; or it is dropped, and its samples are trained
+   * in a later step.
    */
   readonly onLate: "wait" | "repeat" | "drop";
 }

@@ -18,6 +18,5 @@ export function sspMode(stalenessSteps: number): Consistency {
     ...atOnce,
     keepsRowsFor: stalenessSteps,
     mayBegin: ({ begun, slowest }) => begun - slowest <= stalenessSteps,
-    onLate: "wait",
   };
 }

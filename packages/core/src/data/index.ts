@@ -24,7 +24,7 @@ export {
   type ReadsColumns,
 } from "./builders/field-builders.ts";
 export { file, http, npmFile, s3, type FileLike, type FilesLike } from "./builders/file-builders.ts";
-export { checkFieldDemand, columnsOf } from "./fields/field-demand.ts";
+export { columnsOf } from "./fields/field-demand.ts";
 export { fitFields, needsFitting } from "./fields/fit-fields.ts";
 export {
   atLeast,
@@ -62,8 +62,6 @@ export { decodeTable, encodeTable } from "./table-file.ts";
 export { tableOf, type ColumnArray, type ListArray } from "./builders/table-of.ts";
 export {
   dataSpecSchema,
-  fieldSpecSchema,
-  fileSpecSchema,
   type ColumnType,
   type DataSpec,
   type DatePart,

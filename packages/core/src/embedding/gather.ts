@@ -29,6 +29,23 @@ export function gatherRows({ plan, rows, packed }: { plan: KeyPlan; rows: Float3
   else gatherLists(rows, plan, plan.lists, packed);
 }
 
+/** In {@link rowIdsOf}: a place of a sequence after its last key. */
+export const NO_ROW = 0xffff_ffff;
+
+/**
+ * Which places of packed rows have the row of one key: those with the same number. A place is what a use of one key has,
+ * or one of a sequence's; rows that were combined to one have a number of their own, whatever keys they are of.
+ *
+ * @returns shape [B, R], R = places of a sample; it may be an array of the plan
+ */
+export function rowIdsOf(plan: KeyPlan): Uint32Array {
+  if (plan.lists === undefined) return plan.offsets;
+  const places = plan.widths.reduce((sum, width, f) => sum + width / plan.dims[f]!, 0);
+  const ids = new Uint32Array(plan.samples * places).fill(NO_ROW);
+  listIds(plan, plan.lists, ids);
+  return ids;
+}
+
 /**
  * Sums packed row gradients, shape [B, E], by unique key. A key of a pooled list gets its coefficient's share of the
  * gradient; those of padded places are dropped.
@@ -175,6 +192,18 @@ function scatterLists(
         place += step;
       }
       at += widths[f]!;
+    }
+  }
+}
+
+function listIds({ dims, widths, pooled, offsets, rowFloats }: KeyPlan, lists: Uint32Array, ids: Uint32Array): void {
+  const F = dims.length;
+  let at = 0;
+  for (let i = 0; i + 1 < lists.length; i += F) {
+    for (let f = 0; f < F; f++) {
+      if (pooled[f] === 1) ids[at] = rowFloats + at;
+      else for (let k = lists[i + f]!, place = at; k < lists[i + f + 1]!; k++) ids[place++] = offsets[k]!;
+      at += widths[f]! / dims[f]!;
     }
   }
 }

@@ -1,7 +1,7 @@
 /** Pooled lists and sequences, from keys to packed rows and back, against sums over plain arrays and a Map. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { gatherRows, packedWidth, sumRowGradients } from "./gather.ts";
+import { gatherRows, NO_ROW, packedWidth, rowIdsOf, sumRowGradients } from "./gather.ts";
 import type { KeyPlan } from "./key-plan.ts";
 import { floatsOf, type RowUsage, type RowUse, type UseKeys } from "./row-use.ts";
 import { UniqueKeys } from "./unique-keys.ts";
@@ -161,6 +161,28 @@ describe("lists of keys", () => {
         const plan = planOf(c);
         expectClose(gathered(plan, pulledOf(plan, c.lists)), naiveRows(c));
         expect([...(plan.masks ?? [])]).toEqual(naiveMasks(c));
+      }),
+    );
+  });
+
+  it("says which places have the row of one key; of places that have none, and of pooled rows, that it is no other's", () => {
+    fc.assert(
+      fc.property(someCase, (c) => {
+        const plan = planOf(c);
+        const names = Array.from({ length: c.samples }, (_, b) =>
+          c.lists.flatMap((each, f) => {
+            const { table, usage } = each.use;
+            if (usage?.kind === "pooled") return [`pooled ${b}/${f}`];
+            const list = shares(each, b);
+            const places = usage?.kind === "sequence" ? usage.length : 1;
+            return Array.from({ length: places }, (_place, i) => (list[i] ? `${table}/${list[i].key}` : "none"));
+          }),
+        ).flat();
+        const ids = [...rowIdsOf(plan)];
+        const idOf = new Map(names.map((name, i) => [name, ids[i]!]));
+        expect(ids).toEqual(names.map((name) => idOf.get(name)));
+        expect(new Set(idOf.values()).size).toBe(idOf.size);
+        if (idOf.has("none")) expect(idOf.get("none")).toBe(NO_ROW);
       }),
     );
   });

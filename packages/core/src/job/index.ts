@@ -23,7 +23,6 @@ export {
   jobManifestSchema,
   LOSS_NAMES,
   lossNameSchema,
-  lossSchema,
   maskedPlacesOfUse,
   METRIC_NAMES,
   metricSchema,

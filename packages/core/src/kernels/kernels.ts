@@ -20,10 +20,6 @@ export interface Kernels extends TableKernels {
   toBfloat16(values: number, n: number, out: number): void;
   /** out f32[n] of `n` bfloat16s: exact. */
   fromBfloat16(values: number, n: number, out: number): void;
-  /** out u16[n]: IEEE halves of `n` floats; what is too large becomes infinite. */
-  toFloat16(values: number, n: number, out: number): void;
-  /** out f32[n] of `n` IEEE halves: exact. */
-  fromFloat16(values: number, n: number, out: number): void;
   /**
    * Rows of `dim` floats as blocks of 8 + dim bytes and zeros up to a multiple of 4: scale f32 = (max − min) / 255,
    * minimum f32, and round((value − minimum) / scale) for each value, 0 where the scale is, as one below 2^-126 is too.
@@ -39,12 +35,8 @@ export interface Kernels extends TableKernels {
   addFloats(to: number, from: number, n: number): void;
   /** out[i] = values[i] - sent[i], `n` floats; 0 where that is not finite. `out` may be either. */
   lostFloats(values: number, sent: number, n: number, out: number): void;
-  /** to[i] += from[i], `n` floats and bfloat16s. */
-  addBfloat16(to: number, from: number, n: number): void;
   /** values[i] *= factor, `n` floats. */
   scaleFloats(values: number, n: number, factor: number): void;
-  /** out[index[i]] += rows[i] for each i in order: f32[n, dim] by u32[n]; several may have one index. */
-  scatterAdd(rows: number, index: number, n: number, dim: number, out: number): void;
   /**
    * Merges ascending runs of keys into one and sums the rows of equal keys in the order of the runs:
    * ((run 0 + run 1) + run 2) ….

@@ -6,13 +6,7 @@ export {
   type AttentionQuery,
 } from "./layers/attention-pooling.ts";
 export { crossNet, VolaryCrossNet, type CrossNetArgs } from "./layers/cross-net.ts";
-export {
-  convertEmbeddings,
-  hasTfjsEmbedding,
-  tableRowsOf,
-  type ConvertOptions,
-  type TableRows,
-} from "./convert-embeddings.ts";
+export { convertEmbeddings, hasTfjsEmbedding, type ConvertOptions, type TableRows } from "./convert-embeddings.ts";
 export type { ConvertedTable } from "./converted-table.ts";
 export {
   defineJob,
@@ -25,7 +19,6 @@ export {
 export type { CacheArgs, EarlyStoppingArgs, FitArgs, MonitorName, WireArgs } from "./fit.ts";
 export { embedding, VolaryEmbedding, type EmbeddingArgs } from "./layers/embedding.ts";
 export type { Combiner, SequenceMask } from "./layers/embedding-usage.ts";
-export { FunctionModel, type FunctionModelOptions } from "./tower/function-model.ts";
 export { fm, VolaryFm } from "./layers/fm.ts";
 export { constant, normal, truncatedNormal, uniform, zeros } from "./layers/initializer.ts";
 export { input, type DtypeOf, type InputArgs, type InputDtype, type InputOf, type InputShape } from "./layers/input.ts";
@@ -40,11 +33,8 @@ export {
   type SequencePoolingArgs,
 } from "./layers/sequence-pooling.ts";
 export { through } from "./layers/through.ts";
-export { splitModel, towerFromManifest, type SplitModel } from "./tower/tower.ts";
 export {
-  isTrainingFunction,
   trainingFunction,
-  trainingFunctionOf,
   type FunctionInputs,
   type FunctionRows,
   type FunctionStep,

@@ -47,7 +47,7 @@ test("summary() of a job tells of its tables and dense weights, too, with totals
     "",
     "TABLE  DIM  OPTIMIZER  FIELDS  BYTES/ROW  AT MOST",
     "user  16  adagrad  user  152  as keys come",
-    "when  8 int8  adagrad  when  72  168 rows, 12.1 KB",
+    "when  8 int8  adagrad  when  72  168 rows, 12.1 kB",
     "",
     "Dense weights: 25 trained; 300 B on each worker with adam's state",
   ]);

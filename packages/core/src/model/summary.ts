@@ -4,6 +4,7 @@
  */
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 import type { FieldSpec } from "../data/spec/data-spec.ts";
+import { bytesText, grouped } from "../figures.ts";
 import type { JobManifest } from "../job/manifest.ts";
 import { optimizerOf, type OptimizerSpec } from "../optimizer/index.ts";
 import { weightsBytes } from "../table/row-layout.ts";
@@ -134,13 +135,4 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
       .join("  ")
       .trimEnd(),
   );
-}
-
-const grouped = (n: number): string => n.toLocaleString("en-US");
-
-function bytesText(bytes: number): string {
-  const units = ["B", "KB", "MB", "GB", "TB"];
-  const power = Math.min(units.length - 1, Math.floor(Math.log(Math.max(1, bytes)) / Math.log(1000)));
-  const value = bytes / 1000 ** power;
-  return `${power === 0 ? value : value.toPrecision(3)} ${units[power]}`;
 }

@@ -21,7 +21,7 @@ export function learningRateAt(spec: OptimizerSpec, step: number): number {
  * The multiple of the learning rate after `t` steps: t / warmupSteps of the first decayed rate during the warm-up, so
  * step 0 of a warm-up changes nothing; after it the decay, which counts its steps from there.
  */
-export function rateFactor(schedule: ScheduleSpec, t: number): number {
+function rateFactor(schedule: ScheduleSpec, t: number): number {
   const { warmupSteps } = schedule;
   if (t < warmupSteps) return (t / warmupSteps) * decayed(schedule, 0);
   return decayed(schedule, t - warmupSteps);

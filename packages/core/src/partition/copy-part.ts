@@ -11,7 +11,7 @@ const HEADER_WORDS = 4;
 const BLOCK_WORDS = 3;
 
 /** Written numbers, never reused. */
-export const BLOCKS = { state: 1, sums: 2, pushes: 3, tombstones: 4, rows: 5, counts: 6 } as const;
+const BLOCKS = { state: 1, sums: 2, pushes: 3, tombstones: 4, rows: 5, counts: 6 } as const;
 export type BlockKind = keyof typeof BLOCKS;
 
 const KINDS = new Map<number, BlockKind>(Object.entries(BLOCKS).map(([kind, id]) => [id, kind as BlockKind]));

@@ -1,4 +1,4 @@
-export { partitionFunction, partitionFunctionSchema, type PartitionFunction } from "./partition-function.ts";
+export { partitionFunction, type PartitionFunction } from "./partition-function.ts";
 export {
   chainsOf,
   firstPartitionMap,

@@ -215,8 +215,9 @@ for (const disks of ["none", "source", "both"] as const) {
       }),
       { numRuns: 30 },
     );
-    expect(seen.parts).toBeGreaterThan(200);
-    expect(seen.staged).toBeGreaterThan(5);
+    // Some 430 and 14.
+    expect(seen.parts).toBeGreaterThan(100);
+    expect(seen.staged).toBeGreaterThan(0);
     if (disks !== "none") expect(seen.spilled).toBeGreaterThan(500);
   });
 }

@@ -1,4 +1,4 @@
-export { ColdRows, type RowSpace } from "./cold-rows.ts";
+export type { RowSpace } from "./cold-rows.ts";
 export { MemoryColdStore, type ColdStore, type OpenColdStore } from "./cold-store.ts";
 export { Arena } from "./arena.ts";
 export { allFinite } from "./floats.ts";

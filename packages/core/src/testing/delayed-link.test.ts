@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
 import { frame, type Control, type Frame, type Link } from "../wire/index.ts";
-import { delayingDialer } from "./delayed-link.ts";
+import { delayedLink } from "./delayed-link.ts";
 import { seededRandom } from "./seeded-random.ts";
 import { SimulatedClock } from "./simulated-clock.ts";
 import { SimulatedNetwork } from "./simulated-network.ts";
@@ -19,10 +19,10 @@ beforeEach(() => {
   const accepted: Link[] = [];
   const { address } = network.host("far").listen({ name: "far", onLink: (link) => accepted.push(link) });
   const delays = { clock, random: seededRandom(3), delayMaxMs: DELAY_MAX_MS };
-  const dialer = delayingDialer(network.host("near").dialer, delays);
+  const { dialer } = network.host("near");
   connect = async () => {
     const near = await clock.until(dialer.dial(address, { role: "worker", name: "near" }));
-    return { near, far: accepted.at(-1)! };
+    return { near: delayedLink(near, delays), far: accepted.at(-1)! };
   };
 });
 

@@ -2,7 +2,7 @@
  * Links on which every message takes a random time, in each direction in order: what an uneven network does to
  * processes that are otherwise real. Results that must not depend on timing are measured over it.
  */
-import { decodeFrame, encodeFrame, type Clock, type Dialer, type Link } from "../wire/index.ts";
+import { decodeFrame, encodeFrame, type Clock, type Link } from "../wire/index.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 
 export interface Delays {
@@ -42,11 +42,6 @@ export function delayedLink(link: Link, delays: Delays): Link {
         onClose: (reason) => incoming(() => events.onClose(reason)),
       }),
   };
-}
-
-/** Opens links with delays; the hello itself is not delayed. */
-export function delayingDialer(dialer: Dialer, delays: Delays): Dialer {
-  return { dial: async (address, hello) => delayedLink(await dialer.dial(address, hello), delays) };
 }
 
 /** Runs what it is given after a random time, first in, first out. */

@@ -1,5 +1,5 @@
 export { lend, lendingLink } from "./borrowed-frames.ts";
-export { delayedLink, delayingDialer, type Delays } from "./delayed-link.ts";
+export { delayedLink, type Delays } from "./delayed-link.ts";
 export type { HostClockOptions } from "./host-clock.ts";
 export { seededRandom, type SeededRandom } from "./seeded-random.ts";
 export { SimulatedClock, type SimulatedClockOptions } from "./simulated-clock.ts";

@@ -3,15 +3,12 @@ export { CommittedRows, type CommittedRowsOptions } from "./rows/committed-rows.
 export { DenseRounds, type DenseRoundsOptions } from "./dense/dense-round.ts";
 export { denseFloats, denseTableOf, readDense, writeDense } from "./dense/dense-table.ts";
 export type { GradientModel, PredictInput, StepGradients, StepInput } from "./job/gradient-model.ts";
-export type { SessionOptions } from "./session/session-options.ts";
-export { StepSession } from "./steps/step-session.ts";
 export { PeerLinks, type PeerEvents } from "./session/peer-links.ts";
 export { stepPlan, type SlotOfStep, type StepPlan } from "./job/plan.ts";
 export { Recovery } from "./steps/recovery.ts";
 export { RowPlanner, StepRowsFactory, type RowPlannerOptions, type StepRows } from "./rows/step-rows.ts";
 export type { Attempt, StepEffect, StepEvent } from "./steps/step-events.ts";
 export { controlOf } from "./steps/step-messages.ts";
-export { StepTransaction } from "./steps/step-transaction.ts";
 export { WorkerSession, type WorkerSessionOptions } from "./worker-session.ts";
 export { LeafedModel, type LeafedModelOptions, type ReducerOptions } from "./leaves/leafed-model.ts";
 export {

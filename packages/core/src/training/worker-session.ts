@@ -195,10 +195,10 @@ export class WorkerSession {
   }
 
   #withLeaves(model: GradientModel, { job, manifest }: Pick<ControlOf<"assign">, "job" | "manifest">): GradientModel {
-    const { reducer, clock, coordinator, log } = this.#o;
+    const { reducer, clock, coordinator, log, sabotages } = this.#o;
     if (!reducer || reducer.leavesMax === 0) return model;
     const tell = (control: Control): void => coordinator.sendControl(control);
-    this.#leafed = new LeafedModel({ ...reducer, model, job, manifest, clock, tell, log });
+    this.#leafed = new LeafedModel({ ...reducer, model, job, manifest, clock, tell, log, sabotages });
     return this.#leafed;
   }
 

@@ -9,14 +9,12 @@ import {
   decodeControl,
   encodeControl,
   PROTOCOL_MAX,
-  type ClusterStatus,
   type Control,
   type ControlOf,
   type ControlType,
-  type GatewayStatus,
-  type JobStatus,
-  type LeafStatus,
 } from "./control.ts";
+import type { ClusterStatus, GatewayStatus, LeafStatus } from "./messages/cluster-status.ts";
+import type { JobStatus } from "./messages/job-status.ts";
 
 const NODES = [1, 2, 3].map((node) => ({ node, name: `ps${node}`, address: `ws://host:1234/${node}` }));
 
@@ -152,7 +150,7 @@ const MESSAGES: { [T in ControlType]: ControlOf<T> } = {
   promise: { type: "promise", ...IN_JOB, heads: 5, committed: ATTEMPT, whole: false },
   start: { type: "start", ...IN_JOB, ...ATTEMPT, heads: 5, slots: 2, members: [1, 2], owners: [1, 0] },
   staged: { type: "staged", job: 1, ...ATTEMPT, heads: 5 },
-  held: { type: "held", job: 1, ...ATTEMPT, rank: 1 },
+  held: { type: "held", job: 1, ...ATTEMPT, rank: 1, hash: "0f".repeat(16) },
   commit: { type: "commit", ...IN_JOB, ...ATTEMPT, heads: 5 },
   committed: { type: "committed", job: 1, ...ATTEMPT, heads: 5 },
   "stale-heads": { type: "stale-heads", job: 1, heads: 6 },
@@ -201,7 +199,7 @@ const MESSAGES: { [T in ControlType]: ControlOf<T> } = {
 
   "gateway-join": { type: "gateway-join", name: "gateway-1", url: GATEWAY.url },
   redeem: { type: "redeem", request: 3, token: SECRET },
-  "session-request": { type: "session-request", request: 4, session: SECRET },
+  "session-request": { type: "session-request", request: 4, session: SECRET, state: "connects" },
   session: {
     type: "session",
     request: 3,

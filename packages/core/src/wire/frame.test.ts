@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { ProtocolError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import { decodeFrame, DTYPES, encodeFrame, encodeHead, frame, HEADER_BYTES, headRoomOf, type Frame } from "./frame.ts";
+import { decodeFrame, DTYPES, encodeFrame, encodeHead, frame, HEADER_BYTES, type Frame } from "./frame.ts";
 import { OPCODES } from "./opcodes.ts";
 
 const PUSH = frame({
@@ -99,18 +99,20 @@ describe("encodeFrame()", () => {
     expect(decodeFrame(bytes)).toEqual(frame({ opcode: "push", dtype, coded }));
   });
 
+  const headBytesOf = (f: Frame): number => encodeFrame({ ...f, values: new Float32Array(0) }).byteLength;
+
   it.each([PUSH, RECORD])("writes around the values of a $opcode that have head room, without a copy", (f) => {
     const buffer = new ArrayBuffer(1024);
     const values = new Float32Array(buffer, 256, 3).fill(1.5);
-    const room = { ...f, values, headRoom: headRoomOf(f) };
+    const room = { ...f, values, headRoom: headBytesOf(f) };
     const bytes = encodeFrame(room);
-    expect([bytes.buffer, bytes.byteOffset]).toEqual([buffer, 256 - headRoomOf(f)]);
+    expect([bytes.buffer, bytes.byteOffset]).toEqual([buffer, 256 - headBytesOf(f)]);
     expect(Array.from(bytes)).toEqual(Array.from(encodeFrame({ ...f, values })));
     expect(decodeFrame(bytes)).toEqual({ ...f, values });
   });
 
   it.each([
-    ["too little head room", 256, headRoomOf(PUSH) - 1],
+    ["too little head room", 256, headBytesOf(PUSH) - 1],
     ["values that do not lie as numbers must", 260, 256],
     ["no room for the bytes that pad the values", 1024 - 12, 512],
   ])("copies the values where there is %s", (_, at, headRoom) => {
@@ -227,5 +229,6 @@ it("opcodes keep their numbers for ever", () => {
     leafInputs: 26,
     leafRowGradients: 27,
     leafDenseGradients: 28,
+    leafRowNumbers: 29,
   });
 });

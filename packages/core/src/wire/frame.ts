@@ -22,7 +22,7 @@ import { LIMITS } from "../limits.ts";
 import type { ValueDtype } from "../compression/index.ts";
 import { isKeyed, isSequenced, OPCODES, opcodeOf, type Opcode } from "./opcodes.ts";
 
-export const FRAME_MAGIC = 0x4c56; // "VL"
+const FRAME_MAGIC = 0x4c56; // "VL"
 export const FRAME_VERSION = 3;
 export const HEADER_BYTES = 64;
 export const KEY_LIST_NAME_BYTES = 16;
@@ -170,19 +170,6 @@ function headBytes({ name, sequenced, T, S, K }: Lengths): number {
 
 function frameBytes(lengths: Lengths): number {
   return headBytes(lengths) + pad8(VALUE_BYTES[lengths.dtype] * lengths.V);
-}
-
-/** Bytes before the values of a frame with these sections: the head room with which it need not be copied. */
-export function headRoomOf(f: Pick<Frame, "keyList" | "tables" | "partitions" | "sequences" | "keys">): number {
-  return headBytes({
-    name: f.keyList.length,
-    sequenced: f.sequences.length > 0,
-    T: f.tables.length,
-    S: f.partitions.length,
-    K: f.keys.length / 2,
-    V: 0,
-    dtype: "float32",
-  });
 }
 
 /**

@@ -1,43 +1,35 @@
 export {
   PROTOCOL_MAX,
   PROTOCOL_MIN,
-  clusterStatusSchema,
   controlSchema,
   decodeControl,
   encodeControl,
-  jobStatusSchema,
-  negotiate,
-  versionRefusal,
-  type BadRowsNews,
-  type ClusterEvent,
-  type ClusterStatus,
   type Control,
   type ControlOf,
   type ControlType,
-  type EpochNews,
-  type GatewayStatus,
-  type JobNews,
-  type JobPhase,
-  type JobStatus,
-  type LeafStatus,
-  type Member,
-  type Role,
-  type StepNews,
-  type ValidationNews,
 } from "./control.ts";
+export type { ClusterEvent, ClusterStatus, GatewayStatus, LeafStatus } from "./messages/cluster-status.ts";
+export type { Role } from "./messages/connection.ts";
+export type {
+  BadRowsNews,
+  EpochNews,
+  JobNews,
+  JobPhase,
+  JobStatus,
+  StepNews,
+  ValidationNews,
+} from "./messages/job-status.ts";
+export type { Member } from "./messages/workers.ts";
 export {
   DTYPES,
   END_OF_EXPORT,
-  FRAME_MAGIC,
   FRAME_VERSION,
   HEADER_BYTES,
   bytesOfFrame,
   copyOfFrame,
-  KEY_LIST_NAME_BYTES,
   decodeFrame,
   encodeFrame,
   frame,
-  headRoomOf,
   type Frame,
 } from "./frame.ts";
 export { isRecord, OPCODES, type Opcode, type RecordOpcode } from "./opcodes.ts";

@@ -30,6 +30,7 @@ export const OPCODES = {
   leafInputs: 26,
   leafRowGradients: 27,
   leafDenseGradients: 28,
+  leafRowNumbers: 29,
 } as const;
 export type Opcode = keyof typeof OPCODES;
 

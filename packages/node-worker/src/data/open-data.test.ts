@@ -15,7 +15,7 @@ import { appendFile, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/prom
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { openData, type OpenedData } from "./open-data.ts";
 
 let root: string;
@@ -255,7 +255,9 @@ describe("openData() refuses", () => {
 
 describe("openData()", () => {
   it("reads packed files, in memory and, unpacked to a folder that is deleted at the end, as a stream", async () => {
-    const before = (await readdir(tmpdir())).filter((name) => name.startsWith("volary-data-"));
+    await mkdir(at("tmp"));
+    vi.stubEnv("TMPDIR", at("tmp")); // others come and go in the machine's own
+    onTestFinished(() => void vi.unstubAllEnvs());
     const text = `a,b\n${Array.from({ length: 5000 }, (_, i) => `${i},x${i}\n`).join("")}`;
     const files = { "z/1.csv.gz": gzipSync(text), "z/2.csv.zst": zstdCompressSync(text), "z/3.csv": text };
     const spec = await specOf(CSV, files);
@@ -264,10 +266,11 @@ describe("openData()", () => {
     const said: string[] = [];
     const source = await streamed(spec, ["a"], (message) => said.push(message));
     expect(said.filter((message) => message.includes("is unpacked or downloaded to"))).toHaveLength(2);
+    expect(await readdir(at("tmp"))).toHaveLength(1);
     const { columns } = await source.read(Uint32Array.of(14_999, 7, 5007), ["a"]);
     expect(columns.get("a")).toEqual({ kind: "int64", values: BigInt64Array.of(4999n, 7n, 7n) });
     await source.close();
-    expect((await readdir(tmpdir())).filter((name) => name.startsWith("volary-data-"))).toEqual(before);
+    expect(await readdir(at("tmp"))).toEqual([]);
   });
 
   it("keeps the bytes' fingerprint, which one flipped byte changes", async () => {

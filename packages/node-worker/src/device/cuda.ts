@@ -3,11 +3,17 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import type { Device } from "./device.ts";
 import { missingLibrary, openLibrary } from "./library/load-library.ts";
 
+/** NVIDIA's libraries read it when they are loaded: 0 forbids TF32, whatever else is set. */
+const TF32 = "NVIDIA_TF32_OVERRIDE";
+
 export const cuda: Device = {
   name: "cuda",
   backend: "tensorflow",
   missing,
   open: async () => {
+    // From Ampere on, products of matrices would be of numbers rounded to 10 bits (NVIDIA's "Accelerating AI Training
+    // with NVIDIA TF32 Tensor Cores"), which is half of what `PARITY_MAX` takes.
+    process.env[TF32] ??= "0";
     const { version, onGpu } = await openLibrary("gpu");
     // The library says nothing of it: it computes on the CPU.
     if (!onGpu) {

@@ -1,4 +1,5 @@
 /** One tfjs backend, as the worker sees it. */
+import type { GradientModel } from "@volary/core/training";
 
 export type DeviceName = "cuda" | "webgpu" | "tensorflow" | "wasm" | "cpu";
 
@@ -19,6 +20,8 @@ export interface Device {
    * @throws {Error} why it cannot, and the command that mends it
    */
   open(how: { asked: boolean }): Promise<string>;
+  /** What a job's model goes through, where the device must be made ready for its steps. */
+  throughModel?(model: GradientModel): GradientModel;
   /** Releases what would keep the process alive. */
   close?(): void;
 }

@@ -6,6 +6,7 @@
  * used or fails loudly, never replaced.
  */
 import * as tf from "@tensorflow/tfjs";
+import type { GradientModel } from "@volary/core/training";
 import { cpu } from "./cpu.ts";
 import { cuda } from "./cuda.ts";
 import { DeviceError, type Device, type DeviceName } from "./device.ts";
@@ -19,6 +20,7 @@ export const DEVICES: readonly Device[] = [cuda, webgpu, tensorflow, wasm, cpu];
 export interface OpenDevice {
   name: DeviceName;
   description: string;
+  throughModel: (model: GradientModel) => GradientModel;
   close: () => void;
 }
 
@@ -57,7 +59,8 @@ async function use(device: Device, how: { asked: boolean }): Promise<OpenDevice>
   // setBackend may fall back silently; never train on another device than the one named.
   if (tf.getBackend() !== device.backend)
     throw new Error(`tfjs fell back from ${device.backend} to ${tf.getBackend()}`);
-  return { name: device.name, description, close: () => device.close?.() };
+  const throughModel = (model: GradientModel) => device.throughModel?.(model) ?? model;
+  return { name: device.name, description, throughModel, close: () => device.close?.() };
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

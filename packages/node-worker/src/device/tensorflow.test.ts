@@ -1,4 +1,5 @@
 /** TensorFlow's library keeps every promise of the training model and of Volary's layers, where it is installed. */
+import { gradientsContract } from "@volary/core/model/gradients.contract";
 import { layersContract } from "@volary/core/model/layers.contract";
 import { trainingModelContract } from "@volary/core/model/training-model.contract";
 import { describe } from "vitest";
@@ -8,5 +9,6 @@ const absent = process.env["VOLARY_ABSENT"]?.split(",") ?? [];
 
 describe.skipIf(absent.includes("tensorflow"))("on TensorFlow's library [needs tensorflow]", () => {
   layersContract(() => openDevice("tensorflow"));
+  gradientsContract(() => openDevice("tensorflow"));
   trainingModelContract(() => openDevice("tensorflow"));
 });

@@ -3,6 +3,8 @@
  * slower than wasm, and is used only when it is asked for.
  */
 import { existsSync } from "node:fs";
+import * as tf from "@tensorflow/tfjs";
+import { compilingAhead } from "./compile-ahead.ts";
 import type { Device } from "./device.ts";
 
 const NO_GPU = "no GPU on this machine (neither /dev/dri nor an NVIDIA driver); use --device wasm";
@@ -10,12 +12,18 @@ const NO_PACKAGE = "the npm package `webgpu` is not installed; `npm install webg
 const NO_ADAPTER =
   "WebGPU finds no adapter; install the GPU's Vulkan driver and the loader, as with `apt-get install libvulkan1 mesa-vulkan-drivers`";
 
+const BACKEND = "webgpu";
+
+/** What computes, while it is open: a device dies with the instance of Dawn that it came from, and takes the process along. */
+let opened: string | undefined;
+
 export const webgpu: Device = {
   name: "webgpu",
-  backend: "webgpu",
+  backend: BACKEND,
   // Dawn complains on stderr where there is no GPU, before it says so.
   missing: () => (process.platform === "linux" && !hasGpu() ? NO_GPU : undefined),
   open: async ({ asked }) => {
+    if (opened !== undefined) return opened;
     const dawn = await import("webgpu").catch((cause: unknown) => {
       throw new Error(NO_PACKAGE, { cause });
     });
@@ -30,11 +38,19 @@ export const webgpu: Device = {
     Object.assign(globalThis, dawn.globals);
     Object.defineProperty(navigator, "gpu", { value: gpu, configurable: true });
     await import("@tensorflow/tfjs-backend-webgpu");
-    return isSoftware ? `${name}, a software adapter` : name;
+    opened = isSoftware ? `${name}, a software adapter` : name;
+    return opened;
   },
-  // Node does not exit while Dawn's instance is alive.
+  throughModel: (model) => compilingAhead(model),
+  // Node need not exit while Dawn's instance is alive. The backend goes with it, and is made anew if it is opened again.
   close: () => {
+    const factory = tf.findBackendFactory(BACKEND);
+    if (factory !== null) {
+      tf.removeBackend(BACKEND);
+      tf.registerBackend(BACKEND, factory);
+    }
     delete (navigator as { gpu?: unknown }).gpu;
+    opened = undefined;
   },
 };
 

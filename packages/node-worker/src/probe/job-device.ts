@@ -4,6 +4,7 @@ import { cpus, hostname } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { JobManifest } from "@volary/core/job";
+import type { GradientModel } from "@volary/core/training";
 import { cacheFolder } from "../device/library/cache-folder.ts";
 import type { DeviceName } from "../device/device.ts";
 import { DEVICES, openDevice, type OpenDevice } from "../device/devices.ts";
@@ -15,6 +16,8 @@ import type { TrialJob } from "./trial-job.ts";
 export interface JobDevice {
   readonly name: DeviceName;
   readonly description: string;
+  /** What a job's model goes through on the device that is in use. */
+  throughModel(model: GradientModel): GradientModel;
   /** Has the device compute that is fastest for the job. No tensor of another job may be in use. */
   useFor(job: JobManifest): Promise<void>;
   close(): void;
@@ -34,6 +37,7 @@ export async function openJobDevice(wanted: DeviceName | undefined, log: (m: str
     get description() {
       return device.description;
     },
+    throughModel: (model) => device.throughModel(model),
     useFor: async (job) => {
       if (wanted !== undefined) return;
       const name = await fastestFor(job);
@@ -107,6 +111,8 @@ function machineState(): object {
     nvidia: read("/proc/driver/nvidia/version"),
     vulkan: process.env["VK_DRIVER_FILES"] ?? process.env["VK_ICD_FILENAMES"],
     gpus: process.env["CUDA_VISIBLE_DEVICES"],
+    // As a process that has opened cuda has it.
+    tf32: process.env["NVIDIA_TF32_OVERRIDE"] ?? "0",
     tensorflow: existsSync(installed) ? readdirSync(installed) : [],
   };
 }

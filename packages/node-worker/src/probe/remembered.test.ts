@@ -2,8 +2,15 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { LIMITS } from "@volary/core/limits";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { remembered } from "./remembered.ts";
+
+/** What happens before a lock is opened. */
+const lock = vi.hoisted(() => ({ before: (): Promise<void> => Promise.resolve() }));
+vi.mock(import("node:fs/promises"), async (original) => {
+  const real = await original();
+  return { ...real, open: (...args: Parameters<typeof real.open>) => lock.before().then(() => real.open(...args)) };
+});
 
 let folder: string;
 beforeEach(async () => {
@@ -32,6 +39,15 @@ test("of those who ask at once, one measures and the others wait for its answer"
   };
   expect(await Promise.all([1, 2, 3].map(() => ask("a job", measure)))).toEqual([1, 1, 1]);
   expect((await readdir(folder)).filter((name) => !name.endsWith(".json"))).toEqual([]);
+});
+
+test("an answer that is kept between the look for it and the hold is taken", async () => {
+  lock.before = async () => {
+    lock.before = () => Promise.resolve();
+    await ask("a job", async () => 1);
+  };
+  expect(await ask("a job", never)).toBe(1);
+  expect(await readdir(folder)).toHaveLength(1);
 });
 
 test("what failed is not remembered, and holds up nobody", async () => {

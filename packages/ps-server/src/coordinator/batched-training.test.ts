@@ -146,19 +146,64 @@ describe("where gradients are applied at once", () => {
     expect(cluster.counts.finished).toBe(1);
   });
 
-  it("with bounded delay nobody is far ahead, and a late one is waited for", () => {
+  it("with bounded delay nobody is far ahead, and a slow one is waited for", () => {
     const { cluster, a, b } = started({ fit: { consistency: ssp({ stalenessSteps: 2 }) } });
     for (let times = 0; times < 5 && b.given.length > 0; times++) {
       cluster.work(b);
       cluster.settle();
     }
-    cluster.pass(2 * LIMITS.lateMsMin);
+    cluster.pass(LIMITS.lateMsMin);
     cluster.settle();
     expect([b.done, batchesOf(a), batchesOf(b)]).toEqual([3, [0, 2], []]);
     cluster.work(a);
     cluster.settle();
     expect(batchesOf(b)).toHaveLength(1);
     expect(cluster.counts).toMatchObject({ stalenessMax: 2, repeated: 0 });
+  });
+
+  it("with bounded delay one that is stuck is waited for until others have done its batches, and then no more", () => {
+    const { cluster, a, b } = started({ fit: { consistency: ssp({ stalenessSteps: 0 }) } });
+    expect([batchesOf(a), batchesOf(b)]).toEqual([[0], [1]]);
+    cluster.work(b);
+    cluster.settle();
+    expect(batchesOf(b)).toEqual([]);
+    cluster.pass(LIMITS.lateMsMin + 1);
+    cluster.settle();
+    expect(b.given).toMatchObject([{ batch: 0, begun: 1, slowest: 0 }]); // a step of the other one's
+    for (const batch of [0, 2, 3]) {
+      expect(batchesOf(b)).toEqual([batch]);
+      cluster.work(b);
+      cluster.settle();
+    }
+    expect(batchesOf(a)).toEqual([0]);
+    expect(cluster.counts).toMatchObject({ finished: 4, repeated: 1, stalenessMax: 0 });
+    cluster.work(a); // which was done by the other one
+    cluster.settle();
+    expect(cluster.counts.finished).toBe(4);
+    const [of] = b.given;
+    expect(a.given).toMatchObject([{ batch: 5, begun: of!.begun, slowest: of!.slowest }]);
+    cluster.work(b);
+    cluster.settle();
+    expect(batchesOf(b)).toEqual([]); // it waits for the other one again
+    finish(cluster);
+    expect(cluster.status).toMatchObject({ phase: "done", samples: 100 });
+    expect(cluster.counts).toMatchObject({ finished: 20, stalenessMax: 0 });
+  });
+
+  it("with bounded delay a lost worker's late batch still holds others back while one of them trains it", () => {
+    const { cluster, a, b } = started({ fit: { consistency: ssp({ stalenessSteps: 0 }) }, workersMin: 3 });
+    const other = cluster.workers[2]!;
+    cluster.work(b);
+    cluster.work(other);
+    cluster.settle();
+    cluster.pass(LIMITS.lateMsMin + 1);
+    cluster.settle();
+    cluster.lose(a);
+    cluster.settle();
+    expect([batchesOf(b), batchesOf(other)]).toEqual([[0], []]);
+    cluster.work(b);
+    cluster.settle();
+    expect(batchesOf(other)).toHaveLength(1);
   });
 
   it("a worker that joins begins where the slowest is", () => {
@@ -217,12 +262,57 @@ describe("with a quorum", () => {
     expect(cluster.status).toMatchObject({ step: 1, samples: 10 });
   });
 
-  it("of all waits for all, however late", () => {
+  it("of all waits for all; who is stuck is left out, and may come back", () => {
+    const { cluster, a, b, c } = started({ fit: { consistency: bsp({ quorum: 1 }), epochs: 3 } });
+    for (let times = 0; times < 8; times++) {
+      cluster.work(a);
+      cluster.work(b);
+      cluster.settle();
+    }
+    cluster.work(b);
+    cluster.passLong(LIMITS.leftOutMsMin);
+    cluster.settle();
+    expect(cluster.counts).toMatchObject({ finished: 16, dropped: 0, repeated: 0 });
+    cluster.passLong(1000);
+    expect(c.told(a.link, "end").message).toBe("this worker is too slow for the others, and is left out for 30 s");
+    a.isOut = true;
+    a.given = [];
+    cluster.settle();
+    expect(b.term).toMatchObject({ term: 2, members: [{ worker: b.worker }] });
+    for (const batch of [16, 17]) {
+      expect(batchesOf(b)).toEqual([batch]);
+      cluster.work(b);
+      cluster.settle();
+    }
+    cluster.passLong(LIMITS.leftOutMs);
+    cluster.settle();
+    expect(a.term!.members.map(({ worker }) => worker)).toEqual([b.worker, a.worker]);
+    finish(cluster);
+    expect(cluster.status).toMatchObject({ phase: "done", samples: 300 });
+    expect(cluster.partitions[0]!.steps.flat().toSorted((x, y) => x - y)).toEqual(cluster.batches);
+  });
+
+  it("of all waits for its only worker, however late, and for a first batch longer", () => {
+    const alone = started({ fit: { consistency: bsp({ quorum: 1 }) }, workersMin: 1 });
+    alone.cluster.passLong(2 * LIMITS.leftOutFirstMs);
+    expect(alone.a.term!.term).toBe(1);
+    expect(alone.cluster.status.term).toBe(1);
     const { cluster, b } = started({ fit: { consistency: bsp({ quorum: 1 }) } });
     cluster.work(b);
-    cluster.pass(LIMITS.lateMsMin + 1);
+    cluster.passLong(LIMITS.leftOutFirstMs);
+    expect(cluster.status.term).toBe(1);
+    cluster.passLong(1000);
+    expect(cluster.status.term).toBe(2);
+  });
+
+  it("leaves out who is stuck and alone in a step, so that nothing of it can be dropped", () => {
+    const { cluster, a, b } = started({ fit, trainRows: 1 });
+    expect([batchesOf(a), batchesOf(b)]).toEqual([[0], []]);
+    cluster.passLong(LIMITS.leftOutFirstMs + 1000);
     cluster.settle();
-    expect(cluster.counts).toMatchObject({ finished: 0, dropped: 0 });
+    expect([a.isOut, batchesOf(b)]).toEqual([true, [0]]);
+    finish(cluster);
+    expect(cluster.status).toMatchObject({ phase: "done", samples: 1 });
   });
 
   it("of nearly all waits for all, but not for one that is late", () => {
@@ -347,6 +437,55 @@ describe("with rounds", () => {
     cluster.settle();
     expect(b.given.map(({ batch, settled }) => [batch, settled])).toContainEqual([0, 0]);
     expect(cluster.counts).toMatchObject({ finished: 4, rounds: 1, repeated: 4 });
+  });
+
+  it("who is stuck is left out of the next one, and what it trained since the last is trained again", () => {
+    const { cluster, a, b } = started({ fit: { consistency: localSgd({ every: 4 }), epochs: 2 } });
+    cluster.work(a);
+    while (b.given.length > 0) {
+      cluster.work(b);
+      cluster.settle();
+    }
+    const stuck = batchesOf(a);
+    expect([a.since, stuck.length]).toEqual([[0], 2]);
+    cluster.passLong(LIMITS.leftOutFirstMs + 1000);
+    cluster.settle();
+    expect([a.isOut, b.term!.members.length]).toEqual([true, 1]);
+    expect(cluster.counts.repeated).toBe(3);
+    for (let times = 0; times < 8; times++) {
+      cluster.work(b);
+      cluster.settle();
+    }
+    cluster.passLong(LIMITS.leftOutMs);
+    cluster.settle();
+    expect([a.isOut, batchesOf(a), a.term!.members.length]).toEqual([false, [], 2]);
+    const { rounds } = cluster.counts;
+    finish(cluster);
+    expect(cluster.status).toMatchObject({ phase: "done", samples: 200 });
+    expect(cluster.rounds.flat().toSorted((x, y) => x - y)).toEqual(cluster.batches);
+    expect(a.round).toBe(cluster.counts.rounds);
+    expect(cluster.counts.rounds).toBeGreaterThan(rounds);
+  });
+
+  it("who does not come to a round is left out of it, unless the others have no weights to go on with", () => {
+    const { cluster, a, b, c } = started({ fit: { consistency: localSgd({ every: 1 }) } });
+    cluster.work(a);
+    cluster.work(b);
+    cluster.heed(a.link); // it holds the mean, the other one does not
+    expect(c.types(b.link)).toEqual(["call-round"]);
+    cluster.passLong(LIMITS.leftOutFirstMs);
+    expect(cluster.status.term).toBe(1);
+    cluster.passLong(1000);
+    cluster.settle();
+    expect([b.isOut, cluster.counts.rounds, cluster.rounds]).toEqual([true, 1, [[0]]]);
+    cluster.passLong(LIMITS.leftOutMs);
+    cluster.settle();
+    expect([b.isOut, b.round]).toEqual([false, 0]);
+    cluster.passLong(2 * LIMITS.leftOutFirstMs); // the one with the weights is stuck
+    expect(a.isOut).toBe(false);
+    finish(cluster);
+    expect(cluster.status).toMatchObject({ phase: "done", samples: 100 });
+    expect(cluster.rounds.flat().toSorted((x, y) => x - y)).toEqual(cluster.batches);
   });
 
   it("by time is called so long after its first batch, once what is out is done", () => {

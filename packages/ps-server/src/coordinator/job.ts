@@ -13,6 +13,7 @@ import { stepPlan, type StepPlan } from "@volary/core/training";
 import { BadRows } from "./bad-rows.ts";
 import { BalanceShares } from "./balance-shares.ts";
 import type { BatchTraining } from "./batches/batch-training.ts";
+import { Lateness } from "./batches/lateness.ts";
 import { EarlyStopping } from "./early-stopping.ts";
 import { Evaluation } from "./evaluation.ts";
 import { JobHistory } from "./job-history.ts";
@@ -72,6 +73,8 @@ export class Job {
   #validateEvery: number | undefined;
   #pausedAt: number | undefined;
   #pausedMs = 0;
+  /** How long shares of evaluations take. */
+  readonly #shares = new Lateness();
 
   constructor({ job, manifest, owner }: { job: number; manifest: JobManifest; owner: number | undefined }) {
     this.job = job;
@@ -164,13 +167,21 @@ export class Job {
   /** Begins the evaluation of the held-out rows as they are now. */
   beginEvaluation(now: number): Evaluation {
     const step = this.commits.length;
-    this.evaluation = new Evaluation({ step, testRows: this.data!.testRows, manifest: this.manifest });
+    const { manifest } = this;
+    const firstLease = this.evaluation?.nextLease;
+    this.evaluation = new Evaluation({
+      step,
+      testRows: this.data!.testRows,
+      manifest,
+      firstLease,
+      lateness: this.#shares,
+    });
     if (this.phase === "training") this.#pausedAt = now;
     return this.evaluation;
   }
 
   /** Merges a share; true when it was the last one of its evaluation. */
-  takeShare(share: { lease: number; worker: number; metrics: MetricsState }): boolean {
+  takeShare(share: { lease: number; worker: number; metrics: MetricsState; now: number }): boolean {
     return this.isEvaluating && this.evaluation!.take(share) && this.evaluation!.done;
   }
 

@@ -7,23 +7,20 @@
  * @see Chen et al., "Revisiting Distributed Synchronous SGD", arXiv:1604.00981, for why the slowest matter
  */
 import { LIMITS } from "@volary/core/limits";
-import { deadlineOf } from "./batches/lateness.ts";
+import { Lateness } from "./batches/lateness.ts";
 
-/** Step times that are remembered, and how many are needed to tell what is usual. */
+/** Step times that are remembered. */
 const TIMES_KEPT = 32;
-const TIMES_MIN = 8;
 
 export class LateMembers {
   #members: readonly number[] = [];
   /** When the step under way began, or its term; undefined until the first look after that. */
   #since: number | undefined;
   #committed = 0;
-  /** Of the newest steps, in milliseconds. */
-  readonly #times: number[] = [];
+  /** Of the newest steps. */
+  readonly #lateness = new Lateness({ kept: TIMES_KEPT });
   /** The newest step that each member has computed in this term. */
   readonly #computed = new Map<number, number>();
-  /** Workers that have computed a step of this job: the first one takes longer. */
-  readonly #warm = new Set<number>();
   readonly #leftOut = new Map<number, { times: number; until: number }>();
 
   /** A term begins: its step starts anew. */
@@ -40,12 +37,12 @@ export class LateMembers {
 
   /** A member of the term has computed its part of a step. */
   computed(worker: number, step: number): void {
-    this.#warm.add(worker);
+    this.#lateness.did(worker);
     this.#computed.set(worker, Math.max(step, this.#computed.get(worker) ?? 0));
   }
 
   forget(worker: number): void {
-    this.#warm.delete(worker);
+    this.#lateness.forget(worker);
     this.#leftOut.delete(worker);
   }
 
@@ -58,14 +55,12 @@ export class LateMembers {
   look(committed: number, now: number): number[] {
     if (this.#since === undefined) this.#restart(committed, now);
     else if (committed > this.#committed) {
-      this.#times.push((now - this.#since) / (committed - this.#committed));
-      if (this.#times.length > TIMES_KEPT) this.#times.shift();
+      this.#lateness.note((now - this.#since) / (committed - this.#committed));
       this.#restart(committed, now);
     }
-    const tookMs = now - this.#since!;
     const missing = this.#members.filter((member) => (this.#computed.get(member) ?? 0) <= committed);
-    if (2 * missing.length > this.#members.length) return [];
-    return missing.filter((member) => tookMs > this.#deadlineMs(member));
+    const awaited = new Map(missing.map((member) => [member, this.#since!]));
+    return this.#lateness.tooLate({ members: this.#members, awaited, now });
   }
 
   /** Leaves a worker out, for a pause that doubles each time. @returns milliseconds of it */
@@ -73,7 +68,7 @@ export class LateMembers {
     const times = (this.#leftOut.get(worker)?.times ?? 0) + 1;
     const pauseMs = Math.min(LIMITS.leftOutMs * 2 ** (times - 1), LIMITS.leftOutMsMax);
     this.#leftOut.set(worker, { times, until: now + pauseMs });
-    this.#warm.delete(worker);
+    this.#lateness.forget(worker);
     return pauseMs;
   }
 
@@ -91,10 +86,5 @@ export class LateMembers {
   #restart(committed: number, now: number): void {
     this.#since = now;
     this.#committed = committed;
-  }
-
-  #deadlineMs(member: number): number {
-    if (!this.#warm.has(member) || this.#times.length < TIMES_MIN) return LIMITS.leftOutFirstMs;
-    return Math.max(LIMITS.leftOutMsMin, deadlineOf(this.#times));
   }
 }

@@ -21,13 +21,19 @@ export class LeaseTable {
   #pending: Range[];
   readonly #leased = new Map<number, Lease>();
   #finished = 0;
-  #nextLease = 1;
+  #nextLease: number;
 
-  /** Units `from` to `to - 1` are to be done. */
-  constructor({ from, to }: Range) {
+  /** Units `from` to `to - 1` are to be done. @param o.firstLease the number of the first lease */
+  constructor({ from, to, firstLease = 1 }: Range & { firstLease?: number }) {
     assert(from <= to, `lease table from ${from} to ${to}`);
     this.total = to - from;
+    this.#nextLease = firstLease;
     this.#pending = from < to ? [{ from, to }] : [];
+  }
+
+  /** The number of the next lease. */
+  get nextLease(): number {
+    return this.#nextLease;
   }
 
   get finished(): number {
@@ -88,6 +94,11 @@ export class LeaseTable {
       range.from += done;
     }
     this.#pending = this.#pending.filter((range) => range.from < range.to);
+  }
+
+  /** All that are leased and not finished, by number. */
+  get leased(): Iterable<Lease> {
+    return this.#leased.values();
   }
 
   /** Gives back everything `holder` has not finished. */

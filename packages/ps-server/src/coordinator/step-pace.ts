@@ -1,6 +1,7 @@
 /**
- * The pace of jobs whose members train each step together: slices as long as workers are fast (`balance-shares.ts`),
- * and no member that the others wait for too long (`late-members.ts`). Both change with a new term.
+ * The pace of jobs: where members train each step together, slices as long as they are fast (`balance-shares.ts`); and no
+ * member that the others wait for too long (`late-members.ts`; `batches/` where the coordinator gives out batches). Both
+ * change with a new term.
  */
 import { consistencyOf } from "@volary/core/consistency";
 import type { ControlOf } from "@volary/core/wire";
@@ -39,10 +40,9 @@ export class StepPace {
   /** Called a few times a second. */
   tick(now: number): void {
     for (const job of this.#o.jobs.all) {
-      if (job.phase !== "training" || consistencyOf(job.manifest.fit.consistency).work !== "steps") continue;
+      if (job.phase !== "training") continue;
       this.#takeBack(job, now);
-      if (job.isEvaluating || job.ending !== undefined) job.late.pause();
-      else this.#leaveOut(job, job.late.look(job.commits.length, now), now);
+      this.#leaveOut(job, lateMembers(job, now), now);
     }
   }
 
@@ -55,6 +55,8 @@ export class StepPace {
       const seconds = job.late.leaveOut(worker.worker, now) / 1000;
       job.balance.forget(worker.worker);
       job.badRows.forget(worker.worker);
+      job.evaluation?.release(worker.worker);
+      job.batches?.lose(worker.worker);
       worker.unfitFor.add(job.job);
       names.push(worker.name);
       const message = `this worker is too slow for the others, and is left out for ${seconds} s`;
@@ -71,4 +73,12 @@ export class StepPace {
     for (const worker of workers.all) if (back.includes(worker.worker)) worker.unfitFor.delete(job.job);
     jobs.assignIdle();
   }
+}
+
+/** Who holds the others up now. Members that train each step together wait for nobody while they pause, or end. */
+function lateMembers(job: Job, now: number): readonly number[] {
+  if (job.batches) return job.batches.tooLate(now);
+  if (!job.isEvaluating && job.ending === undefined) return job.late.look(job.commits.length, now);
+  job.late.pause();
+  return [];
 }

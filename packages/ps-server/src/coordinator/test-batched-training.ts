@@ -12,9 +12,11 @@ export interface ModelWorker {
   readonly link: number;
   readonly worker: number;
   /** What it was given and has not done, oldest first. */
-  readonly given: ControlOf<"batch">[];
+  given: ControlOf<"batch">[];
   term: ControlOf<"term"> | undefined;
   done: number;
+  /** Was it told to leave the job? It comes back once it is given that anew. */
+  isOut: boolean;
   /** Rounds it has the dense weights of, and what it trained since. */
   round: number;
   since: number[];
@@ -48,8 +50,8 @@ export class BatchedCluster {
   readonly workers: ModelWorker[] = [];
   /** By link: the number of the node. */
   readonly nodes = new Map<number, number>();
-  /** Every batch that was given, and how many the slowest of the workers that are here has done since it came. */
-  readonly grants: { worker: number; batch: ControlOf<"batch">; slowestDone: number }[] = [];
+  /** Every batch that was given, and those that were applied at once when its worker heard of it. */
+  readonly grants: { worker: number; batch: ControlOf<"batch">; applied: ReadonlySet<number> }[] = [];
   /** Batches that a worker was given before it was told to evaluate what precedes them. */
   readonly givenBeforePause: number[] = [];
   /** Batches whose gradients were applied at once. */
@@ -111,7 +113,7 @@ export class BatchedCluster {
 
   join(): ModelWorker {
     const who = this.c.worker(`w${this.c.link()}`);
-    const joined: ModelWorker = { ...who, given: [], done: 0, term: undefined, round: 0, since: [] };
+    const joined: ModelWorker = { ...who, given: [], done: 0, term: undefined, isOut: false, round: 0, since: [] };
     this.workers.push(joined);
     this.c.ready(who.link, this.job, this.#data);
     return joined;
@@ -127,6 +129,11 @@ export class BatchedCluster {
     this.c.close(link);
   }
 
+  /** A long time passes, and nobody is silent. */
+  passLong(ms: number): void {
+    for (let rest = ms; rest > 0; rest -= 1000) this.pass(Math.min(rest, 1000));
+  }
+
   /** Time passes, and nobody is silent. */
   pass(ms: number): void {
     for (const link of [...this.nodes.keys(), ...this.workers.map((w) => w.link)])
@@ -136,9 +143,14 @@ export class BatchedCluster {
 
   /** A worker or a node heeds the first message that it was told; false where there is none. */
   heed(link: number): boolean {
+    const worker = this.workers.find((each) => each.link === link);
+    if (worker?.isOut && this.c.types(link)[0] === "assign") {
+      worker.isOut = false;
+      this.c.ready(link, this.job, this.#data);
+      return true;
+    }
     const control = this.c.tellings(link).shift();
     if (!control) return false;
-    const worker = this.workers.find((each) => each.link === link);
     if (worker) this.#heedAsWorker(worker, control);
     else this.#heedAsNode(link, control);
     return true;
@@ -192,10 +204,13 @@ export class BatchedCluster {
     const { job, c } = this;
     const { link } = worker;
     const term = worker.term?.term ?? 0;
-    if (control.type === "term") worker.term = control;
+    if (control.type === "end" && control.phase === "training") {
+      worker.isOut = true;
+      Object.assign(worker, { term: undefined, round: 0, since: [], given: [] });
+      this.#held.delete(worker.worker);
+    } else if (control.type === "term") worker.term = control;
     else if (control.type === "batch") {
-      const slowestDone = Math.min(...this.workers.map(({ done }) => done));
-      this.grants.push({ worker: worker.worker, batch: control, slowestDone });
+      this.grants.push({ worker: worker.worker, batch: control, applied: new Set(this.applied) });
       worker.given.push(control);
     } else if (control.type === "call-round") {
       if (control.term !== term) return;

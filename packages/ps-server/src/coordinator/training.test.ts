@@ -42,6 +42,36 @@ describe("evaluation", () => {
     expect(c.status(client)).toMatchObject({ phase: "done", evaluated: 40_000 });
   });
 
+  it.each(["the slow one", "the other one"])(
+    "leases a slow worker's share to another one as well: %s is first",
+    (first) => {
+      const { c, a, b, job } = evaluating();
+      const ask = (link: number) => c.say(link, { type: "lease-request", job, purpose: "evaluate", term: 1 });
+      ask(a.link);
+      const slow = c.told(a.link, "lease");
+      for (;;) {
+        ask(b.link);
+        if (c.types(b.link).includes("no-lease")) break;
+        const { lease, from, to } = c.told(b.link, "lease");
+        c.say(b.link, { type: "evaluated", job, lease, metrics: metricsOf(to - from) });
+      }
+      c.forget();
+      c.now += LIMITS.leftOutFirstMs;
+      ask(b.link);
+      expect(c.told(b.link, "no-lease").reason).toBe("wait");
+      c.now += 1;
+      ask(a.link); // which is there and says so; it does not wait for itself
+      expect(c.told(a.link, "no-lease").reason).toBe("wait");
+      ask(b.link);
+      expect(c.told(b.link, "lease")).toEqual(slow);
+      const { lease, from, to } = slow;
+      for (const { link } of first === "the slow one" ? [a, b] : [b, a])
+        c.say(link, { type: "evaluated", job, lease, metrics: metricsOf(to - from) });
+      const [status] = c.coordinator.status(c.now).jobs;
+      expect(status).toMatchObject({ phase: "done", evaluated: 40_000, metrics: { mse: 1 } });
+    },
+  );
+
   it("takes a share from the worker that holds it, once, and only metrics of the job", () => {
     const { c, a, b, job, client } = evaluating();
     c.say(a.link, { type: "lease-request", job, purpose: "evaluate", term: 1 });
@@ -115,6 +145,20 @@ describe("validation", () => {
       validation: { step: 7, epoch: 0, metrics: { mse: 1 } },
     });
     expect(c.types(b.link)).not.toContain("evaluate");
+  });
+
+  it("takes no share of an evaluation before", () => {
+    const { c, a, b, client, job, ask, trainTo, evaluateAll } = validated({ validate: { everySteps: 7 } });
+    trainTo(7);
+    ask(b.link, "evaluate");
+    const stuck = c.told(b.link, "lease");
+    c.now += LIMITS.leftOutFirstMs + 1;
+    evaluateAll(a.link);
+    trainTo(14);
+    ask(b.link, "evaluate");
+    expect(c.told(b.link, "lease").lease).toBeGreaterThan(stuck.lease);
+    c.say(b.link, { type: "evaluated", job, lease: stuck.lease, metrics: metricsOf(stuck.to, 5) });
+    expect(c.status(client)).toMatchObject({ evaluated: 0, validation: { step: 7, metrics: { mse: 1 } } });
   });
 
   it("after each epoch, or every so many, is not held after the last step twice", () => {

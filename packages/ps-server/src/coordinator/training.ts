@@ -177,7 +177,7 @@ export class Training {
     const job = this.#jobs.of(worker.job!);
     if (!job.batches || !job.active) return;
     if (control.type === "batch-done") job.batches.onDone(worker.worker, control, now);
-    else if (control.type === "round-held") job.batches.onRoundHeld(worker.worker, control);
+    else if (control.type === "round-held") job.batches.onRoundHeld(worker.worker, control, now);
     else {
       job.batches.onDenseReady(worker.worker, control);
       if (job.isEvaluating) this.#inviteToEvaluate(job);
@@ -228,7 +228,7 @@ export class Training {
       return;
     }
     const base = { job: job.job, purpose, term } as const;
-    const lease = job.active ? job.evaluation?.lease(worker.worker) : undefined;
+    const lease = job.active ? job.evaluation?.lease(worker.worker, now) : undefined;
     if (lease)
       this.#effects.send(worker.link, { type: "lease", ...base, lease: lease.lease, from: lease.from, to: lease.to });
     else
@@ -289,7 +289,7 @@ export class Training {
 
   onEvaluated(worker: Worker, { lease, metrics }: ControlOf<"evaluated">, now: number): void {
     const job = this.#jobs.of(worker.job!);
-    if (job.active && job.takeShare({ lease, worker: worker.worker, metrics })) this.#onEvaluationDone(job, now);
+    if (job.active && job.takeShare({ lease, worker: worker.worker, metrics, now })) this.#onEvaluationDone(job, now);
   }
 
   #onEvaluationDone(job: Job, now: number): void {

@@ -77,7 +77,7 @@ class Helped {
   }
 
   again(session: string): Control {
-    return this.#ask({ type: "session-request", request: ++this.#request, session });
+    return this.#ask({ type: "session-request", request: ++this.#request, session, state: "enters" });
   }
 
   session(token = this.invite()[0]!): ControlOf<"session"> {
@@ -246,9 +246,34 @@ describe("a session", () => {
     const other = h.c.link();
     h.c.say(other, { type: "gateway-join", name: "other", url: "https://other.example" });
     h.pass(1000);
-    h.c.say(other, { type: "session-request", request: 1, session });
+    h.c.say(other, { type: "session-request", request: 1, session, state: "enters" });
     const expiresInMs = LIMITS.sessionMs - 1000;
     expect(h.c.told(other, "session")).toMatchObject({ session, volunteer, expiresInMs });
+  });
+
+  it("has one connection, the newest, whatever gateways it comes through", () => {
+    const h = new Helped();
+    const { session, volunteer } = h.session();
+    const other = h.c.link();
+    h.c.say(other, { type: "gateway-join", name: "other", url: "https://other.example" });
+    const ask = (gateway: number, state: ControlOf<"session-request">["state"]): Control["type"][] => {
+      h.forget();
+      h.c.say(gateway, { type: "session-request", request: 1, session, state });
+      return h.c.types(gateway);
+    };
+    expect(ask(h.gateway, "connects")).toContain("session");
+    expect(ask(other, "enters")).toContain("session");
+    expect(h.c.types(h.gateway)).not.toContain("revoked");
+    expect(ask(other, "connects")).toContain("session");
+    const reason = "you have connected from another page";
+    expect(h.c.told(h.gateway, "revoked")).toEqual({ type: "revoked", volunteer, code: "NAME_TAKEN", reason });
+
+    h.c.say(h.gateway, { type: "session-request", request: 7, session, state: "connected" });
+    expect(h.c.told(h.gateway, "error")).toMatchObject({ requestId: 7, code: "NAME_TAKEN", message: reason });
+    expect(ask(other, "connected")).toContain("session");
+    h.c.close(other);
+    expect(ask(h.gateway, "connected")).toContain("session");
+    expect(ask(h.gateway, "connects")).not.toContain("revoked");
   });
 
   it("ends when a reducer of its job has caught its volunteer, which every gateway is told", () => {

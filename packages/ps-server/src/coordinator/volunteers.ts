@@ -100,12 +100,23 @@ export class Volunteers {
     this.#answer(link, request, this.#sessions.begin(volunteer, invited, now), now);
   }
 
-  /** @throws {ClusterError} NOT_A_MEMBER; SESSION_ENDED, or the code that the session has ended with */
-  onSessionRequest(link: LinkId, { request, session }: ControlOf<"session-request">, now: number): void {
+  /** @throws {ClusterError} NOT_A_MEMBER; NAME_TAKEN; SESSION_ENDED, or the code that the session has ended with */
+  onSessionRequest(link: LinkId, { request, session, state }: ControlOf<"session-request">, now: number): void {
     this.#gateways.memberOf(link);
     const found = this.#sessions.of(session);
     this.#checkNotOver(found.invited);
+    if (state !== "enters") this.#connect(found, link, state);
     this.#answer(link, request, found, now);
+  }
+
+  /** A volunteer has one connection, whatever gateways it knows: the newest. */
+  #connect(session: Session, link: LinkId, state: "connects" | "connected"): void {
+    const { gateway: before, volunteer } = session;
+    const isElsewhere = before !== undefined && before !== link && this.#gateways.has(before);
+    if (isElsewhere && state === "connected") throw new ClusterError("NAME_TAKEN", ELSEWHERE);
+    session.gateway = link;
+    if (isElsewhere)
+      this.#o.effects.send(before, { type: "revoked", volunteer, code: "NAME_TAKEN", reason: ELSEWHERE });
   }
 
   #checkNotOver(invited: { job: number }): Job {
@@ -167,5 +178,6 @@ export class Volunteers {
   }
 }
 
+const ELSEWHERE = "you have connected from another page";
 const nameOf = ({ job, manifest }: Job): string => `job ${job} (${manifest.name})`;
 const overText = (job: Job): string => `training has ended: ${nameOf(job)} is ${job.phase}; thank you for your help`;

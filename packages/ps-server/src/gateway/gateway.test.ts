@@ -259,12 +259,29 @@ describe("the coordinator", () => {
       { control: { type: "gateway-join", name: "gateway" } },
       { control: { type: "watch", job: 1 } },
       { control: { type: "watch", job: 6 } },
-      { control: { type: "session-request", session: secretOf(1) } },
-      { control: { type: "session-request", session: secretOf(2) } },
+      { control: { type: "session-request", session: secretOf(1), state: "connected" } },
+      { control: { type: "session-request", session: secretOf(2), state: "connected" } },
     ]);
     g.coordinator(sessionOf(g.request - 1, { volunteer: 1 }));
     g.coordinator({ type: "error", requestId: g.request, code: "SESSION_ENDED", message: "it was expelled" });
     expect([g.heard(1, "leaf-end"), g.heard(2, "leaf-end")]).toMatchObject([[], [{ code: "SESSION_ENDED" }]]);
+  });
+
+  it("says which volunteers connect, and ends those that have connected through another gateway", () => {
+    const g = new TestGateway();
+    g.do(g.gateway.enter({ request: 1, by: "session", secret: secretOf(1) }, 0));
+    g.join(1, { volunteer: 5 });
+    g.join(2, { volunteer: 6 });
+    const states = g.told().flatMap((control) => (control.type === "session-request" ? [control.state] : []));
+    expect(states).toEqual(["enters", "connects", "connects"]);
+    g.coordinator({ type: "revoked", volunteer: 5, code: "NAME_TAKEN", reason: "elsewhere" });
+    expect(g.heard(1, "leaf-end")).toEqual([
+      { type: "leaf-end", code: "NAME_TAKEN", message: "elsewhere", mayReturn: false },
+    ]);
+    g.do(g.gateway.coordinatorClosed());
+    g.do(g.gateway.coordinatorOpened(g.now));
+    g.coordinator({ type: "error", requestId: g.request, code: "NAME_TAKEN", message: "elsewhere" });
+    expect(g.heard(2, "leaf-end")).toMatchObject([{ code: "NAME_TAKEN", mayReturn: false }]);
   });
 
   it("hears once a second what has changed", () => {

@@ -90,7 +90,7 @@ export class Gateway {
     this.#tell({ type: "gateway-join", name: this.#config.name, url: this.#config.url() });
     for (const job of this.#feeds.keys()) this.#tell({ type: "watch", job });
     for (const { id, session, entry } of this.#leaves.values()) {
-      if (entry) this.#askSession(session, (answer) => this.#onSessionAgain(id, answer), now);
+      if (entry) this.#askSession({ session, state: "connected" }, (answer) => this.#onSessionAgain(id, answer), now);
     }
     return this.#take();
   }
@@ -135,7 +135,7 @@ export class Gateway {
       }
     };
     if (!this.#tries.take(secret, now)) this.#refuseRequest(request, tooManyTries());
-    else if (by === "session") this.#askSession(secret, take, now);
+    else if (by === "session") this.#askSession({ session: secret, state: "enters" }, take, now);
     else this.#ask({ ask: (number) => ({ type: "redeem", request: number, token: secret }), take }, now);
     return this.#take();
   }
@@ -145,7 +145,7 @@ export class Gateway {
     const { leaf: id, session } = o;
     this.#leaves.set(id, newLeaf(o, now));
     if (!this.#tries.take(session, now)) this.#refuseLeaf(id, tooManyTries());
-    else this.#askSession(session, (answer) => this.#onSession(id, answer, now), now);
+    else this.#askSession({ session, state: "connects" }, (answer) => this.#onSession(id, answer, now), now);
     return this.#take();
   }
 
@@ -234,8 +234,12 @@ export class Gateway {
     }
   }
 
-  #askSession(session: string, take: (answer: SessionAnswer) => void, now: number): void {
-    this.#ask({ ask: (request) => ({ type: "session-request", request, session }), take }, now);
+  #askSession(
+    of: Pick<ControlOf<"session-request">, "session" | "state">,
+    take: (answer: SessionAnswer) => void,
+    now: number,
+  ): void {
+    this.#ask({ ask: (request) => ({ type: "session-request", request, ...of }), take }, now);
   }
 
   #ask(question: Parameters<Questions["ask"]>[0], now: number): void {

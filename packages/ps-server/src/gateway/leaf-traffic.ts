@@ -24,7 +24,7 @@ const FROM_REDUCER: Allowed = {
     "leaf-signal",
     "heartbeat",
   ]),
-  frames: new Set<Opcode>(["leafDense", "leafRows", "leafInputs", "reduce"]),
+  frames: new Set<Opcode>(["leafDense", "leafRows", "leafRowNumbers", "leafInputs", "reduce"]),
 };
 
 /** Seconds of its rate that a volunteer may save up. */

@@ -4,28 +4,14 @@ import { expect, it, onTestFinished } from "vitest";
 import type { SignedInvitation } from "@volary/core/job";
 import type { ClusterStatus, Control, ControlOf, ControlType } from "@volary/core/wire";
 import { memoryStore } from "../coordinator/store.ts";
+import { manifestWith } from "../testing/test-manifest.ts";
 import { startCoordinator } from "./coordinator-server.ts";
 import { wsDialer } from "./dial.ts";
 import { startGateway } from "./gateway-server.ts";
 import { startPsServer } from "./ps-server.ts";
 import { staticFile } from "./static-pages.ts";
 
-const MANIFEST: ControlOf<"submit">["manifest"] = {
-  name: "demo",
-  seed: 1,
-  model: { topology: {}, embeddings: [], numbers: [], variables: [], outputs: 1 },
-  tables: [],
-  data: {
-    format: { kind: "parquet" },
-    files: [{ kind: "file", path: "/home/someone/train.parquet" }],
-    badRowsMax: 0,
-    fields: {},
-    label: { kind: "column", column: "y" },
-  },
-  compile: { optimizer: { kind: "none" }, loss: "meanSquaredError", metrics: [] },
-  fit: { epochs: 1, batchSize: 1, consistency: { mode: "bsp" }, shuffle: true, validate: "end" },
-  workersMin: 1,
-};
+const MANIFEST = manifestWith({ name: "demo" });
 
 const pages = { get: async (path: string) => staticFile(path, Buffer.from(path)) };
 

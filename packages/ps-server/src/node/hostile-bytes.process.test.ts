@@ -23,6 +23,7 @@ import {
 } from "@volary/core/wire";
 import { WebSocket } from "ws";
 import { memoryStore } from "../coordinator/store.ts";
+import { manifestWith } from "../testing/test-manifest.ts";
 import { startCoordinator, type RunningCoordinator } from "./coordinator-server.ts";
 import { realClock } from "./clock.ts";
 import { wsDialer } from "./dial.ts";
@@ -102,22 +103,7 @@ async function honestClient(): Promise<{ tables: TableClient; job: number }> {
   });
   link.sendControl({
     type: "submit",
-    manifest: {
-      name: "honest",
-      seed: 1,
-      model: { topology: {}, embeddings: [], numbers: [], variables: [], outputs: 1 },
-      tables: [TABLE],
-      data: {
-        format: { kind: "parquet" },
-        files: [{ kind: "file", path: "x" }],
-        badRowsMax: 0,
-        fields: {},
-        label: { kind: "column", column: "y" },
-      },
-      compile: { optimizer: { kind: "none" }, loss: "meanSquaredError", metrics: [] },
-      fit: { epochs: 1, batchSize: 1, consistency: { mode: "bsp" }, shuffle: true, validate: "end" },
-      workersMin: 1,
-    },
+    manifest: manifestWith({ name: "honest", tables: [TABLE] }),
   });
   const { job, map } = await submitted;
   const requests = new Requests();

@@ -64,7 +64,7 @@ export function pageRoutes(o: { at: string; page: string; pages: StaticPages | u
 }
 
 /** Sends a file, in fewer bytes where the client can read that, or word that the one it has is still right. */
-export async function sendFile(request: IncomingMessage, response: ServerResponse, file: StaticFile): Promise<void> {
+async function sendFile(request: IncomingMessage, response: ServerResponse, file: StaticFile): Promise<void> {
   const headers: Record<string, string | number> = {
     ...PAGE_HEADERS,
     etag: file.etag,

@@ -8,6 +8,7 @@ import type { PartitionMap } from "@volary/core/partition";
 import type { TableSpec } from "@volary/core/table";
 import type { ClusterStatus, Control, ControlOf, ControlType } from "@volary/core/wire";
 import { memoryStore, type CoordinatorStore } from "../coordinator/store.ts";
+import { manifestWith } from "../testing/test-manifest.ts";
 import { realClock } from "./clock.ts";
 import { startCoordinator, type RunningCoordinator } from "./coordinator-server.ts";
 import { wsDialer } from "./dial.ts";
@@ -58,22 +59,7 @@ async function clientOf({ address }: RunningCoordinator) {
   };
   link.sendControl({
     type: "submit",
-    manifest: {
-      name: "tables",
-      seed: 1,
-      model: { topology: {}, embeddings: [], numbers: [], variables: [], outputs: 1 },
-      tables: [TABLE],
-      data: {
-        format: { kind: "parquet" },
-        files: [{ kind: "file", path: "x" }],
-        badRowsMax: 0,
-        fields: {},
-        label: { kind: "column", column: "y" },
-      },
-      compile: { optimizer: { kind: "none" }, loss: "meanSquaredError", metrics: [] },
-      fit: { epochs: 1, batchSize: 1, consistency: { mode: "bsp" }, shuffle: true, validate: "end" },
-      workersMin: 1,
-    },
+    manifest: manifestWith({ tables: [TABLE] }),
   });
   const { job, map } = await next("submitted");
   const requests = new Requests();

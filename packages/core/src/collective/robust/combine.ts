@@ -18,6 +18,7 @@
  * All of it is a function of parts in the order of their slots: who combines the same parts gets the same bits.
  */
 import { assert } from "../../errors.ts";
+import { lowerMedian } from "../../statistics.ts";
 import { KERNELS } from "../kernels.ts";
 
 export const COMBINE_RULES = ["centered-clip", "trimmed-mean", "mean"] as const;
@@ -172,10 +173,4 @@ function sortFew(values: Float64Array): void {
     for (; at > 0 && values[at - 1]! > value; at--) values[at] = values[at - 1]!;
     values[at] = value;
   }
-}
-
-/** Of an even count the lower of the two in the middle: of one trusted part and one that lies, that is the trusted one's. */
-export function lowerMedian(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[(sorted.length - 1) >> 1]!;
 }

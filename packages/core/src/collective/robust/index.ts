@@ -1,1 +1,1 @@
-export { COMBINE_RULES, Combiner, lowerMedian, type CombineRule, type Combined, type Part } from "./combine.ts";
+export { Combiner, type CombineRule, type Combined, type Part } from "./combine.ts";

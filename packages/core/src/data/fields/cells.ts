@@ -176,7 +176,7 @@ export function sortOf(column: Column): string {
 }
 
 /** int64s as doubles, without a BigInt for each. */
-export function doublesOf(integers: BigInt64Array): Float64Array {
+function doublesOf(integers: BigInt64Array): Float64Array {
   const words = new Int32Array(integers.buffer, integers.byteOffset, 2 * integers.length);
   const doubles = new Float64Array(integers.length);
   for (let i = 0; i < doubles.length; i++) doubles[i] = words[2 * i + 1]! * 0x1_0000_0000 + (words[2 * i]! >>> 0);

@@ -37,7 +37,7 @@ export function checkDemands(spec: DataSpec, demands: readonly FieldDemand[]): v
  * @param o.place what the message begins with, as `field "age"`
  * @throws {TypeError} it cannot; the message says what to write instead
  */
-export function checkFieldDemand(o: { place: string; spec: FieldSpec; as: FieldDemand["as"] }): void {
+function checkFieldDemand(o: { place: string; spec: FieldSpec; as: FieldDemand["as"] }): void {
   const { place, spec, as } = o;
   if (spec.kind === "negatives") {
     if (as === "keyLists") return;

@@ -168,7 +168,7 @@ export function instantIn(bytes: Uint8Array, from: number, to: number, words: Ui
   return true;
 }
 
-export function asciiIn(bytes: Uint8Array, from: number, to: number): string {
+function asciiIn(bytes: Uint8Array, from: number, to: number): string {
   return String.fromCharCode(...bytes.subarray(from, to));
 }
 

@@ -44,7 +44,7 @@ export interface TextFormat {
 }
 
 /** Rows and bytes of the first file that column types are inferred from. */
-export const SAMPLE_ROWS = 1000;
+const SAMPLE_ROWS = 1000;
 export const SAMPLE_BYTES = 4 * 1024 * 1024;
 
 export interface OpenTextFormatOptions {

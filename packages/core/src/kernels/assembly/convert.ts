@@ -36,32 +36,6 @@ export function fromBfloat16(values: usize, n: u32, out: usize): void {
   for (const end = values + (n << 1); at < end; at += 2, to += 4) store<u32>(to, (<u32>load<u16>(at)) << 16);
 }
 
-/** out u16[n]: IEEE halves of `n` floats; what is too large becomes infinite, what is small subnormal or 0. */
-export function toFloat16(values: usize, n: u32, out: usize): void {
-  let at = values;
-  let to = out;
-  for (const end = values + ((n & ~7) << 2); at < end; at += 32, to += 16) {
-    v128.store(to, i16x8.narrow_i32x4_u(float16Lanes(v128.load(at)), float16Lanes(v128.load(at, 16))));
-  }
-  for (const end = values + (n << 2); at < end; at += 4, to += 2) {
-    store<u16>(to, <u16>i32x4.extract_lane(float16Lanes(v128.load32_zero(at)), 0));
-  }
-}
-
-/** out f32[n] of `n` IEEE halves: exact. */
-export function fromFloat16(values: usize, n: u32, out: usize): void {
-  let at = values;
-  let to = out;
-  for (const end = values + ((n & ~7) << 1); at < end; at += 16, to += 32) {
-    const x = v128.load(at);
-    v128.store(to, float32Lanes(i32x4.extend_low_i16x8_u(x)));
-    v128.store(to, float32Lanes(i32x4.extend_high_i16x8_u(x)), 16);
-  }
-  for (const end = values + (n << 1); at < end; at += 2, to += 4) {
-    store<i32>(to, i32x4.extract_lane(float32Lanes(i32x4.splat(<i32>load<u16>(at))), 0));
-  }
-}
-
 /**
  * Writes `rows` rows of `dim` floats as blocks: scale f32 = (max − min) / 255, minimum f32, then a byte for each
  * value, round((value − minimum) / scale), and zeros up to a multiple of 4. Scales below 2^-126 count as 0, and then
@@ -220,34 +194,4 @@ function bfloat16Lanes(x: v128): v128 {
 function roundedLanes(x: v128): v128 {
   const odd = v128.and(i32x4.shr_u(x, 16), i32x4.splat(1));
   return i32x4.shr_u(i32x4.add(i32x4.add(x, i32x4.splat(0x7fff)), odd), 16);
-}
-
-/**
- * Halves of four floats. Three cases of |x|: from 2^16 on infinite or NaN; below 2^-14 a multiple of 2^-24, to which
- * adding 1/2 rounds it (a float's last bit is 2^-24 there); between, the exponent moves and 13 bits are rounded away.
- */
-function float16Lanes(x: v128): v128 {
-  const size = v128.and(x, i32x4.splat(0x7fff_ffff));
-  const sign = v128.and(i32x4.shr_u(x, 16), i32x4.splat(0x8000));
-  const half = f32x4.splat(0.5);
-  const small = i32x4.sub(f32x4.add(size, half), half);
-  const odd = v128.and(i32x4.shr_u(size, 13), i32x4.splat(1));
-  const moved = i32x4.add(size, i32x4.splat(0xfff - (112 << 23)));
-  const normal = i32x4.shr_u(i32x4.add(moved, odd), 13);
-  const quiet = v128.or(v128.and(i32x4.shr_u(size, 13), i32x4.splat(0x3ff)), i32x4.splat(0x7e00));
-  const large = v128.bitselect(quiet, i32x4.splat(0x7c00), f32x4.ne(x, x));
-  const finite = v128.bitselect(small, normal, i32x4.lt_s(size, i32x4.splat(113 << 23)));
-  return v128.or(sign, v128.bitselect(large, finite, i32x4.ge_s(size, i32x4.splat(143 << 23))));
-}
-
-/** Floats of four halves in 32-bit lanes. A subnormal gets the exponent of 2^-14 first, of which 2^-14 is then taken. */
-function float32Lanes(x: v128): v128 {
-  const size = i32x4.shl(v128.and(x, i32x4.splat(0x7fff)), 13);
-  const sign = i32x4.shl(v128.and(x, i32x4.splat(0x8000)), 16);
-  const normal = i32x4.add(size, i32x4.splat(112 << 23));
-  const least = i32x4.splat(113 << 23);
-  const small = f32x4.sub(i32x4.add(size, least), least);
-  const large = v128.or(size, i32x4.splat(0x7f80_0000));
-  const finite = v128.bitselect(small, normal, i32x4.lt_s(size, i32x4.splat(1 << 23)));
-  return v128.or(sign, v128.bitselect(large, finite, i32x4.ge_s(size, i32x4.splat(31 << 23))));
 }

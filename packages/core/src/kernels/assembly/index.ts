@@ -4,7 +4,7 @@ export * from "./convert";
 export * from "./hash";
 export { countMagnitudes, placesFromMagnitude } from "./magnitudes";
 export { mergeRuns } from "./merge";
-export { addBfloat16, addFloats, lostFloats, scaleFloats, scatterAdd } from "./reduce";
+export { addFloats, lostFloats, scaleFloats } from "./reduce";
 export { tableDelete, tableFind, tableInsert, tableRehash, tableRows } from "./table";
 export { tableGather } from "./gather";
 export { rowsRead, rowsTouched, rowsWrite } from "./rows";

@@ -26,28 +26,6 @@ export function lostFloats(values: usize, sent: usize, n: u32, out: usize): void
   }
 }
 
-/** to[i] += from[i], `n` floats and bfloat16s. */
-export function addBfloat16(to: usize, from: usize, n: u32): void {
-  let at = to;
-  for (const end = to + ((n & ~7) << 2); at < end; at += 32, from += 16) {
-    const x = v128.load(from);
-    v128.store(at, f32x4.add(v128.load(at), i32x4.shl(i32x4.extend_low_i16x8_u(x), 16)));
-    v128.store(at, f32x4.add(v128.load(at, 16), i32x4.shl(i32x4.extend_high_i16x8_u(x), 16)), 16);
-  }
-  for (const end = to + (n << 2); at < end; at += 4, from += 2) {
-    store<f32>(at, load<f32>(at) + reinterpret<f32>((<u32>load<u16>(from)) << 16));
-  }
-}
-
-/** out[index[i]] += rows[i] for each i in order: `n` rows of `dim` floats, several of which may have one index. */
-export function scatterAdd(rows: usize, index: usize, n: u32, dim: u32, out: usize): void {
-  const rowBytes = dim << 2;
-  for (const end = index + (n << 2); index < end; index += 4, rows += rowBytes) {
-    const to = out + load<u32>(index) * rowBytes;
-    addInto(to, to, rows, dim);
-  }
-}
-
 /** out[i] = a[i] + b[i], `n` floats; `out` may be `a`. */
 export function addInto(out: usize, a: usize, b: usize, n: u32): void {
   let at: usize = 0;

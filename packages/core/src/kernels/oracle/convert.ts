@@ -24,29 +24,6 @@ export function bfloat16Of(bits: number): number {
   return nearest(bits, (bits & 0x7fffffff) >>> 16, (half) => bfloat16Value(half));
 }
 
-/** The half nearest to the float of these bits; a NaN as {@link bfloat16Of}. */
-export function float16Of(bits: number): number {
-  const size = bits & 0x7fffffff;
-  if (Number.isNaN(floatOf(bits))) return ((bits >>> 16) & 0x8000) | 0x7e00 | ((size >>> 13) & 0x3ff);
-  // The largest half that is not above the value, by bisection: halves are in the order of their bits.
-  let low = 0;
-  let high = 0x7c00;
-  while (low < high) {
-    const middle = (low + high + 1) >>> 1;
-    if (float16Value(middle) <= floatOf(size)) low = middle;
-    else high = middle - 1;
-  }
-  return nearest(bits, low, (half) => (half === 0x7c00 ? 65_536 : float16Value(half)));
-}
-
-/** The value of a positive half that is no NaN. */
-export function float16Value(half: number): number {
-  const exponent = half >>> 10;
-  const fraction = half & 0x3ff;
-  if (exponent === 31) return Infinity;
-  return exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
 /**
  * One row as a block: scale f32 = (max − min) / 255, minimum f32, round((value − minimum) / scale) as bytes, which are
  * 0 where the scale is, as one below 2^-126 is too. A row that is not finite or too wide has the scale NaN and no more.

@@ -83,7 +83,7 @@ function together(tensors: tf.Tensor[]): tf.Tensor3D {
  * Its gradient is written out, because tfjs sums a gather's gradient with a kernel that the wasm backend lacks. Each
  * pair stands at one or two places of [F, F], so that gradient is a gather as well: (G + Gᵀ) v.
  */
-export function pairDots(v: tf.Tensor3D, pairs: PairPlaces): tf.Tensor2D {
+function pairDots(v: tf.Tensor3D, pairs: PairPlaces): tf.Tensor2D {
   const [B, F] = v.shape;
   const dots = tf.customGrad((v_BFD, save) => {
     (save as tf.GradSaveFunc)([v_BFD as tf.Tensor]);

@@ -15,13 +15,13 @@ import {
   type VariableSpec,
 } from "../../job/manifest.ts";
 import type { GradientModel, PredictInput, StepGradients, StepInput } from "../../training/job/gradient-model.ts";
+import { completeGradients } from "./complete-gradients.ts";
 import { dropoutsOf, seedDropouts } from "./dropout-seeds.ts";
 import { ownData } from "./own-data.ts";
 import { PackedTower, type PackedInputs } from "./packed-tower.ts";
 import { withZeroWeights, type Topology } from "./topology.ts";
 import { towerFromManifest } from "./tower.ts";
 import type { FunctionInputs, TrainingFunction } from "./training-function.ts";
-import { completeWasm } from "./wasm-gradients.ts";
 
 /** A named part of a packed input, `floats` columns from `from` on, seen as `shape` for each sample. */
 interface Part {
@@ -90,7 +90,7 @@ export class FunctionModel implements GradientModel {
    * @throws {TypeError} layers this worker does not know, or other variables than the manifest names
    */
   static async create({ spec, definition }: FunctionModelOptions): Promise<FunctionModel> {
-    completeWasm();
+    completeGradients();
     const topology = spec.topology && withZeroWeights(spec.topology as unknown as Topology);
     const tower = topology && (await towerFromManifest({ topology: { ...topology } }));
     const shapes = [

@@ -12,7 +12,7 @@ import type { layers, LayersModel, SymbolicTensor } from "@tensorflow/tfjs-layer
 import { assert } from "../../errors.ts";
 import { floatsOfNumbers, floatsOfUse, type ModelSpec } from "../../job/manifest.ts";
 import { pairInteractions } from "../layers/fm.ts";
-import { completeWasm } from "./wasm-gradients.ts";
+import { completeGradients } from "./complete-gradients.ts";
 
 /** Columns [from, to) of a packed input, seen as `shape` for each sample. */
 interface Columns {
@@ -58,7 +58,7 @@ export class PackedTower {
   readonly #cuts: Readonly<Record<Columns["source"], readonly number[]>>;
 
   constructor(tower: LayersModel, { embeddings, numbers }: Pick<ModelSpec, "embeddings" | "numbers">) {
-    completeWasm();
+    completeGradients();
     const columns = columnsOf({ embeddings, numbers });
     const program = programOf(tower, columns);
     this.#steps = program.steps;

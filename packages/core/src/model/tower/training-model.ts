@@ -17,6 +17,7 @@ import {
   type ModelSpec,
 } from "../../job/manifest.ts";
 import type { GradientModel, PredictInput, StepGradients, StepInput } from "../../training/job/gradient-model.ts";
+import { completeGradients } from "./complete-gradients.ts";
 import { dropoutsOf, seedDropouts } from "./dropout-seeds.ts";
 import { activationUndoneBy, lossSum } from "./loss.ts";
 import { ownData } from "./own-data.ts";
@@ -24,7 +25,6 @@ import { PackedTower, type PackedInputs } from "./packed-tower.ts";
 import { sampleWeights, type ClassWeight } from "./sample-weights.ts";
 import { withoutFinalActivation, withZeroWeights, type Topology } from "./topology.ts";
 import { towerFromManifest } from "./tower.ts";
-import { completeWasm } from "./wasm-gradients.ts";
 
 /** One variable's place in the flat dense weights. */
 export interface VariableSlice {
@@ -82,7 +82,7 @@ export class TrainingModel implements GradientModel {
     if (typeof loss !== "string") throw new TypeError(`"${loss.function}" is a training function, not a loss by name`);
     if (spec.topology === undefined) throw new TypeError(`loss "${loss}" needs a model, and the job has none`);
     checkLossShape({ loss, outputs: spec.outputs });
-    completeWasm();
+    completeGradients();
     const undone = activationUndoneBy(loss);
     const stripped = undone && withoutFinalActivation(spec.topology as unknown as Topology, undone);
     const topology = withZeroWeights(stripped ?? (spec.topology as unknown as Topology));

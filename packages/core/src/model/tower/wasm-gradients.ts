@@ -10,11 +10,13 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { completeWasmConvolution } from "./wasm-convolution.ts";
 import { quickenWasmMatMul } from "./wasm-matmul.ts";
+import { completeWasmVolumes } from "./wasm-volumes.ts";
 
 /** Makes the wasm backend train whatever the others do, and dense layers faster; only where that backend is loaded. */
 export function completeWasm(): void {
   quickenWasmMatMul();
   completeWasmConvolution();
+  completeWasmVolumes();
   give(tf.DepthwiseConv2dNativeBackpropInput, { likeThatOf: tf.DepthwiseConv2dNative, kernelFunc: inputGradient });
   give(tf.DepthwiseConv2dNativeBackpropFilter, { likeThatOf: tf.DepthwiseConv2dNative, kernelFunc: filterGradient });
   give(tf.UnsortedSegmentSum, { likeThatOf: tf.GatherV2, kernelFunc: segmentSums });

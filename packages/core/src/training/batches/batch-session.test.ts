@@ -6,6 +6,7 @@ import { ProtocolError } from "../../errors.ts";
 import type { JobManifest } from "../../job/index.ts";
 import { SimulatedClock } from "../../testing/index.ts";
 import { frame, KeyLists, type Control, type ControlOf, type Frame, type Link } from "../../wire/index.ts";
+import type { StepInput } from "../job/gradient-model.ts";
 import { batchOf, DIMS, eachKey, manifestOf, mapOf } from "../rows/test-batches.ts";
 import { BatchSession } from "./batch-session.ts";
 
@@ -19,7 +20,7 @@ interface SessionSpec {
   consistency: ConsistencySpec;
   model?: Partial<JobManifest["model"]>;
   /** Resolves when a batch may be computed. */
-  compute?: () => Promise<void>;
+  compute?: (at: StepInput) => Promise<void>;
   setDense?: () => void;
   predict?: () => void;
 }
@@ -92,8 +93,9 @@ function session({ consistency, model = {}, compute = async () => {}, setDense, 
     model: {
       denseFloats: spec.variables.length === 0 ? 0 : 5,
       setDense: () => setDense?.(),
-      step: async ({ rows }) => {
-        await compute();
+      step: async (at) => {
+        const { rows } = at;
+        await compute(at);
         const floats = spec.variables.length === 0 ? 0 : 5;
         return {
           rowGrads: new Float32Array(rows.length).fill(1),
@@ -149,6 +151,16 @@ test("held-out rows are evaluated once the batch under way is over, which change
   go();
   await settle();
   expect(types()).toEqual(["ready", "batch-done", "lease-request"]);
+});
+
+test("the model is told which rows of a batch are the same", async () => {
+  const computed: StepInput[] = [];
+  const { worker, term, batch } = session({ consistency: asp, compute: async (at) => void computed.push(at) });
+  await worker.open();
+  term();
+  batch(0);
+  await settle();
+  expect(computed.map(({ samples, rowIds }) => [samples, rowIds?.length, new Set(rowIds).size])).toEqual([[4, 8, 8]]);
 });
 
 test("who had to wait in one evaluation, and asks again in the next, has the weights of that one", async () => {

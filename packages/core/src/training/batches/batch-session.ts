@@ -16,9 +16,9 @@ import { checkLabels } from "../../job/index.ts";
 import type { Control, ControlOf, Frame, Link } from "../../wire/index.ts";
 import { CommittedRows } from "../rows/committed-rows.ts";
 import { readDense, writeDense } from "../dense/dense-table.ts";
+import { CoordinatorLine } from "../session/coordinator-line.ts";
 import { Evaluation } from "../session/evaluation.ts";
 import { HeadRequests } from "../rows/head-requests.ts";
-import { JobNews } from "../session/job-news.ts";
 import type { SessionOptions } from "../session/session-options.ts";
 import { PeerLinks } from "../session/peer-links.ts";
 import { stepPlan, type StepPlan } from "../job/plan.ts";
@@ -57,20 +57,19 @@ export class BatchSession {
   readonly #peers: PeerLinks;
   readonly #evaluation: Evaluation;
   #evaluations = 0;
-  readonly #news: JobNews;
+  readonly #coordinator: CoordinatorLine;
   #opened: Opened | undefined;
   #term = 0;
-  #askedIn = -1;
   /** What the model does, one after another: batches, and what precedes an evaluation. */
   #training: Promise<void> = Promise.resolve();
   /** The push of the batch before: one at a time is on its way. */
   #pushing: Promise<void> = Promise.resolve();
-  #closed = false;
 
   constructor(o: SessionOptions) {
     const { job, manifest, worker, dataset, model, nodes, clock, dialer } = o;
     this.#o = o;
     this.job = job;
+    this.#coordinator = new CoordinatorLine({ job, dataset, coordinator: o.coordinator });
     this.#mode = consistencyOf(manifest.fit.consistency);
     this.#plan = stepPlan({ manifest, trainRows: dataset.trainRows });
     this.#batches = new JobBatches({ manifest, plan: this.#plan, dataset });
@@ -87,7 +86,6 @@ export class BatchSession {
             heads: new HeadRequests(reads),
           })
         : new PushSlot({ job, nodes });
-    this.#news = new JobNews({ job, dataset, tell: (control) => this.#tell(control) });
     this.#peers = new PeerLinks({
       worker,
       job,
@@ -109,12 +107,9 @@ export class BatchSession {
       model,
       pull: (batch) => committed.pull(batch),
       clock,
-      ask: () => this.#tell({ type: "lease-request", job, purpose: "evaluate", term: this.#term }),
-      report: (lease, metrics) => {
-        this.#news.tellBadRows();
-        this.#tell({ type: "evaluated", job, lease, metrics });
-      },
-      fail: (error) => this.#fail(error),
+      ask: () => this.#coordinator.askForLease("evaluate", this.#term),
+      report: (lease, metrics) => this.#coordinator.evaluated(lease, metrics),
+      fail: (error) => this.#coordinator.fail(error),
     });
     nodes.listen({
       onControl: (node, control) => this.#onNodeControl(node, control),
@@ -131,7 +126,7 @@ export class BatchSession {
     checkLabels(manifest, dataset.labelWidth);
     if (rounds) {
       const weights = await readDense(this.#tables, manifest.model.variables);
-      if (this.#closed) return;
+      if (this.#coordinator.closed) return;
       const local = new LocalDense({ manifest, model, outer: rounds.outer, weights });
       const member = new RoundMember({
         job: this.job,
@@ -139,13 +134,11 @@ export class BatchSession {
         dense: local,
         compression: rounds.compression,
         sendFrame: (to, f, onSent) => this.#peers.sendFrame(to, f, onSent),
-        tell: (control) => this.#tell(control),
+        tell: (control) => this.#coordinator.tell(control),
       });
       this.#opened = { dense: local, local, rounds: member };
     } else this.#opened = { dense: new DenseOnPs({ manifest, model }), local: undefined, rounds: undefined };
-    this.#news.tellBadRows();
-    const { trainRows, testRows, fingerprint } = dataset;
-    this.#tell({ type: "ready", job: this.job, trainRows, testRows, fingerprint });
+    this.#coordinator.ready();
   }
 
   onCoordinator(control: Control): void {
@@ -175,7 +168,7 @@ export class BatchSession {
         this.#onEvaluate();
         break;
       case "error":
-        this.#fail(new ClusterError("JOB_FAILED", `the coordinator refused: ${control.message}`));
+        this.#coordinator.fail(new ClusterError("JOB_FAILED", `the coordinator refused: ${control.message}`));
         break;
       default:
         throw new ProtocolError(`a worker takes no "${control.type}" message from the coordinator`);
@@ -188,8 +181,8 @@ export class BatchSession {
   }
 
   close(reason: string): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#coordinator.closed) return;
+    this.#coordinator.close();
     this.#requests.close(new ClusterError("JOB_STOPPED", reason));
     this.#peers.close();
     this.#o.nodes.close(reason);
@@ -201,7 +194,7 @@ export class BatchSession {
 
   #onTerm(control: ControlOf<"term">): void {
     this.#term = control.term;
-    if (this.#o.nodes.map.heads < control.heads) this.#tell({ type: "map-request" });
+    if (this.#o.nodes.map.heads < control.heads) this.#coordinator.tell({ type: "map-request" });
     if (this.#mode.dense === "rounds") this.#peers.meet(control.members);
     this.#opened?.rounds?.onTerm(control);
   }
@@ -232,7 +225,7 @@ export class BatchSession {
   /** A PS node refused a slot: a mistake, or one that passes once partitions are taken over. */
   #onRefused(error: ClusterError): void {
     if (error.retryable || error.code === "UNKNOWN_JOB") this.#askForNewTerm(error.message);
-    else this.#fail(new ClusterError("BAD_UPDATE", error.message));
+    else this.#coordinator.fail(new ClusterError("BAD_UPDATE", error.message));
   }
 
   #onNodeFrame(f: Frame): void {
@@ -245,7 +238,7 @@ export class BatchSession {
 
   async #train({ control: given, samples }: Given): Promise<void> {
     const batch = await samples;
-    if (this.#closed) return;
+    if (this.#coordinator.closed) return;
     if (this.#mode.gradients === "at-commit" && given.term < this.#term) {
       this.#tellDone(given, { lossSum: 0, computeMs: 0 }); // its slot is of a step that began anew
       return;
@@ -255,10 +248,11 @@ export class BatchSession {
     const begunMs = clock.now();
     const age = rowAgeOf({ cache: manifest.fit.cache, mode: this.#mode, ...given });
     const rows = await this.#rows.pull(batch, { age });
-    if (this.#closed) return;
+    if (this.#coordinator.closed) return;
     dense.begin(rows);
     const result = await model.step({
       rows: rows.gather(),
+      rowIds: rows.rowIds,
       numbers: rows.numbers,
       masks: rows.masks,
       label: batch.label,
@@ -267,13 +261,13 @@ export class BatchSession {
       globalSamples: manifest.fit.batchSize,
       step: given.batch + 1,
     });
-    if (this.#closed) return;
+    if (this.#coordinator.closed) return;
     const { step } = placeOfBatch(manifest, given.batch);
     refuseNonFinite(result, { manifest, step, plan: this.#plan, batch, of: "batch" });
     const { rowGrads, lossSum } = result;
     const denseGrads = dense.end(result.denseGrads, { samples: batch.samples, step });
     rows.scatter(rowGrads, denseGrads);
-    this.#news.tellBadRows();
+    this.#coordinator.tellBadRows();
     await this.#pushing;
     const computeMs = clock.now() - begunMs;
     this.#pushing = this.#push
@@ -288,7 +282,7 @@ export class BatchSession {
     of: Pick<ControlOf<"batch-done">, "lossSum" | "computeMs" | "rows" | "cachedRows">,
   ): void {
     const samples = samplesOfBatch(this.#o.manifest, this.#plan, batch);
-    this.#tell({ type: "batch-done", job: this.job, lease, batch, samples, ...of });
+    this.#coordinator.tell({ type: "batch-done", job: this.job, lease, batch, samples, ...of });
   }
 
   // -- pauses and the end ------------------------------------------------------------------------------------
@@ -305,13 +299,13 @@ export class BatchSession {
 
   /** In turn: a batch before that does not count any more takes the model's weights, too. */
   async #readyTo(evaluation: number): Promise<void> {
-    if (this.#closed) return;
+    if (this.#coordinator.closed) return;
     const { manifest, model } = this.#o;
     const { local } = this.#opened!;
     if (local) local.giveCommon();
     else {
       const weights = await readDense(this.#tables, manifest.model.variables);
-      if (this.#closed) return;
+      if (this.#coordinator.closed) return;
       model.setDense(weights);
     }
     this.#evaluation.applied(evaluation);
@@ -322,16 +316,13 @@ export class BatchSession {
     if (!local)
       throw new ClusterError("PROTOCOL_VIOLATION", "a worker without dense weights of its own is to store them");
     await writeDense(this.#tables, this.#o.manifest.model.variables, local.weights);
-    this.#tell({ type: "trained", job: this.job, term, step });
+    this.#coordinator.tell({ type: "trained", job: this.job, term, step });
   }
 
   // -- small change ------------------------------------------------------------------------------------------
 
-  /** Once in a term. */
   #askForNewTerm(reason: string): void {
-    if (this.#askedIn === this.#term) return;
-    this.#askedIn = this.#term;
-    this.#tell({ type: "term-request", job: this.job, term: this.#term, reason });
+    this.#coordinator.askForNewTerm(this.#term, reason);
   }
 
   #inTurn(work: () => Promise<void>): void {
@@ -340,17 +331,6 @@ export class BatchSession {
   }
 
   #heed(work: Promise<void>): void {
-    work.catch((error: unknown) => this.#fail(error));
-  }
-
-  #fail(error: unknown): void {
-    if (this.#closed) return;
-    const code = error instanceof ClusterError ? error.code : "JOB_FAILED";
-    const message = error instanceof Error ? error.message : String(error);
-    this.#tell({ type: "fail", job: this.job, code, message });
-  }
-
-  #tell(control: Control): void {
-    if (!this.#closed) this.#o.coordinator.send(control);
+    work.catch((error: unknown) => this.#coordinator.fail(error));
   }
 }

@@ -33,7 +33,7 @@ export interface DenseExchangeOptions {
   /** May frames of this step and attempt still be wanted? */
   awaits(at: Attempt): boolean;
   /** The result of an attempt is here, and kept until it is taken or dropped. */
-  held(at: Attempt): void;
+  held(at: Attempt, result: DenseResult): void;
   /** State of the optimizer is lost: a line for the log. */
   log(line: string): void;
 }
@@ -85,7 +85,7 @@ export class DenseExchange {
       reduced: (at, values, residual) => {
         this.#running = undefined;
         this.#held = { values, loss: values.at(-1)!, residual };
-        o.held(at);
+        o.held(at, this.#held);
       },
     });
   }

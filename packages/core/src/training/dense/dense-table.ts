@@ -24,7 +24,7 @@ export function denseFloats(variables: readonly VariableSpec[]): number {
 }
 
 /** Rows that so many floats take. */
-export function denseChunks(floats: number): number {
+function denseChunks(floats: number): number {
   return Math.ceil(floats / DENSE_TABLE.dim);
 }
 

@@ -3,7 +3,8 @@
  * simulation. `model/training-model.ts` is the tfjs one.
  *
  * Shapes: B samples of this slot, E = floats of a sample's rows, N = floats of its numbers, M = places of its masked
- * sequences, L = floats of its label, O = numbers the model gives.
+ * sequences, L = floats of its label, O = numbers the model gives, R = rows that it has: one of each use, of a sequence
+ * one for each of its places.
  */
 export interface GradientModel {
   /** Floats of all dense variables together. */
@@ -40,6 +41,11 @@ export interface StepInput extends PredictInput {
   /** float32, shape [B]; undefined where every weight is 1. */
   weight?: Float32Array | undefined;
   globalSamples: number;
+  /**
+   * Which of them are the same row: those with the same number, shape [B, R]; of `NO_ROW` there is none. Undefined: all
+   * are of their own. Like `step`, what computes alone has no need of it.
+   */
+  rowIds?: Uint32Array | undefined;
   /** The step, or the batch where batches are given out, that the samples are of; what computes alone has no need of it. */
   step?: number | undefined;
 }

@@ -2,7 +2,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { gaussians } from "../../collective/test-ranks.ts";
 import type { StepGradients } from "../job/gradient-model.ts";
+import type { ValueDtype } from "../../compression/index.ts";
 import { AuditDraw, differs } from "./audit.ts";
+import { DistinctRows } from "./distinct-rows.ts";
 
 const SEED = [1, 2, 3, 4];
 
@@ -10,6 +12,12 @@ const update = (seed: number): StepGradients => ({
   rowGrads: gaussians(60, seed),
   denseGrads: gaussians(40, seed + 1),
   lossSum: 12.5,
+});
+
+/** Of rows of 4 floats, all of them others, unless said otherwise. */
+const of = (form: ValueDtype, ids = Uint32Array.from({ length: 15 }, (_, i) => i)) => ({
+  forms: { gradients: form, dense: "float32" } as const,
+  distinct: new DistinctRows({ ids, uses: [{ places: 1, width: 4 }] }),
 });
 
 const scaled = (values: Float32Array, factor: number): Float32Array => values.map((value) => value * factor);
@@ -50,8 +58,8 @@ describe("differs()", () => {
           denseGrads: honest.denseGrads.map((value, i) => value * (1 + (i % 3 === 0 ? 1e-3 : -1e-3))),
           lossSum: honest.lossSum * 1.001,
         };
-        expect(differs(honest, honest, { form })).toBeUndefined();
-        expect(differs(noisy, honest, { form })).toBeUndefined();
+        expect(differs(honest, honest, of(form))).toBeUndefined();
+        expect(differs(noisy, honest, of(form))).toBeUndefined();
       }),
       { numRuns: 30 },
     );
@@ -69,26 +77,45 @@ describe("differs()", () => {
         { lossSum: 12 },
         { denseGrads: honest.denseGrads.with(0, NaN) },
       ];
-      for (const lie of lies) expect(differs({ ...honest, ...lie }, honest, { form })?.code).toBe("UPDATE_DIFFERS");
+      for (const lie of lies) expect(differs({ ...honest, ...lie }, honest, of(form))?.code).toBe("UPDATE_DIFFERS");
     },
   );
 
   test("bfloat16 may lose more of rows than float32, and says by how much it is too much", () => {
     const honest = update(1);
     const rough = { ...honest, rowGrads: scaled(honest.rowGrads, 1.008) };
-    expect(differs(rough, honest, { form: "bfloat16" })).toBeUndefined();
-    expect(differs(rough, honest, { form: "float32" })?.message).toMatch(
+    expect(differs(rough, honest, of("bfloat16"))).toBeUndefined();
+    expect(differs(rough, honest, of("float32"))?.message).toMatch(
       /^the row gradients of the update differ .* distance is 0\.0\d+, 0\.005 of their length \d\.\d+ would be taken$/,
     );
+  });
+
+  test("of samples that have a row in common only the sum is compared, with as much room as the gradients had", () => {
+    const honest = update(1);
+    const same = of(
+      "float32",
+      new Uint32Array(15).map((_, i) => i % 3),
+    );
+    const shared = (rowGrads: Float32Array) => ({
+      ...honest,
+      rowGrads: same.distinct.shares(same.distinct.sums(rowGrads)),
+    });
+    expect(differs(shared(honest.rowGrads), honest, same)).toBeUndefined();
+    expect(differs(shared(honest.rowGrads), honest, of("float32"))?.code).toBe("UPDATE_DIFFERS");
+    expect(differs(shared(scaled(honest.rowGrads, -1)), honest, same)?.code).toBe("UPDATE_DIFFERS");
+    const cancelling = { ...honest, rowGrads: honest.rowGrads.map((_, i) => (i < 36 ? 1 : -1) * (i < 60 ? 1 : 0)) };
+    const noisy = cancelling.rowGrads.map((value, i) => value * (1 + (i % 2) * 1e-3));
+    expect(differs(shared(noisy), cancelling, same)).toBeUndefined();
   });
 
   test("gradients that are 0, or nearly, are believed where a device takes them for 0", () => {
     const zero = { rowGrads: new Float32Array(4), denseGrads: new Float32Array(2), lossSum: 0 };
     const tiny = { ...zero, rowGrads: Float32Array.of(1e-40, -1e-40, 0, 1e-41) };
-    expect(differs(zero, tiny, { form: "float32" })).toBeUndefined();
-    expect(differs(zero, zero, { form: "float32" })).toBeUndefined();
+    const one = of("float32", Uint32Array.of(0));
+    expect(differs(zero, tiny, one)).toBeUndefined();
+    expect(differs(zero, zero, one)).toBeUndefined();
     const more = { ...zero, denseGrads: Float32Array.of(0, 1e-3) };
-    expect(differs(more, zero, { form: "float32" })).toEqual({
+    expect(differs(more, zero, one)).toEqual({
       code: "UPDATE_DIFFERS",
       message: expect.stringContaining("the dense gradients of the update differ") as string,
     });

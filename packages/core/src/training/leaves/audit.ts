@@ -7,6 +7,8 @@
 import type { ValueDtype } from "../../compression/index.ts";
 import { threefry } from "../../table/index.ts";
 import type { StepGradients } from "../job/gradient-model.ts";
+import type { DistinctRows } from "./distinct-rows.ts";
+import type { LeafForms } from "./leaf-frames.ts";
 import { lengthOf, type Refusal } from "./update-check.ts";
 
 /**
@@ -41,24 +43,29 @@ export class AuditDraw {
 }
 
 /**
- * @param update of the right lengths
- * @param form in which row gradients came; dense ones come as float32
+ * @param update of the right lengths; of gradients of one row all are the same
+ * @param recomputed by sample
+ * @param of.forms in which gradients came
+ * @param of.distinct which rows are the same
  * @returns why it does not count; undefined where it is what the reducer computed
  */
 export function differs(
   update: StepGradients,
   recomputed: StepGradients,
-  { form }: { form: ValueDtype },
+  { forms, distinct }: { forms: Pick<LeafForms, "gradients" | "dense">; distinct: DistinctRows },
 ): Refusal | undefined {
   const loss = (of: StepGradients): Float32Array => Float32Array.of(of.lossSum);
+  const shares = distinct.shares(distinct.sums(recomputed.rowGrads));
+  const [rows, dense] = [TOLERANCE[forms.gradients], TOLERANCE[forms.dense]];
+  // Sums may cancel out where gradients do not, whose last bits still differ: these say what is close.
   const parts = [
-    { name: "row gradients", got: update.rowGrads, want: recomputed.rowGrads, most: TOLERANCE[form] },
-    { name: "dense gradients", got: update.denseGrads, want: recomputed.denseGrads, most: TOLERANCE.float32 },
+    { name: "row gradients", got: update.rowGrads, want: shares, of: recomputed.rowGrads, most: rows },
+    { name: "dense gradients", got: update.denseGrads, want: recomputed.denseGrads, most: dense },
     { name: "loss", got: loss(update), want: loss(recomputed), most: TOLERANCE.float32 },
   ];
-  for (const { name, got, want, most } of parts) {
+  for (const { name, got, want, of = want, most } of parts) {
     const away = distance(got, want);
-    const length = lengthOf(want);
+    const length = lengthOf(of);
     if (away <= most * length + TINY * Math.sqrt(want.length)) continue;
     const message =
       `the ${name} of the update differ from the same ones computed again: their distance is ${away.toPrecision(3)}, ` +

@@ -7,7 +7,8 @@
  */
 import type { Clock } from "../../wire/index.ts";
 import type { StepGradients, StepInput } from "../job/gradient-model.ts";
-import type { Accepted, Leaf, LeafUpdate } from "./leaf.ts";
+import type { LeafUpdate } from "./leaf-update.ts";
+import type { Accepted, Leaf } from "./leaf.ts";
 import type { Refusal } from "./update-check.ts";
 import type { GroupCall, GroupSum } from "./group/group-leader.ts";
 import type { RoundPace } from "./group/round-pace.ts";
@@ -30,7 +31,7 @@ export interface GroupedTasksOptions {
   pace: RoundPace;
   compute: (input: StepInput) => Promise<StepGradients>;
   /** Why an update cannot count, if it cannot. */
-  faultOf: (update: StepGradients, input: StepInput) => Refusal | undefined;
+  faultOf: (update: LeafUpdate, input: StepInput) => Refusal | undefined;
   refuse: (leaf: Leaf, task: number, refusal: { code: string; message: string }) => void;
   accept: (leaf: Leaf, of: Accepted) => void;
   /** What everything else takes, in a step. */

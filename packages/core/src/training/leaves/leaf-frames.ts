@@ -1,29 +1,33 @@
 /**
- * What travels between a reducer and a volunteer in bulk: samples with their rows one way, gradients the other. Rows and
- * their gradients go in the job's form, anything but float32 as bfloat16; the rest is float32.
+ * What travels between a reducer and a volunteer in bulk: samples one way, gradients the other, and each row, or its
+ * gradient, once. Rows and gradients go in the job's form, anything but float32 as bfloat16; the rest is float32.
  *
- * Shapes: b samples of a task, E floats of a sample's rows, N of its numbers, M of its masks, L of its label.
+ * Shapes: b samples of a task, E floats of a sample's rows in R places of U uses, N of its numbers, M of its masks, L of
+ * its label; D distinct rows of the task, F floats of them.
  */
 import { decodeValues, encodeValues, type ValueDtype } from "../../compression/index.ts";
+import { NO_ROW } from "../../embedding/index.ts";
 import { ProtocolError } from "../../errors.ts";
 import {
   floatsOfNumbers,
-  floatsOfUse,
   maskedPlacesOfUse,
   type JobManifest,
+  type EmbeddingUse,
   type ModelSpec,
   type WireForm,
 } from "../../job/index.ts";
 import { KernelMemory } from "../../kernels/index.ts";
 import { frame, type Frame, type Opcode } from "../../wire/index.ts";
 import type { StepInput } from "../job/gradient-model.ts";
+import { DistinctRows, type UsePlaces } from "./distinct-rows.ts";
 
 /** They hold nothing between two calls. */
 const KERNELS = new KernelMemory();
 
 /** Floats of one sample. */
 export interface SampleFloats {
-  readonly rows: number;
+  /** Of the rows of each use, shape [U]. */
+  readonly rows: readonly UsePlaces[];
   readonly numbers: number;
   readonly masks: number;
 }
@@ -32,20 +36,25 @@ export function sampleFloats({ embeddings, numbers }: Pick<ModelSpec, "embedding
   const sum = <T>(of: readonly T[], floats: (one: T) => number): number =>
     of.reduce((total, one) => total + floats(one), 0);
   return {
-    rows: sum(embeddings, floatsOfUse),
+    rows: embeddings.map(placesOfUse),
     numbers: sum(numbers, floatsOfNumbers),
     masks: sum(embeddings, maskedPlacesOfUse),
   };
 }
 
-/** In which form rows, and their gradients, travel. */
+function placesOfUse({ dim, usage }: EmbeddingUse): UsePlaces {
+  return { places: usage.kind === "sequence" ? usage.length : 1, width: dim };
+}
+
+/** In which form rows, their gradients, and dense gradients travel. */
 export interface LeafForms {
   readonly rows: ValueDtype;
   readonly gradients: ValueDtype;
+  readonly dense: ValueDtype;
 }
 
 export function leafForms({ fit: { wire = {} } }: Pick<JobManifest, "fit">): LeafForms {
-  return { rows: formOf(wire.rows), gradients: formOf(wire.gradients) };
+  return { rows: formOf(wire.rows), gradients: formOf(wire.gradients), dense: formOf(wire.dense) };
 }
 
 function formOf(form: WireForm | undefined): ValueDtype {
@@ -54,12 +63,13 @@ function formOf(form: WireForm | undefined): ValueDtype {
 
 /** Samples `from` to `to` of a step's. */
 export function sliceOfInput(at: StepInput, from: number, to: number): StepInput {
-  const part = (values: Float32Array): Float32Array => {
-    const floats = values.length / at.samples;
-    return values.subarray(from * floats, to * floats);
+  const part = <T extends Float32Array | Uint32Array>(values: T): T => {
+    const each = values.length / at.samples;
+    return values.subarray(from * each, to * each) as T;
   };
   return {
     rows: part(at.rows),
+    rowIds: at.rowIds && part(at.rowIds),
     numbers: part(at.numbers),
     masks: at.masks && part(at.masks),
     label: part(at.label),
@@ -71,10 +81,24 @@ export function sliceOfInput(at: StepInput, from: number, to: number): StepInput
 }
 
 /** The frames of a task, for the message "leaf-task" that follows them. */
-export function taskFrames(task: number, at: StepInput, { rows: dtype }: LeafForms): Frame[] {
+export function taskFrames(task: number, at: StepInput, distinct: DistinctRows, { rows: dtype }: LeafForms): Frame[] {
   const { rows, numbers, masks, label, weight } = at;
   const inputs = joined([numbers, masks, label, weight].filter((values) => values !== undefined));
-  return [valuesFrame("leafRows", task, rows, dtype), frame({ opcode: "leafInputs", requestId: task, values: inputs })];
+  return [
+    valuesFrame("leafRows", task, distinct.once(rows), dtype),
+    frame({ opcode: "leafRowNumbers", requestId: task, dtype: "int8", coded: packed(distinct) }),
+    frame({ opcode: "leafInputs", requestId: task, values: inputs }),
+  ];
+}
+
+/** What the frames of a task hold. */
+export interface TaskValues {
+  /** Each row once: float32, shape [F]. */
+  readonly rows: Float32Array;
+  /** Packed: {@link rowNumbersOfFrame}. */
+  readonly rowNumbers: Uint8Array;
+  /** float32 */
+  readonly inputs: Float32Array;
 }
 
 /**
@@ -83,21 +107,27 @@ export function taskFrames(task: number, at: StepInput, { rows: dtype }: LeafFor
  * @throws {ProtocolError} another number of values than so many samples have
  */
 export function inputOfTask(
-  { rows, inputs }: { rows: Float32Array; inputs: Float32Array },
+  { rows, rowNumbers, inputs }: TaskValues,
   of: { samples: number; globalSamples: number; weighted: boolean; floats: SampleFloats },
-): StepInput {
+): { input: StepInput; distinct: DistinctRows } {
   const { samples, globalSamples, weighted, floats } = of;
+  const R = floats.rows.reduce((sum, { places }) => sum + places, 0);
+  const ids = unpacked(rowNumbers, samples * R);
+  const distinct = new DistinctRows({ ids, uses: floats.rows });
+  const odd = ids.findIndex((id, i) => id !== distinct.numbers[i]);
+  if (odd >= 0)
+    throw new ProtocolError(`place ${odd} of a task has row ${ids[odd]}, before row ${distinct.numbers[odd]} has come`);
   const before = samples * (floats.numbers + floats.masks);
   const labels = inputs.length - before - (weighted ? samples : 0);
-  if (rows.length !== samples * floats.rows || labels < 0 || labels % samples !== 0) {
+  if (rows.length !== distinct.floats || labels < 0 || labels % samples !== 0) {
     throw new ProtocolError(
       `a task of ${samples} samples came with ${rows.length} floats of rows and ${inputs.length} others; expected ` +
-        `${floats.rows} a sample, and ${floats.numbers + floats.masks} beside its label`,
+        `${distinct.floats} of ${distinct.count} rows, and ${floats.numbers + floats.masks} a sample beside its label`,
     );
   }
   const numbersEnd = samples * floats.numbers;
-  return {
-    rows,
+  const input = {
+    rows: distinct.atPlaces(rows),
     numbers: inputs.subarray(0, numbersEnd),
     masks: floats.masks > 0 ? inputs.subarray(numbersEnd, before) : undefined,
     label: inputs.subarray(before, before + labels),
@@ -105,12 +135,37 @@ export function inputOfTask(
     samples,
     globalSamples,
   };
+  return { input, distinct };
+}
+
+/** `NO_ROW` in two bytes. */
+const NO_ROW_16 = 0xffff;
+
+/** The number of each place's row: in two bytes where there are few enough, else in four. */
+function packed({ numbers, count }: DistinctRows): Uint8Array {
+  const words = count < NO_ROW_16 ? Uint16Array.from(numbers) : numbers; // NO_ROW becomes NO_ROW_16
+  return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+}
+
+/** @throws {ProtocolError} another number of bytes than so many places take */
+function unpacked(bytes: Uint8Array, places: number): Uint32Array {
+  const { buffer, byteOffset, length } = bytes;
+  if (length === 4 * places) return new Uint32Array(buffer, byteOffset, places);
+  if (length === 2 * places)
+    return Uint32Array.from(new Uint16Array(buffer, byteOffset, places), (n) => (n === NO_ROW_16 ? NO_ROW : n));
+  throw new ProtocolError(`${length} bytes of row numbers; ${places} places have ${2 * places} or ${4 * places}`);
 }
 
 /** Values of a frame in the form that the job has for them. */
 export function valuesFrame(opcode: Opcode, task: number, values: Float32Array, dtype: ValueDtype): Frame {
   const content = dtype === "float32" ? { values } : { coded: encodeValues(KERNELS, values, { dtype, dim: 1 }) };
   return frame({ opcode, requestId: task, dtype, ...content });
+}
+
+/** A copy of the bytes of a frame that says which row each place has. */
+export function rowNumbersOfFrame({ dtype, coded }: Frame): Uint8Array {
+  if (dtype !== "int8") throw new ProtocolError(`numbers of rows travel as bytes, not as ${dtype}`);
+  return new Uint8Array(coded); // a Buffer's slice() would not copy
 }
 
 /** A copy of a frame's values, whatever form they came in. */

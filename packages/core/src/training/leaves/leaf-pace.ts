@@ -3,6 +3,7 @@
  * reducer saw it, so that nothing a volunteer claims can hold a step up.
  */
 import { LIMITS } from "../../limits.ts";
+import { median, unusuallyLong } from "../../statistics.ts";
 
 const TIMES_KEPT = 32;
 /** So many tasks in time before a share grows. */
@@ -39,9 +40,7 @@ export class LeafPace {
   /** Longer than this is unusually long: the median and several median absolute deviations, as for batches. */
   get deadlineMs(): number {
     if (this.#times.length === 0) return LIMITS.leafFirstMs;
-    const usual = median(this.#times);
-    const deviation = median(this.#times.map((ms) => Math.abs(ms - usual)));
-    const unusual = this.#times.length < 3 ? 3 * usual : usual + LIMITS.lateDeviations * deviation;
+    const unusual = this.#times.length < 3 ? 3 * median(this.#times) : unusuallyLong(this.#times);
     return Math.min(LIMITS.leafLongestMs, Math.max(LIMITS.leafLateMsMin, unusual));
   }
 
@@ -97,10 +96,4 @@ export function sizeAtMost(samples: number): number {
   let size: number = LIMITS.leafSamplesMin;
   while (2 * size <= Math.min(samples, LIMITS.leafSamplesMax)) size *= 2;
   return size;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

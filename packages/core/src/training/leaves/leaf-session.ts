@@ -12,11 +12,13 @@ import { LeafGroup, type LeafGroupOptions } from "./group/leaf-group.ts";
 import {
   inputOfTask,
   leafForms,
+  rowNumbersOfFrame,
   sampleFloats,
   valuesFrame,
   valuesOfFrame,
   type LeafForms,
   type SampleFloats,
+  type TaskValues,
 } from "./leaf-frames.ts";
 
 /** Why a volunteer takes no task for now. */
@@ -75,10 +77,8 @@ export function openLeafSession(o: LeafSessionOptions): LeafSession {
 }
 
 /** What has come of a task, before the message that says so. */
-interface Arriving {
-  task: number;
-  rows?: Float32Array;
-  inputs?: Float32Array;
+interface Arriving extends Partial<TaskValues> {
+  readonly task: number;
 }
 
 class RunningLeaf implements LeafSession {
@@ -151,10 +151,13 @@ class RunningLeaf implements LeafSession {
         this.#o.model.setDense(valuesOfFrame(f));
         break;
       case "leafRows":
-        this.#arriving.rows = valuesOfFrame(f);
+        this.#arriving = { ...this.#arriving, rows: valuesOfFrame(f) };
+        break;
+      case "leafRowNumbers":
+        this.#arriving = { ...this.#arriving, rowNumbers: rowNumbersOfFrame(f) };
         break;
       case "leafInputs":
-        this.#arriving.inputs = valuesOfFrame(f);
+        this.#arriving = { ...this.#arriving, inputs: valuesOfFrame(f) };
         break;
       default:
         throw new ProtocolError(`a volunteer takes no "${f.opcode}" frame`);
@@ -200,21 +203,22 @@ class RunningLeaf implements LeafSession {
 
   async #work({ task, step, samples, globalSamples, weighted }: ControlOf<"leaf-task">): Promise<void> {
     const { model, clock, link, events = {} } = this.#o;
-    const { rows, inputs } = this.#arriving;
-    if (this.#arriving.task !== task || !rows || !inputs)
+    const { rows, rowNumbers, inputs } = this.#arriving;
+    if (this.#arriving.task !== task || !rows || !rowNumbers || !inputs)
       throw new ProtocolError(`task ${task} came without its samples`);
     this.#arriving = { task: -1 };
     this.#working = true;
     events.onTask?.({ task, step, samples });
-    const input = inputOfTask({ rows, inputs }, { samples, globalSamples, weighted, floats: this.#floats });
+    const of = { samples, globalSamples, weighted, floats: this.#floats };
+    const { input, distinct } = inputOfTask({ rows, rowNumbers, inputs }, of);
     const begunMs = clock.now();
     const { rowGrads, denseGrads, lossSum } = await model.step(input);
     if (this.#stopped) return;
     const computeMs = clock.now() - begunMs;
-    link.sendFrame(valuesFrame("leafRowGradients", task, rowGrads, this.#forms.gradients));
+    link.sendFrame(valuesFrame("leafRowGradients", task, distinct.sums(rowGrads), this.#forms.gradients));
     const isSummed = this.#group ? await this.#group.bring(task, denseGrads) : false;
     if (this.#stopped) return;
-    if (!isSummed) link.sendFrame(valuesFrame("leafDenseGradients", task, denseGrads, "float32"));
+    if (!isSummed) link.sendFrame(valuesFrame("leafDenseGradients", task, denseGrads, this.#forms.dense));
     this.#working = false;
     this.#rest(computeMs); // asked for before the update is told, the next task may be of the very next step
     link.sendControl({ type: "leaf-update", task, lossSum, computeMs });

@@ -7,20 +7,11 @@
 import { ClusterError, ProtocolError } from "../../errors.ts";
 import type { Clock, Control, ControlOf, Frame, LeafStatus, Link, Message } from "../../wire/index.ts";
 import type { StepInput } from "../job/gradient-model.ts";
+import { DistinctRows } from "./distinct-rows.ts";
 import { taskFrames, valuesFrame, valuesOfFrame, type LeafForms } from "./leaf-frames.ts";
 import { LeafPace } from "./leaf-pace.ts";
 import type { LeafRecord } from "./leaf-record.ts";
-
-/** What a volunteer sent for a task: nothing of it is believed yet. */
-export interface LeafUpdate {
-  /** float32, shape [b, E] */
-  readonly rowGrads: Float32Array;
-  /** float32, all dense variables in order */
-  readonly denseGrads: Float32Array;
-  readonly lossSum: number;
-  /** Milliseconds since the task was given, without those that other members of a group took. */
-  readonly ms: number;
-}
+import { atMost, NOTHING, rowGradsOf, type LeafUpdate, type UpdateFloats } from "./leaf-update.ts";
 
 /** Dense weights, and which of those that there have been: a volunteer is sent them when it has others. */
 export interface DenseVersion {
@@ -37,6 +28,7 @@ interface HowGiven {
 interface Task {
   readonly task: number;
   readonly samples: number;
+  readonly distinct: DistinctRows;
   readonly givenAt: number;
   /** Is it still waited for? */
   open: boolean;
@@ -47,16 +39,9 @@ interface Task {
   readonly hold?: (() => void) | undefined;
   /** Milliseconds since it was given, when its row gradients came. */
   computedMs?: number;
-  rowGrads?: Float32Array;
+  /** Of each distinct row. */
+  rowSums?: Float32Array;
   denseGrads?: Float32Array;
-}
-
-/** Floats of an update. */
-export interface UpdateFloats {
-  /** Of one sample's rows. */
-  readonly rows: number;
-  /** Of all dense variables. */
-  readonly dense: number;
 }
 
 export interface LeafOptions {
@@ -70,6 +55,8 @@ export interface LeafOptions {
   record: LeafRecord;
   /** What the reducer's own part of a step takes, for the first share. */
   stepMs: () => number;
+  /** Sabotaged: what comes late counts for the next task. */
+  takesLate?: boolean;
   onLate: (leaf: Leaf, task: number) => void;
   /** What it says to a group. */
   onGroup: (message: { control: ControlOf<"leaf-signal"> } | { frame: Frame }) => void;
@@ -167,15 +154,16 @@ export class Leaf {
     { task, at, dense }: { task: number; at: StepInput; dense: DenseVersion },
     how: Pick<Task, "open" | "trial" | "settle" | "hold">,
   ): void {
-    const { link, clock, forms } = this.#o;
+    const { link, clock, forms, floats } = this.#o;
     const { samples, globalSamples, step = 0, weight } = at;
+    const distinct = DistinctRows.of(at, floats.rows);
     this.#ready = false;
-    this.#task = { task, samples, givenAt: clock.now(), ...how };
+    this.#task = { task, samples, distinct, givenAt: clock.now(), ...how };
     if (this.#denseVersion !== dense.version) {
       this.#denseVersion = dense.version;
       link.sendFrame(valuesFrame("leafDense", task, dense.weights, "float32"));
     }
-    for (const f of taskFrames(task, at, forms)) link.sendFrame(f);
+    for (const f of taskFrames(task, at, distinct, forms)) link.sendFrame(f);
     link.sendControl({ type: "leaf-task", task, step, samples, globalSamples, weighted: weight !== undefined });
   }
 
@@ -243,12 +231,12 @@ export class Leaf {
   #onFrame(f: Frame): void {
     if (f.opcode === "reduce") return this.#o.onGroup({ frame: f });
     const task = this.#task;
-    if (!task || f.requestId !== task.task)
+    if (!task || (f.requestId !== task.task && !this.#o.takesLate))
       throw new ProtocolError(
         `volunteer ${this.volunteer} sent gradients of task ${f.requestId}, which it does not have`,
       );
     if (f.opcode === "leafRowGradients") {
-      task.rowGrads = atMost(task.samples * this.#o.floats.rows + 1, valuesOfFrame(f));
+      task.rowSums = atMost(task.distinct.floats + 1, valuesOfFrame(f));
       task.computedMs = this.#o.clock.now() - task.givenAt;
       task.hold?.();
     } else if (f.opcode === "leafDenseGradients") task.denseGrads = atMost(this.#o.floats.dense + 1, valuesOfFrame(f));
@@ -257,12 +245,12 @@ export class Leaf {
 
   #onUpdate({ task: id, lossSum }: ControlOf<"leaf-update">): void {
     const task = this.#task;
-    if (!task || task.task !== id)
+    if (!task || (task.task !== id && !this.#o.takesLate))
       throw new ProtocolError(`volunteer ${this.volunteer} sent an update of task ${id}, which it does not have`);
     this.#task = undefined;
-    const { rowGrads = EMPTY, denseGrads = EMPTY } = task;
+    const { denseGrads = NOTHING } = task;
     const ms = (task.hold && task.computedMs) ?? this.#o.clock.now() - task.givenAt;
-    if (task.open) return task.settle({ rowGrads, denseGrads, lossSum, ms });
+    if (task.open) return task.settle({ ...rowGradsOf(task), denseGrads, lossSum, ms });
     const stepMs = this.#o.stepMs();
     if (task.trial) {
       this.#trials--;
@@ -281,6 +269,9 @@ export class Leaf {
     if (!task?.open) return;
     task.open = false;
     task.settle(undefined);
+    if (!this.#o.takesLate || this.#gone) return;
+    this.#task = undefined;
+    this.#ready = true;
   }
 
   #leave(): void {
@@ -317,9 +308,3 @@ export interface Accepted {
 function plain(text: string): string {
   return text.replaceAll(/\p{C}/gu, "\ufffd");
 }
-
-function atMost(floats: number, values: Float32Array): Float32Array {
-  return values.length <= floats ? values : values.slice(0, floats);
-}
-
-const EMPTY = new Float32Array(0);

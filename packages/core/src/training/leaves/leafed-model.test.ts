@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LIMITS } from "../../limits.ts";
-import type { Control, Frame, Link } from "../../wire/index.ts";
-import { LeafBench, type Tamper } from "./test-leaves.ts";
+import type { Control, ControlOf, Frame, Link } from "../../wire/index.ts";
+import { DistinctRows } from "./distinct-rows.ts";
+import { DIM, inputOf, LeafBench, type Tamper } from "./test-leaves.ts";
 
 /** Changes the frames that a volunteer sends. */
 const sending =
@@ -14,6 +15,19 @@ const sending =
     listen: (events) => link.listen(events),
     sendControl: (control) => link.sendControl(control),
     sendFrame: (f, onSent) => link.sendFrame(change(f), onSent),
+    close: (reason) => link.close(reason),
+  });
+
+/** Changes what a volunteer says that an update is. */
+const saying =
+  (change: (update: ControlOf<"leaf-update">) => Control): Tamper =>
+  (link) => ({
+    get name() {
+      return link.name;
+    },
+    listen: (events) => link.listen(events),
+    sendControl: (control) => link.sendControl(control.type === "leaf-update" ? change(control) : control),
+    sendFrame: (f, onSent) => link.sendFrame(f, onSent),
     close: (reason) => link.close(reason),
   });
 
@@ -65,6 +79,33 @@ describe("LeafedModel", () => {
       expect(got).toEqual(want);
       expect(ms).toBeLessThan(1024 * 0.1 + 1);
     }
+  });
+
+  test("a row that samples share is sent once, and what comes back is one sum, whose shares count as what was summed", async () => {
+    const ROWS = 8;
+    const bench = new LeafBench({ combine: "centered-clip", audit: 1, rows: ROWS });
+    const floats = new Set<number>();
+    const counted = sending((f) => {
+      if (f.opcode === "leafRowGradients") floats.add(f.values.length);
+      return f;
+    });
+    const [honest, liar] = [await bench.join(1, { tamper: counted }), await bench.join(2, { tamper: times(-1) })];
+    for (let step = 1; step <= 6; step++) {
+      const { got, want } = await bench.step();
+      const distinct = new DistinctRows({
+        ids: inputOf(step, { rows: ROWS }).rowIds!,
+        uses: [{ places: 1, width: DIM }],
+      });
+      const [sums, expected] = [distinct.sums(got.rowGrads), distinct.sums(want.rowGrads)];
+      for (const [i, sum] of sums.entries()) expect(sum).toBeCloseTo(expected[i]!, 4);
+      expect({ ...got, rowGrads: [] }).toEqual({ ...want, rowGrads: [] });
+    }
+    const rowsOfSquares = new Set(Array.from({ length: ROWS }, (_, b) => (b * b) % ROWS)).size;
+    expect([...floats]).toEqual([rowsOfSquares * DIM]);
+    expect(honest.accepted.length).toBeGreaterThan(3);
+    expect(honest.refused).toEqual([]);
+    expect(liar.ended).toEqual([{ code: "UPDATE_DIFFERS", reason: expect.any(String) as string, mayReturn: false }]);
+    expect(liar.accepted).toEqual([]);
   });
 
   test("any delays, pauses, cuts, crashes and stops leave every sum as it is", async () => {
@@ -122,6 +163,7 @@ describe("LeafedModel", () => {
     ["NaN", "UPDATE_NOT_FINITE", times(Number.NaN)],
     ["infinite values", "UPDATE_NOT_FINITE", times(Infinity)],
     ["1e30", "UPDATE_NORM", times(1e30)],
+    ["a loss below 0", "UPDATE_NORM", saying((update) => ({ ...update, lossSum: -update.lossSum - 1 }))],
     [
       "ten times as many rows",
       "UPDATE_SHAPE",

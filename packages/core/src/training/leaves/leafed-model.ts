@@ -11,6 +11,7 @@
 import { Combiner, type CombineRule } from "../../collective/robust/index.ts";
 import { floatsOfUse, type JobManifest } from "../../job/index.ts";
 import { LIMITS } from "../../limits.ts";
+import { NO_SABOTAGE, type Sabotages } from "../../sabotage.ts";
 import type { Clock, Control, Link } from "../../wire/index.ts";
 import type { GradientModel, PredictInput, StepGradients, StepInput } from "../job/gradient-model.ts";
 import { Agreement } from "./agreement.ts";
@@ -20,8 +21,10 @@ import { GroupedTasks, type GroupedTask } from "./grouped-tasks.ts";
 import { RoundPace } from "./group/round-pace.ts";
 import { leafForms, sampleFloats, sliceOfInput, type LeafForms } from "./leaf-frames.ts";
 import { LeafShares, type ShareOf } from "./leaf-shares.ts";
-import type { Accepted, DenseVersion, Leaf, LeafUpdate } from "./leaf.ts";
+import type { LeafUpdate } from "./leaf-update.ts";
+import type { Accepted, DenseVersion, Leaf } from "./leaf.ts";
 import { Leaves, type GroupOptions } from "./leaves.ts";
+import { leastLossOf, type LeastLoss } from "./least-loss.ts";
 import { RowClip } from "./row-clip.ts";
 import { checkUpdate, TypicalUpdate, type Refusal } from "./update-check.ts";
 
@@ -49,6 +52,7 @@ export interface LeafedModelOptions extends ReducerOptions {
   /** To the coordinator. */
   tell: (control: Control) => void;
   log: (line: string) => void;
+  sabotages?: Sabotages | undefined;
 }
 
 /** Gradients of some of a step's samples, from whomever. */
@@ -68,9 +72,11 @@ export class LeafedModel implements GradientModel {
   readonly #typical = new TypicalUpdate();
   readonly #agreement = new Agreement();
   readonly #audit: AuditDraw;
+  readonly #leastLoss: LeastLoss;
   readonly #roundPace = new RoundPace();
   readonly #forms: LeafForms;
   readonly #rowFloats: number;
+  readonly #sabotages: Sabotages;
   /** The weights in use, where anyone might need them. */
   #dense: { version: number; weights: Float32Array } | undefined;
   #version = 0;
@@ -81,17 +87,31 @@ export class LeafedModel implements GradientModel {
   #uncommitted: { step: number; accepted: { leaf: Leaf; of: Accepted }[] } = { step: -1, accepted: [] };
 
   constructor(o: LeafedModelOptions) {
-    const { model, manifest, job, leavesMax, clock, tell, log, groups } = o;
+    const { model, manifest, job, leavesMax, clock, tell, log, groups, sabotages = NO_SABOTAGE } = o;
     this.#o = o;
+    this.#sabotages = sabotages;
     this.denseFloats = model.denseFloats;
     this.#forms = leafForms(manifest);
-    this.#rowFloats = sampleFloats(manifest.model).rows;
+    const { rows } = sampleFloats(manifest.model);
+    this.#rowFloats = rows.reduce((floats, { places, width }) => floats + places * width, 0);
     this.#shares = new LeafShares({ rowFloats: Math.max(1, this.#rowFloats) });
     const stepMs = () => this.#stepMs;
-    const floats = { rows: this.#rowFloats, dense: model.denseFloats };
-    this.#leaves = new Leaves({ job, leavesMax, forms: this.#forms, floats, clock, tell, log, stepMs, groups });
+    const floats = { rows, dense: model.denseFloats };
+    this.#leaves = new Leaves({
+      job,
+      leavesMax,
+      forms: this.#forms,
+      floats,
+      clock,
+      tell,
+      log,
+      stepMs,
+      groups,
+      sabotages,
+    });
     this.#combiner = new Combiner({ rule: o.combine, n: model.denseFloats });
     this.#rowClip = new RowClip({ widths: manifest.model.embeddings.map(floatsOfUse) });
+    this.#leastLoss = leastLossOf(manifest);
     this.#audit = new AuditDraw({ share: o.audit, seed: o.auditSeed });
   }
 
@@ -136,7 +156,8 @@ export class LeafedModel implements GradientModel {
   /** The step before is committed: this one could not be computed otherwise. If it is the same step, it begins anew. */
   #settle(step: number | undefined): void {
     const { accepted, step: before } = this.#uncommitted;
-    if (step === undefined || step !== before) for (const { leaf, of } of accepted) leaf.accept(of);
+    const isCommitted = step === undefined || step !== before || this.#sabotages.has("accept-leaf-before-commit");
+    if (isCommitted) for (const { leaf, of } of accepted) leaf.accept(of);
     this.#uncommitted = { step: step ?? -1, accepted: [] };
   }
 
@@ -218,7 +239,8 @@ export class LeafedModel implements GradientModel {
       const fault = faults[i];
       if (fault) this.#leaves.refuse(leaf, task, fault);
       const isLookedAt = suspects.has(leaf.volunteer) || this.#audit.picks({ volunteer: leaf.volunteer, task });
-      const difference = came && !fault && isLookedAt ? await this.#differenceOf(came, input) : undefined;
+      const isBelieved = !isLookedAt || this.#sabotages.has("believe-leaves");
+      const difference = came && !fault && !isBelieved ? await this.#differenceOf(came, input) : undefined;
       if (difference) this.#leaves.refuse(leaf, task, difference);
       const believed = fault || difference ? undefined : came;
       if (believed) {
@@ -226,15 +248,22 @@ export class LeafedModel implements GradientModel {
         const of = { task, step, samples, stepSamples: at.globalSamples, ms: came!.ms };
         this.#uncommitted.accepted.push({ leaf, of });
         parts.push({ samples, trusted: false, gradients: believed });
+      } else if (!came && this.#sabotages.has("forget-lost-leaf")) {
+        const [rowGrads, denseGrads] = [input.rows.map(() => 0), new Float32Array(this.denseFloats)];
+        parts.push({ samples, trusted: true, gradients: { rowGrads, denseGrads, lossSum: 0 } });
       } else parts.push({ samples, trusted: true, gradients: await model.step(input) });
     }
     return parts;
   }
 
-  #faultOf(update: StepGradients, { samples, globalSamples }: StepInput): Refusal | undefined {
-    const { denseFloats } = this;
-    const expected = { samples, globalSamples, rowFloats: this.#rowFloats, denseFloats, typical: this.#typical };
-    return checkUpdate(update, expected);
+  #faultOf(update: LeafUpdate, input: StepInput): Refusal | undefined {
+    if (this.#sabotages.has("believe-leaves")) return undefined;
+    const { samples, globalSamples } = input;
+    const floats = { rowFloats: this.#rowFloats, denseFloats: this.denseFloats };
+    const lossSumMin = this.#leastLoss(input);
+    return (
+      update.wrong ?? checkUpdate(update, { samples, globalSamples, ...floats, lossSumMin, typical: this.#typical })
+    );
   }
 
   /** Whose updates are computed again because they point where others do not; no one's where a plain sum is asked for. */
@@ -251,7 +280,7 @@ export class LeafedModel implements GradientModel {
 
   /** How an update differs from what its samples give; undefined where it does not. */
   async #differenceOf(update: LeafUpdate, input: StepInput): Promise<Refusal | undefined> {
-    return differs(update, await this.#o.model.step(input), { form: this.#forms.gradients });
+    return differs(update, await this.#o.model.step(input), { forms: this.#forms, distinct: update.distinct });
   }
 
   #combine({ globalSamples }: StepInput, parts: readonly Part[]): StepGradients {

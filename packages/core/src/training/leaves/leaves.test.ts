@@ -11,8 +11,8 @@ test("what a volunteer says of itself commands no terminal, in the log or in a s
   const leaves = new Leaves({
     job: 1,
     leavesMax: 1,
-    forms: { rows: "float32", gradients: "float32" },
-    floats: { rows: 1, dense: 1 },
+    forms: { rows: "float32", gradients: "float32", dense: "float32" },
+    floats: { rows: [{ places: 1, width: 1 }], dense: 1 },
     clock,
     stepMs: () => 1,
     tell: (control) => told.push(control),

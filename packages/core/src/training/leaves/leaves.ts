@@ -2,11 +2,13 @@
  * The volunteers of one job at one reducer: who is there, and what the coordinator is told of them.
  */
 import { LIMITS } from "../../limits.ts";
+import { NO_SABOTAGE, type Sabotages } from "../../sabotage.ts";
 import type { Clock, Control, LeafStatus, Link } from "../../wire/index.ts";
 import { GroupLeader, type GroupLeaderOptions } from "./group/group-leader.ts";
-import { Leaf, type UpdateFloats } from "./leaf.ts";
+import { Leaf } from "./leaf.ts";
 import type { LeafForms } from "./leaf-frames.ts";
 import { LeafRecords } from "./leaf-record.ts";
+import type { UpdateFloats } from "./leaf-update.ts";
 
 /** How a group's members connect to each other. */
 export type GroupOptions = Pick<GroupLeaderOptions, "dialer" | "iceServers">;
@@ -24,6 +26,7 @@ export interface LeavesOptions {
   /** To the coordinator. */
   tell: (control: Control) => void;
   log: (line: string) => void;
+  sabotages?: Sabotages | undefined;
 }
 
 export class Leaves {
@@ -62,7 +65,7 @@ export class Leaves {
 
   /** A volunteer has come, through a gateway that knows it; one that comes again takes the place of its earlier link. */
   accept({ volunteer, name, link }: { volunteer: number; name: string; link: Link }): void {
-    const { forms, floats, clock, stepMs, leavesMax } = this.#o;
+    const { forms, floats, clock, stepMs, leavesMax, sabotages = NO_SABOTAGE } = this.#o;
     this.#leaves.get(volunteer)?.end({ code: "NAME_TAKEN", message: "this volunteer came again", mayReturn: false });
     const leaf = new Leaf({
       volunteer,
@@ -73,6 +76,7 @@ export class Leaves {
       clock,
       record: this.#records.of(volunteer),
       stepMs,
+      takesLate: sabotages.has("take-late-leaf-update"),
       onLate: (late, task) =>
         late.refuse(task, { code: "UPDATE_LATE", message: "the update came after its step had gone on without it" }),
       onGroup: (message) => this.group?.take(volunteer, message),

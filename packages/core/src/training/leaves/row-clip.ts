@@ -10,12 +10,12 @@
  *
  * Both are medians over the parts of a step, so that a minority has no say, or what the reducer itself has computed, if that
  * is longer; and they fall slowly from one step to the next, so that parts of few samples are not measured by each
- * other's luck. Which rows a volunteer touches it cannot choose: it is
- * sent samples without their keys, and its gradients must be [b, E] (`update-check.ts`).
+ * other's luck. Which rows a volunteer touches it cannot choose: it is sent samples without their keys, and says one sum
+ * for each of their rows, which counts here as equal gradients of all samples that have the row (`distinct-rows.ts`).
  *
  * Shapes: b samples of a part, E floats of a sample's rows, U uses.
  */
-import { lowerMedian } from "../../collective/robust/index.ts";
+import { lowerMedian } from "../../statistics.ts";
 
 /** A sample's gradient may be so many times as long as parts' longest. */
 const LONGEST = 4;

@@ -81,12 +81,22 @@ export function gradientsOf(at: StepInput, dense: Float32Array): StepGradients {
   return { rowGrads, denseGrads, lossSum };
 }
 
-/** Samples of a step: whole numbers of which many differ. */
-export function inputOf(step: number, samples = 1024): StepInput {
+/**
+ * Samples of a step: whole numbers of which many differ.
+ *
+ * @param o.rows that they share, where they are said to share some
+ */
+export function inputOf(
+  step: number,
+  { samples = 1024, rows }: { samples?: number; rows?: number | undefined } = {},
+): StepInput {
   const whole = (salt: number, n: number) =>
     Float32Array.from({ length: n }, (_, i) => ((i * 7919 + step * 104_729 + salt * 31) % 17) - 8);
+  const rowIds = rows === undefined ? undefined : new Uint32Array(samples).map((_, b) => (b * b + step) % rows);
+  const packed = whole(1, samples * DIM);
   return {
-    rows: whole(1, samples * DIM),
+    rows: rowIds ? packed.map((_, i) => packed[DIM * rowIds[Math.floor(i / DIM)]! + (i % DIM)]!) : packed,
+    rowIds,
     numbers: whole(2, samples),
     label: whole(3, samples),
     samples,
@@ -124,6 +134,7 @@ export class LeafBench {
   /** What the coordinator was told. */
   readonly told: Control[] = [];
   readonly #address: string;
+  readonly #rows: number | undefined;
   #step = 0;
   /** Told of those that have joined since the last step, once they are tried out. */
   #fresh: (() => void)[] = [];
@@ -131,8 +142,10 @@ export class LeafBench {
   constructor({
     seed = 1,
     ownMsPerSample = 0.1,
+    rows,
     ...reducer
-  }: Partial<ReducerOptions> & { seed?: number; ownMsPerSample?: number } = {}) {
+  }: Partial<ReducerOptions> & { seed?: number; ownMsPerSample?: number; rows?: number } = {}) {
+    this.#rows = rows;
     this.network = new SimulatedNetwork({ clock: this.clock, seed, delayMs: { min: 1, max: 3 } });
     this.reducer = this.network.host("reducer");
     this.own = new ToyModel({ clock: this.reducer.clock, msPerSample: ownMsPerSample });
@@ -216,7 +229,7 @@ export class LeafBench {
   /** Takes one step: what came of it, what must come of it, and how long it took. */
   async step(samples = 1024, step = ++this.#step): Promise<{ got: StepGradients; want: StepGradients; ms: number }> {
     if (this.#fresh.length > 0) await this.tryOut();
-    const at = inputOf(step, samples);
+    const at = inputOf(step, { samples, rows: this.#rows });
     const dense = denseOf(step);
     this.leafed.setDense(dense);
     const begun = this.clock.now();

@@ -14,7 +14,7 @@ const update = (changes: Partial<StepGradients> = {}): StepGradients => ({
 const usual = new TypicalUpdate();
 usual.see(update(), OF);
 const refusalOf = (changes: Partial<StepGradients>, typical = usual) =>
-  checkUpdate(update(changes), { ...OF, lossMin: 0, typical });
+  checkUpdate(update(changes), { ...OF, lossSumMin: 0, typical });
 
 describe("checkUpdate()", () => {
   test("says what has another length, and what it should have", () => {

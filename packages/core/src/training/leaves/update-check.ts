@@ -3,8 +3,9 @@
  * times as large as what its reducer computes. These are bounds that no honest device reaches, so a volunteer that breaks one learns why
  * and is not asked again; what is only somewhat large is shortened (`row-clip.ts`, `collective/robust`).
  *
- * Which rows an update touches is not up to the volunteer: it has its samples without their keys, and says one gradient
- * for each of their floats. So the length of row gradients is the quota of rows.
+ * Which rows an update touches is not up to the volunteer: it has its samples without their keys, and says one sum of
+ * gradients for each of their rows, of which each sample has its share here (`distinct-rows.ts`). So the length of row
+ * gradients is the quota of rows.
  *
  * Shapes: b samples of a task, E floats of a sample's rows, n dense floats.
  */
@@ -35,8 +36,8 @@ export interface ExpectedUpdate {
   rowFloats: number;
   /** n */
   denseFloats: number;
-  /** The least that a sample's loss can be; −∞ where it is left out. */
-  lossMin?: number;
+  /** The least that the sum of losses can be; −∞ where it is left out. */
+  lossSumMin?: number;
   typical: TypicalUpdate;
 }
 
@@ -80,9 +81,9 @@ function firstNotFinite(values: ArrayLike<number>): number | undefined {
 }
 
 function tooLarge(update: StepGradients, expected: ExpectedUpdate): Refusal | undefined {
-  const { lossMin = -Infinity, samples } = expected;
-  if (update.lossSum < lossMin * samples) {
-    const message = `the update's loss is ${update.lossSum}; that of ${samples} samples is at least ${lossMin * samples}`;
+  const { lossSumMin = -Infinity, samples } = expected;
+  if (update.lossSum < lossSumMin) {
+    const message = `the update's loss is ${update.lossSum}; that of ${samples} samples is at least ${lossSumMin}`;
     return { code: "UPDATE_NORM", message };
   }
   const sizes = sizesOf(update, expected);

@@ -79,7 +79,7 @@ export class RowCache {
   }
 }
 
-export class TableCache {
+class TableCache {
   readonly #dim: number;
   readonly #admit: () => boolean;
   #young = new Generation();

@@ -13,6 +13,7 @@ import {
   gatherRows,
   packedWidth,
   placeAside,
+  rowIdsOf,
   sumRowGradients,
   UniqueKeys,
   type KeyPlacement,
@@ -72,6 +73,11 @@ export class StepRows {
   /** float32, shape [B, N] */
   get numbers(): Float32Array {
     return this.#o.numbers;
+  }
+
+  /** Which places of {@link gather}'s rows have the same row, shape [B, R]. */
+  get rowIds(): Uint32Array {
+    return rowIdsOf(this.#o.plan);
   }
 
   /** Is node number `n` asked for any row? */

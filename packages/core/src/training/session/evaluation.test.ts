@@ -75,6 +75,36 @@ async function evaluate(o: { from: number; to: number; read?: Dataset["read"] })
   });
 }
 
+it("asks once in each evaluation, whatever it heard or was given in the one before", async () => {
+  const asked: number[] = [];
+  const clock = new SimulatedClock();
+  let evaluated = 0;
+  const evaluation = new Evaluation({
+    manifest,
+    dataset: { read: () => Promise.reject(new Error("nothing is read")) },
+    model,
+    pull: () => Promise.reject(new Error("nothing is pulled")),
+    clock,
+    ask: () => void asked.push(clock.now()),
+    report: () => void evaluated++,
+    fail: (error) => expect.unreachable(String(error)),
+  });
+  const from = clock.now();
+  evaluation.begin(1);
+  evaluation.onLease({ type: "lease", job: 1, purpose: "evaluate", term: 1, lease: 1, from: 0, to: 9 });
+  evaluation.onNoLease("wait");
+  evaluation.begin(2); // its weights are there before those of the first
+  evaluation.applied(1);
+  expect(asked).toEqual([]);
+  evaluation.applied(2);
+  expect([asked, evaluated]).toEqual([[from], 0]);
+  await clock.until(new Promise<void>((resolve) => void clock.after(1000, resolve)));
+  expect([asked, evaluated]).toEqual([[from], 0]);
+  evaluation.onNoLease("wait");
+  await clock.until(new Promise<void>((resolve) => void clock.after(1000, resolve)));
+  expect(asked).toEqual([from, from + 1100]);
+});
+
 it("tells of rows that cannot be read, and of ranking metrics that have no group", async () => {
   const broken = new Error("the disk is gone");
   await expect(evaluate({ from: 0, to: 1, read: () => Promise.reject(broken) })).rejects.toBe(broken);

@@ -37,9 +37,13 @@ export class Evaluation {
     this.#o = o;
   }
 
-  /** The held-out rows are to be evaluated with weights number `wanted`, once these are {@link applied}. */
+  /**
+   * The held-out rows are to be evaluated with weights number `wanted`, once these are {@link applied}. What waits for
+   * others is of an evaluation that is over.
+   */
   begin(wanted: number): void {
     this.#wanted = wanted;
+    this.#waiting.length = 0;
     this.#once(() => this.#o.ask());
   }
 
@@ -55,7 +59,13 @@ export class Evaluation {
   }
 
   onNoLease(reason: "wait" | "done"): void {
-    if (reason === "wait") this.#o.clock.after(ASK_AGAIN_MS, () => this.#o.ask());
+    const evaluation = this.#wanted;
+    if (reason === "wait") this.#o.clock.after(ASK_AGAIN_MS, () => this.#askIn(evaluation));
+  }
+
+  /** The next evaluation asks for itself. */
+  #askIn(evaluation: number): void {
+    if (evaluation === this.#wanted) this.#o.ask();
   }
 
   #once(run: () => void): void {
@@ -64,6 +74,7 @@ export class Evaluation {
   }
 
   async #evaluate({ lease, from, to }: ControlOf<"lease">): Promise<void> {
+    const evaluation = this.#wanted;
     const metrics = newMetrics(this.#o.manifest);
     const { outputs } = this.#o.manifest.model;
     for (let at = from; at < to; at += SAMPLES_PER_BATCH) {
@@ -89,6 +100,6 @@ export class Evaluation {
       });
     }
     this.#o.report(lease, metrics.toJSON());
-    this.#o.ask();
+    this.#askIn(evaluation);
   }
 }

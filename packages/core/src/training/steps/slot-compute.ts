@@ -2,6 +2,7 @@
  * What one worker computes of a step: the backward pass of its slot, and, once the step is committed, the update of the
  * dense weights with the reduced gradients.
  */
+import { stateHash } from "../../collective/index.ts";
 import type { JobManifest } from "../../job/index.ts";
 import { sumsOf, type DenseResult } from "../dense/dense-exchange.ts";
 import { DenseState } from "../dense/dense-state.ts";
@@ -59,10 +60,11 @@ export class SlotCompute {
 
   /** One backward pass over pulled rows, which are let go. */
   backward(step: number, rows: StepRows): Promise<StepGradients> {
-    const { batch, numbers, masks } = rows;
+    const { batch, numbers, masks, rowIds } = rows;
     const { samples, label, weight } = batch;
     const globalSamples = this.#samplesOf(step);
-    return this.#model.step({ rows: rows.gather(), numbers, masks, label, weight, samples, globalSamples, step });
+    const sized = { samples, globalSamples, step };
+    return this.#model.step({ rows: rows.gather(), rowIds, numbers, masks, label, weight, ...sized });
   }
 
   /**
@@ -78,6 +80,11 @@ export class SlotCompute {
     data.set(result.denseGrads);
     data[data.length - 1] = result.lossSum;
     return data;
+  }
+
+  /** Names the bits of the weights and of what came of an exchange, which all workers must have. */
+  hashWith({ values }: DenseResult): string {
+    return stateHash(this.weights) + stateHash(values);
   }
 
   /** Takes over what came of a committed step's exchange. */

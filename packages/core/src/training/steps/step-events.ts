@@ -39,6 +39,11 @@ export interface PromiseEvent {
   whole: boolean;
 }
 
+/** Names the dense weights before a step and what its exchange gave: each worker must have the same bits of both. */
+export interface HeldState extends Attempt {
+  hash: string;
+}
+
 export type StepEvent =
   | TermEvent
   | PromiseEvent
@@ -46,9 +51,10 @@ export type StepEvent =
   /** A node answered the pull for `step`, naming the step it last committed. */
   | { kind: "pulled"; node: number; step: number; committed: Attempt }
   | ({ kind: "computed" } & Attempt)
-  | ({ kind: "reduced" } & Attempt)
+  /** This worker holds the dense result. */
+  | ({ kind: "reduced" } & HeldState)
   | ({ kind: "staged"; node: number } & Attempt)
-  | ({ kind: "held"; rank: number } & Attempt)
+  | ({ kind: "held"; rank: number } & HeldState)
   | ({ kind: "committed"; node: number } & Attempt)
   /** The coordinator leases all steps below `to` to this term. */
   | { kind: "lease"; term: number; to: number }
@@ -67,7 +73,7 @@ export type NodeMessage =
 export type StepEffect =
   | NodeMessage
   | ({ kind: "send-start-to-worker"; worker: number } & Omit<StartEvent, "kind">)
-  | ({ kind: "send-held"; worker: number; rank: number } & Attempt)
+  | ({ kind: "send-held"; worker: number; rank: number } & HeldState)
   /** Give `worker`, which has no dense state, the state after `step`, for the start of `attempt`. */
   | ({ kind: "send-dense-state"; worker: number } & Attempt)
   /** Take over the dense state after `step` that the leader sent. */
@@ -90,5 +96,5 @@ export type StepEffect =
   /** `step` is known committed; the leader tells the coordinator. */
   | ({ kind: "report-commit" } & Attempt)
   | { kind: "finished"; step: number }
-  /** The job cannot go on: nobody left has the dense state. */
-  | { kind: "fail"; message: string };
+  /** The job cannot go on: nobody left has the dense state, or workers have different ones. */
+  | { kind: "fail"; code: "NO_WORKERS" | "WEIGHTS_DIFFER"; message: string };

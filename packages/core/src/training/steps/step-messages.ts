@@ -3,7 +3,7 @@
  * term goes by: a node speaks for the partitions that it is the head of in that map, so what it says by another one does not count.
  */
 import type { Control, ControlOf } from "../../wire/index.ts";
-import type { Attempt, NodeMessage, StepEvent } from "./step-events.ts";
+import type { Attempt, HeldState, NodeMessage, StepEvent } from "./step-events.ts";
 
 /** What names the map of a term. */
 export interface TermOfJob {
@@ -37,8 +37,8 @@ export function startOf(
 }
 
 /** A rank holds the dense result of an attempt. */
-export function heldOf({ step, attempt, rank }: Attempt & { rank: number }, job: number): ControlOf<"held"> {
-  return { type: "held", job, step, attempt, rank };
+export function heldOf({ step, attempt, rank, hash }: HeldState & { rank: number }, job: number): ControlOf<"held"> {
+  return { type: "held", job, step, attempt, rank, hash };
 }
 
 /** What a node's answer means for the step under way, or undefined where it is by another map. */

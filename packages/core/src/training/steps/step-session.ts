@@ -12,8 +12,8 @@ import { frame, type Control, type ControlOf, type Frame, type Link } from "../.
 import { CommittedRows } from "../rows/committed-rows.ts";
 import { DenseExchange } from "../dense/dense-exchange.ts";
 import { readDense, writeDense } from "../dense/dense-table.ts";
+import { CoordinatorLine } from "../session/coordinator-line.ts";
 import { Evaluation } from "../session/evaluation.ts";
-import { JobNews } from "../session/job-news.ts";
 import { PeerLinks } from "../session/peer-links.ts";
 import { stepPlan, type StepPlan } from "../job/plan.ts";
 import { PreparedSteps } from "./prepared-steps.ts";
@@ -41,7 +41,7 @@ export class StepSession {
   readonly #prepared: PreparedSteps;
   readonly #exchange: DenseExchange;
   readonly #refusals: StepRefusals;
-  readonly #news: JobNews;
+  readonly #coordinator: CoordinatorLine;
   readonly #times: StepTimes;
   /** From `open` on. */
   #compute: SlotCompute | undefined;
@@ -49,8 +49,6 @@ export class StepSession {
   #announced: ControlOf<"term"> | undefined;
   /** Of the partition map that the term under way goes by. */
   #heads = 0;
-  /** The term that a new one was asked for. */
-  #askedIn = -1;
   /** This slot's dense gradients with the loss as one more element, until their exchange begins. */
   #computed: Float32Array = new Float32Array(0);
   /** Dense state that a leader sent, until it is used or the next step begins. */
@@ -59,12 +57,12 @@ export class StepSession {
   #heardAt: number;
   #cancelTick: () => void = () => {};
   #forgetMaps: () => void;
-  #closed = false;
 
   constructor(o: SessionOptions) {
     const { job, manifest, worker, dataset, nodes, clock, dialer } = o;
     this.#o = o;
     this.job = job;
+    this.#coordinator = new CoordinatorLine({ job, dataset, coordinator: o.coordinator });
     this.#plan = stepPlan({ manifest, trainRows: dataset.trainRows });
     this.#prepared = new PreparedSteps({
       job,
@@ -73,7 +71,7 @@ export class StepSession {
       dataset,
       rows: new StepRowsFactory({ manifest, map: nodes.map, dataset }),
       nodes,
-      fail: (error) => this.#fail(error),
+      fail: (error) => this.#coordinator.fail(error),
     });
     this.#machine = new StepTransaction({
       worker,
@@ -81,12 +79,11 @@ export class StepSession {
       applied: 0,
       sabotages: o.sabotages,
     });
-    this.#news = new JobNews({ job, dataset, tell: (control) => this.#tellCoordinator(control) });
-    this.#times = new StepTimes({ job, clock, tell: (control) => this.#tellCoordinator(control) });
+    this.#times = new StepTimes({ job, clock, tell: (control) => this.#coordinator.tell(control) });
     this.#refusals = new StepRefusals({
       clock,
       askForNewTerm: (reason) => this.#askForNewTerm(reason),
-      fail: (error) => this.#fail(error),
+      fail: (error) => this.#coordinator.fail(error),
     });
     this.#peers = new PeerLinks({
       worker,
@@ -106,7 +103,7 @@ export class StepSession {
       wire: manifest.fit.wire,
       send: (to, f, onSent) => this.#peers.sendFrame(to, f, onSent),
       awaits: ({ step, attempt }) => attempt >= this.#machine.term && step > this.#machine.applied,
-      held: (at) => this.#feed({ kind: "reduced", ...at }),
+      held: (at, result) => this.#feed({ kind: "reduced", ...at, hash: this.#compute!.hashWith(result) }),
       log: (line) => o.log(line),
     });
     const reads = { job, links: nodes, requests: this.#requests, clock };
@@ -118,12 +115,9 @@ export class StepSession {
       model: o.model,
       pull: (batch) => committed.pull(batch),
       clock,
-      ask: () => this.#tellCoordinator({ type: "lease-request", job, purpose: "evaluate", term: this.#machine.term }),
-      report: (lease, metrics) => {
-        this.#news.tellBadRows();
-        this.#tellCoordinator({ type: "evaluated", job, lease, metrics });
-      },
-      fail: (error) => this.#fail(error),
+      ask: () => this.#coordinator.askForLease("evaluate", this.#machine.term),
+      report: (lease, metrics) => this.#coordinator.evaluated(lease, metrics),
+      fail: (error) => this.#coordinator.fail(error),
     });
     this.#heardAt = clock.now();
     this.#forgetMaps = nodes.onMap(() => this.#beginTerm());
@@ -145,11 +139,9 @@ export class StepSession {
     const { manifest, dataset, model } = this.#o;
     checkLabels(manifest, dataset.labelWidth);
     const weights = await readDense(this.#tables, manifest.model.variables);
-    if (this.#closed) return;
+    if (this.#coordinator.closed) return;
     this.#compute = new SlotCompute({ manifest, plan: this.#plan, model, weights });
-    this.#news.tellBadRows();
-    const { trainRows, testRows, fingerprint } = dataset;
-    this.#tellCoordinator({ type: "ready", job: this.job, trainRows, testRows, fingerprint });
+    this.#coordinator.ready();
     this.#tick();
   }
 
@@ -172,7 +164,7 @@ export class StepSession {
         this.#evaluation.begin(control.step);
         break;
       case "error":
-        this.#fail(new ClusterError("JOB_FAILED", `the coordinator refused: ${control.message}`));
+        this.#coordinator.fail(new ClusterError("JOB_FAILED", `the coordinator refused: ${control.message}`));
         break;
       default:
         throw new ProtocolError(`a worker takes no "${control.type}" message from the coordinator`);
@@ -185,8 +177,8 @@ export class StepSession {
   }
 
   close(reason: string): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#coordinator.closed) return;
+    this.#coordinator.close();
     this.#cancelTick();
     this.#times.close();
     this.#forgetMaps();
@@ -202,7 +194,7 @@ export class StepSession {
   /** A term goes by a partition map that the coordinator sent before; if it did not get here, it is asked for. */
   #onTerm(term: ControlOf<"term">): void {
     this.#announced = term;
-    if (this.#o.nodes.map.heads < term.heads) this.#tellCoordinator({ type: "map-request" });
+    if (this.#o.nodes.map.heads < term.heads) this.#coordinator.tell({ type: "map-request" });
     this.#beginTerm();
   }
 
@@ -274,7 +266,8 @@ export class StepSession {
       const { step, attempt, members, owners = [] } = control;
       this.#feed({ kind: "start", step, attempt, members, owners });
     } else if (control.type === "held") {
-      this.#feed({ kind: "held", rank: control.rank, step: control.step, attempt: control.attempt });
+      const { rank, step, attempt, hash } = control;
+      this.#feed({ kind: "held", rank, step, attempt, hash });
     } else throw new ProtocolError(`a worker takes no "${control.type}" message from worker ${worker}`);
   }
 
@@ -291,7 +284,7 @@ export class StepSession {
   // -- effects out -----------------------------------------------------------------------------------------
 
   #feed(event: StepEvent): void {
-    if (this.#closed) return;
+    if (this.#coordinator.closed) return;
     if (event.kind !== "resend") this.#heardAt = this.#o.clock.now();
     for (const effect of this.#machine.handle(event)) this.#carryOut(effect);
     this.#evaluation.applied(this.#machine.applied);
@@ -331,7 +324,9 @@ export class StepSession {
         this.#prepared.push({ ...effect, slot: this.#machine.rank }, effect.node);
         break;
       case "compute":
-        this.#computing = this.#computing.then(() => this.#run(effect)).catch((error: unknown) => this.#fail(error));
+        this.#computing = this.#computing
+          .then(() => this.#run(effect))
+          .catch((error: unknown) => this.#coordinator.fail(error));
         break;
       case "push":
         this.#prepared.pushAll({ ...effect, slot: this.#machine.rank });
@@ -350,16 +345,17 @@ export class StepSession {
         this.#exchange.abandon();
         break;
       case "request-lease":
-        this.#tellCoordinator({ type: "lease-request", job, purpose: "train", term: effect.term });
+        this.#coordinator.askForLease("train", effect.term);
         break;
       case "report-commit":
-        this.#news.reportCommits(this.#machine.term);
+        this.#coordinator.reportCommits(this.#machine.term);
         break;
       case "finished":
-        if (this.#machine.isLeader) void this.#finish(effect.step).catch((error: unknown) => this.#fail(error));
+        if (this.#machine.isLeader)
+          void this.#finish(effect.step).catch((error: unknown) => this.#coordinator.fail(error));
         break;
       case "fail":
-        this.#fail(new ClusterError("NO_WORKERS", effect.message));
+        this.#coordinator.fail(new ClusterError(effect.code, effect.message));
         break;
       default:
         effect satisfies never;
@@ -368,12 +364,12 @@ export class StepSession {
 
   async #run({ step, attempt }: Attempt): Promise<void> {
     const prepared = this.#prepared.get(step);
-    if (this.#closed || !prepared?.rows || prepared.attempt !== attempt) return;
+    if (this.#coordinator.closed || !prepared?.rows || prepared.attempt !== attempt) return;
     const { clock } = this.#o;
     const { samples } = prepared.rows.batch;
     const from = clock.now();
     const result = await this.#compute!.backward(step, prepared.rows);
-    if (this.#closed || this.#prepared.get(step) !== prepared) return;
+    if (this.#coordinator.closed || this.#prepared.get(step) !== prepared) return;
     this.#computed = this.#compute!.take(step, prepared.rows, result);
     this.#times.add({ term: attempt, step, samples, computeMs: clock.now() - from });
     this.#feed({ kind: "computed", step, attempt });
@@ -381,42 +377,27 @@ export class StepSession {
 
   #apply(at: Attempt): void {
     this.#prepared.settle(at);
-    this.#news.add(this.#compute!.apply(at, this.#exchange.commit()));
-    this.#news.tellBadRows();
+    this.#coordinator.noteCommit(this.#compute!.apply(at, this.#exchange.commit()));
+    this.#coordinator.tellBadRows();
   }
 
   async #finish(step: number): Promise<void> {
     const { term } = this.#machine;
     await writeDense(this.#tables, this.#o.manifest.model.variables, this.#compute!.weights);
     // The leader of a newer term ends training, too, and tells it.
-    if (term === this.#machine.term) this.#tellCoordinator({ type: "trained", job: this.job, term, step });
+    if (term === this.#machine.term) this.#coordinator.tell({ type: "trained", job: this.job, term, step });
   }
 
-  /** Once in a term: the next one begins, or what is asked for is out of date. */
   #askForNewTerm(reason: string): void {
-    const { term } = this.#machine;
-    if (this.#askedIn === term) return;
-    this.#askedIn = term;
-    this.#tellCoordinator({ type: "term-request", job: this.job, term, reason });
-  }
-
-  #fail(error: unknown): void {
-    if (this.#closed) return;
-    const code = error instanceof ClusterError ? error.code : "JOB_FAILED";
-    const message = error instanceof Error ? error.message : String(error);
-    this.#tellCoordinator({ type: "fail", job: this.job, code, message });
+    this.#coordinator.askForNewTerm(this.#machine.term, reason);
   }
 
   /** Repeats what nobody has answered for a while. */
   #tick(): void {
-    if (this.#closed) return;
+    if (this.#coordinator.closed) return;
     this.#cancelTick = this.#o.clock.after(LIMITS.resendEveryMs, () => {
       if (this.#o.clock.now() - this.#heardAt >= LIMITS.resendEveryMs) this.#feed({ kind: "resend" });
       this.#tick();
     });
-  }
-
-  #tellCoordinator(control: Control): void {
-    if (!this.#closed) this.#o.coordinator.send(control);
   }
 }

@@ -5,6 +5,8 @@ import { StepTransaction } from "./step-transaction.ts";
 
 const NODES = [1, 2];
 const MEMBERS = [10, 11];
+/** Of the dense state that all have. */
+const HASH = "0123456789abcdef".repeat(2);
 
 function machine({ worker = 10, stepsMax = 5, applied = 0, sabotages = NO_SABOTAGE } = {}) {
   const transaction = new StepTransaction({ worker, stepsMax, applied, sabotages });
@@ -43,7 +45,7 @@ function leaderAt(step: number) {
       pulled(1, s),
       pulled(2, s),
       { kind: "computed", step: s, attempt: 1 },
-      { kind: "reduced", step: s, attempt: 1 },
+      { kind: "reduced", step: s, attempt: 1, hash: HASH },
     );
     if (s < step) m.feed(...whole(s));
   }
@@ -53,10 +55,25 @@ function leaderAt(step: number) {
 const whole = (step: number, attempt = 1): StepEvent[] => [
   { kind: "staged", node: 1, step, attempt },
   { kind: "staged", node: 2, step, attempt },
-  { kind: "held", rank: 1, step, attempt },
+  { kind: "held", rank: 1, step, attempt, hash: HASH },
 ];
 
 describe("StepTransaction", () => {
+  test("a step is not committed where a worker has other dense weights, and the job fails, naming it", () => {
+    const { feed } = leaderAt(1);
+    const [one, two] = whole(1);
+    expect(feed(one!, two!)).toEqual([]);
+    const other = "f".repeat(32);
+    expect(feed({ kind: "held", rank: 1, step: 1, attempt: 1, hash: other })).toEqual([
+      {
+        kind: "fail",
+        code: "WEIGHTS_DIFFER",
+        message: expect.stringMatching(/^at step 1 the dense weights of worker 11 are not those of worker 10: /),
+      },
+    ]);
+    expect(feed({ kind: "held", rank: 1, step: 1, attempt: 1, hash: HASH })).toEqual([]);
+  });
+
   test("a new leader fences every node before anything else", () => {
     const { feed } = machine();
     expect(kinds(feed(begin(1)))).toEqual(["suspend", "send-fence", "send-fence"]);
@@ -170,7 +187,9 @@ describe("StepTransaction", () => {
     const { feed } = leaderAt(1);
     feed(begin(2));
     expect(feed(...whole(1))).toEqual([]);
-    expect(feed({ kind: "computed", step: 1, attempt: 1 }, { kind: "reduced", step: 1, attempt: 1 })).toEqual([]);
+    expect(
+      feed({ kind: "computed", step: 1, attempt: 1 }, { kind: "reduced", step: 1, attempt: 1, hash: HASH }),
+    ).toEqual([]);
   });
 
   test("starts of older attempts and repeated starts change nothing", () => {
@@ -245,7 +264,7 @@ describe("StepTransaction", () => {
       m.feed(begin(1), lease(1), promise(1, 1, 0, 0), promise(2, 1, 0, 0), pulled(1, 1), pulled(2, 1));
       const computed = (step: number): StepEvent => ({ kind: "computed", step, attempt: 1 });
       expect(reduceOf(m.feed(computed(1)))).toMatchObject({ members: MEMBERS, owners: [] });
-      m.feed({ kind: "reduced", step: 1, attempt: 1 }, ...whole(1), pulled(1, 2), pulled(2, 2));
+      m.feed({ kind: "reduced", step: 1, attempt: 1, hash: HASH }, ...whole(1), pulled(1, 2), pulled(2, 2));
       expect(reduceOf(m.feed(computed(2)))).toMatchObject({ members: MEMBERS, owners: MEMBERS });
     });
 
@@ -293,7 +312,7 @@ describe("StepTransaction", () => {
     m.feed(begin(1, [10]), lease(1), promise(1, 1, 0, 0), promise(2, 1, 0, 0), pulled(1, 1), pulled(2, 1));
     const effects = m.feed({ kind: "computed", step: 1, attempt: 1 });
     expect(effects.at(-1)).toMatchObject({ kind: "prepare", step: 2 });
-    m.feed({ kind: "reduced", step: 1, attempt: 1 }, ...whole(1));
+    m.feed({ kind: "reduced", step: 1, attempt: 1, hash: HASH }, ...whole(1));
     expect(kinds(m.feed(pulled(1, 2), pulled(2, 2)))).toEqual(["apply", "report-commit", "finished"]);
   });
 
@@ -316,8 +335,11 @@ describe("StepTransaction", () => {
       expect(transaction.running).toMatchObject({ step: 2, attempt: 2 });
       feed(lease(2), pulledAfter(2, 2, 1));
       expect(kinds(feed(pulledAfter(3, 2, 1)))).toEqual(["compute"]);
-      feed({ kind: "computed", step: 2, attempt: 2 }, { kind: "reduced", step: 2, attempt: 2 });
-      feed({ kind: "held", rank: 1, step: 2, attempt: 2 }, { kind: "staged", node: 2, step: 2, attempt: 2 });
+      feed({ kind: "computed", step: 2, attempt: 2 }, { kind: "reduced", step: 2, attempt: 2, hash: HASH });
+      feed(
+        { kind: "held", rank: 1, step: 2, attempt: 2, hash: HASH },
+        { kind: "staged", node: 2, step: 2, attempt: 2 },
+      );
       expect(feed({ kind: "staged", node: 3, step: 2, attempt: 2 })).toEqual(
         [2, 3].map((node) => ({ kind: "send-commit", node, step: 2, attempt: 2, term: 2 })),
       );
@@ -372,7 +394,7 @@ describe("StepTransaction", () => {
           pulled(1, 1),
           pulled(2, 1),
         );
-        feed({ kind: "computed", step: 1, attempt: 1 }, { kind: "reduced", step: 1, attempt: 1 });
+        feed({ kind: "computed", step: 1, attempt: 1 }, { kind: "reduced", step: 1, attempt: 1, hash: HASH });
         expect(kinds(feed(begin(2, MEMBERS, [2, 3])))).toEqual(["suspend"]);
         expect(kinds(feed({ kind: "resend" }))).toEqual([]);
         expect(kinds(feed({ kind: "start", step, attempt: 2, members: MEMBERS, owners: [] }))).toEqual([

@@ -19,6 +19,7 @@ import {
   LOST,
   type Attempt,
   type DenseStateEvent,
+  type HeldState,
   type PromiseEvent,
   type StartEvent,
   type StepEffect,
@@ -33,7 +34,8 @@ interface Run extends Attempt {
   computed: boolean;
   pushed: boolean;
   staged: Set<number>;
-  heldBy: Set<number>;
+  /** What ranks hold, by its hash. */
+  heldBy: Map<number, string>;
   commitSent: boolean;
 }
 
@@ -53,7 +55,7 @@ export class StepTransaction {
   #recovery: Recovery | undefined;
   #run: Run | undefined;
   #suspended = true;
-  #held: Attempt | undefined;
+  #held: HeldState | undefined;
   #applied: number;
   /** The start that waits until the dense state has arrived. */
   #waitingStart: StartEvent | undefined;
@@ -134,7 +136,7 @@ export class StepTransaction {
         break;
       case "held":
         if (this.#isCurrent(event)) {
-          this.#run!.heldBy.add(event.rank);
+          this.#run!.heldBy.set(event.rank, event.hash);
           this.#commitWhenWhole(out);
         }
         break;
@@ -222,6 +224,7 @@ export class StepTransaction {
       const has = this.#applied < 0 ? "no dense weights" : `those of step ${this.#applied}`;
       out.push({
         kind: "fail",
+        code: "NO_WORKERS",
         message: `every worker that held the dense weights of step ${committed.step} is gone; worker ${this.#worker} has ${has}`,
       });
       return;
@@ -345,19 +348,19 @@ export class StepTransaction {
     out.push({ kind: "finished", step });
   }
 
-  #onReduced({ step, attempt }: Attempt, out: StepEffect[]): void {
+  #onReduced({ step, attempt, hash }: HeldState, out: StepEffect[]): void {
     if (!this.#isCurrent({ step, attempt })) return;
-    this.#held = { step, attempt };
+    this.#held = { step, attempt, hash };
     if (!this.isLeader) {
       this.#sendHeld(this.#held, out);
       return;
     }
-    this.#run!.heldBy.add(0);
+    this.#run!.heldBy.set(0, hash);
     this.#commitWhenWhole(out);
   }
 
-  #sendHeld({ step, attempt }: Attempt, out: StepEffect[]): void {
-    out.push({ kind: "send-held", worker: this.#run!.members[0]!, step, attempt, rank: this.rank });
+  #sendHeld(held: HeldState, out: StepEffect[]): void {
+    out.push({ kind: "send-held", worker: this.#run!.members[0]!, ...held, rank: this.rank });
   }
 
   #commitWhenWhole(out: StepEffect[]): void {
@@ -366,6 +369,14 @@ export class StepTransaction {
     if (run.staged.size < this.#nodesToStage || run.heldBy.size < run.members.length) return;
     run.commitSent = true;
     const { step, attempt } = run;
+    const odd = run.members.filter((_, rank) => run.heldBy.get(rank) !== run.heldBy.get(0));
+    if (odd.length > 0) {
+      const message =
+        `at step ${step} the dense weights of worker ${odd.join(", ")} are not those of worker ${this.#worker}: nothing of ` +
+        `the step is kept; run one version of Volary and Node on all workers, and check the memory of these machines`;
+      out.push({ kind: "fail", code: "WEIGHTS_DIFFER", message });
+      return;
+    }
     this.#commit = { step, attempt, acks: new Set() };
     for (const node of this.#nodes) out.push({ kind: "send-commit", node, step, attempt, term: this.#term });
   }
@@ -418,7 +429,7 @@ function newRun({ step, attempt }: Attempt, members: readonly number[]): Run {
     computed: false,
     pushed: false,
     staged: new Set(),
-    heldBy: new Set(),
+    heldBy: new Map(),
     commitSent: false,
   };
 }

@@ -1,5 +1,4 @@
 export { FRESH_BUFFERS, RecycledBuffers, type BufferPool } from "../buffer-pool.ts";
-export { CLOSE_CODES, WebSocketError } from "./close-code.ts";
 export { Connection, type ConnectionOptions } from "./connection.ts";
 export { gatheredWrites } from "./gathered-writes.ts";
 export {
@@ -11,5 +10,4 @@ export {
   upgradeResponse,
   type Headers,
 } from "./handshake.ts";
-export { Receiver, type ReceiverEvents, type ReceiverOptions } from "./receiver.ts";
-export { Sender, type ByteStream, type SenderOptions } from "./sender.ts";
+export type { ByteStream } from "./sender.ts";

@@ -40,6 +40,23 @@ it("says which batches are late with everyone who has them", () => {
   expect(leases.late({ before: 11 })).toEqual([0]);
 });
 
+it("says since when workers are busy with what counts, and who is so with nothing that does", () => {
+  const leases = new BatchLeases({ total: 3 });
+  leases.grantNext(1, 10);
+  leases.grantNext(1, 20);
+  leases.grantNext(2, 30);
+  expect([...leases.awaited({ from: 0 })]).toEqual([
+    [1, 10],
+    [2, 30],
+  ]);
+  expect(leases.awaited({ from: 25 }).get(1)).toBe(25);
+  leases.void(0);
+  leases.void(2);
+  expect([...leases.awaited({ from: 0 })]).toEqual([[1, 20]]);
+  expect([1, 2, 3].map((worker) => leases.hasVoid(worker))).toEqual([true, true, false]);
+  expect([1, 2, 3].map((worker) => leases.isBusyInVain(worker))).toEqual([false, true, false]);
+});
+
 it("gives a lost worker's batch back only where nobody else has it", () => {
   const leases = new BatchLeases({ total: 2 });
   leases.grantNext(1, 0);

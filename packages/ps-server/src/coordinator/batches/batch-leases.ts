@@ -70,6 +70,25 @@ export class BatchLeases {
     return [...newest].filter(([, sinceMs]) => sinceMs < before).map(([batch]) => batch);
   }
 
+  /** Since when workers are busy with what counts: those that are, and not since before `from`. */
+  awaited({ from }: { from: number }): Map<number, number> {
+    const awaited = new Map<number, number>();
+    for (const { worker, sinceMs, isVoid } of this.#grants.values())
+      if (!isVoid) awaited.set(worker, Math.max(from, Math.min(sinceMs, awaited.get(worker) ?? Infinity)));
+    return awaited;
+  }
+
+  /** Is a worker busy with anything that does not count any more? */
+  hasVoid(worker: number): boolean {
+    return this.grantsOf(worker).some(({ isVoid }) => isVoid);
+  }
+
+  /** Is a worker busy, and with nothing that counts? */
+  isBusyInVain(worker: number): boolean {
+    const grants = this.grantsOf(worker);
+    return grants.length > 0 && grants.every(({ isVoid }) => isVoid);
+  }
+
   /** What a worker is busy with, oldest first. */
   grantsOf(worker: number): readonly Grant[] {
     return this.#ofWorker.get(worker) ?? [];

@@ -1,45 +1,25 @@
 /**
- * The training of one job whose batches the coordinator gives out, one by one: who gets which, when it counts, and when
- * training pauses or is over. What differs between modes is asked of the mode. Steps that the PS commit are led by
- * {@link StepLeader}, rounds of dense weights by {@link RoundLeader}; where gradients are applied as they come, a batch
- * counts as soon as its worker says that the PS have it.
+ * The training of one job whose batches the coordinator gives out, one by one: when a batch counts, and when training
+ * pauses or is over. Who gets which is up to {@link Handout}. What differs between modes is asked of the mode. Steps that
+ * the PS commit are led by {@link StepLeader}, rounds of dense weights by {@link RoundLeader}; where gradients are applied
+ * as they come, a batch counts as soon as its worker says that the PS have it.
  *
  * What happens when a peer dies here: a lost worker's batches are given to others. Where the PS apply gradients at once it
  * may have pushed them; they are known by their numbers, so nothing counts twice.
  */
-import { consistencyOf, type Consistency } from "@volary/core/consistency";
+import { consistencyOf } from "@volary/core/consistency";
 import { ClusterError } from "@volary/core/errors";
-import type { JobManifest } from "@volary/core/job";
 import { LIMITS } from "@volary/core/limits";
 import type { PartitionMap } from "@volary/core/partition";
 import type { Sabotages } from "@volary/core/sabotage";
-import { batchCount, batchesPerStep, placeOfBatch, samplesOfBatch, type StepPlan } from "@volary/core/training";
+import { batchCount, batchesPerStep, placeOfBatch } from "@volary/core/training";
 import type { Control, ControlOf, JobStatus } from "@volary/core/wire";
-import { BatchLeases, type Grant } from "./batch-leases.ts";
-import { Clocks } from "./clocks.ts";
-import { Lateness } from "./lateness.ts";
+import type { BatchedJob } from "./batched-job.ts";
+import { BatchLeases } from "./batch-leases.ts";
+import { Handout } from "./handout.ts";
 import { RoundLeader } from "./round-leader.ts";
 import { StepLeader, type NodeAnswer } from "./step-leader.ts";
 import { StepResults, type BatchResult } from "./step-results.ts";
-
-/** What is asked of the job, and told to it. */
-export interface BatchedJob {
-  readonly job: number;
-  readonly manifest: JobManifest;
-  readonly plan: StepPlan | undefined;
-  readonly term: number;
-  /** Worker ids in rank order. */
-  readonly members: readonly number[];
-  /** Attempts of the steps whose batches are all finished. */
-  readonly commits: readonly number[];
-  readonly isEvaluating: boolean;
-  readonly validationIsDue: boolean;
-  /** No step after this one may be trained for now. */
-  readonly trainableTo: number;
-  /** Why training ends before its last step, once it does. */
-  readonly ending: string | undefined;
-  commit(step: { step: number; attempt: number; samples: number; lossSum: number }): void;
-}
 
 export interface BatchTrainingOptions {
   job: BatchedJob;
@@ -51,20 +31,14 @@ export interface BatchTrainingOptions {
 /** What comes next: more batches; an evaluation of the held-out rows; nothing, since all that will be trained is. */
 export type Next = "train" | "validate" | "over";
 
-/** Where gradients are applied at once, a worker reads the samples of its second batch while it computes the first. */
-const BATCHES_PER_WORKER = 2;
-
 export class BatchTraining {
   readonly #o: BatchTrainingOptions;
   readonly #job: BatchedJob;
-  readonly #plan: StepPlan;
-  readonly #mode: Consistency;
   readonly #leases: BatchLeases;
   readonly #results: StepResults;
   /** Of batches that are done and not finished. */
   readonly #done = new Map<number, BatchResult>();
-  readonly #clocks = new Clocks();
-  readonly #lateness = new Lateness();
+  readonly #handout: Handout;
   readonly #steps: StepLeader | undefined;
   readonly #rounds: RoundLeader | undefined;
   readonly #counts = { dropped: 0, repeated: 0, cachedRows: 0, rows: 0 };
@@ -72,8 +46,6 @@ export class BatchTraining {
   #storeAskedIn = 0;
   /** When a PS node was last heard of, or told anything. */
   #heardMs = 0;
-  /** When the open step had its first slot. */
-  #stepSinceMs = 0;
 
   /** @param o.job with its plan */
   constructor(o: BatchTrainingOptions) {
@@ -82,9 +54,8 @@ export class BatchTraining {
     const { toWorker, toNode } = o;
     this.#o = o;
     this.#job = o.job;
-    this.#plan = plan!;
-    const mode = (this.#mode = consistencyOf(fit.consistency));
-    this.#leases = new BatchLeases({ total: batchCount(manifest, this.#plan) });
+    const mode = consistencyOf(fit.consistency);
+    this.#leases = new BatchLeases({ total: batchCount(manifest, plan!) });
     this.#results = new StepResults({ batchesPerStep: batchesPerStep(manifest) });
     const onCommitted = (batches: readonly number[]) => batches.forEach((batch) => this.#finish(batch));
     if (mode.gradients === "at-commit") {
@@ -101,12 +72,16 @@ export class BatchTraining {
     }
     if (mode.rounds)
       this.#rounds = new RoundLeader({ job, spec: mode.rounds, toWorker, onCommitted, sabotages: o.sabotages });
+    const [leases, steps, rounds] = [this.#leases, this.#steps, this.#rounds];
+    const onEmpty = (batch: number) => this.#finish(batch);
+    this.#handout = new Handout({ ...o, mode, leases, steps, rounds, onEmpty });
   }
 
   get status(): NonNullable<JobStatus["batches"]> {
-    const { stalenessMax } = this.#clocks;
+    const { stalenessMax } = this.#handout;
     const rounds = this.#rounds?.rounds ?? 0;
-    return { finished: this.#leases.finished, ...this.#counts, stalenessMax, rounds };
+    const repeated = this.#counts.repeated + this.#handout.repeated;
+    return { finished: this.#leases.finished, ...this.#counts, repeated, stalenessMax, rounds };
   }
 
   /** Has the worker the newest dense weights, where these are not on the PS? It neither trains nor evaluates without. */
@@ -137,14 +112,14 @@ export class BatchTraining {
     const { term, members } = this.#job;
     const nodes = [...new Set(entries.map(({ chain }) => chain[0]!))].sort((a, b) => a - b);
     this.#heardMs = now;
-    this.#rounds?.beginTerm({ term, members });
-    for (const worker of members) if (this.mayTrain(worker)) this.#clocks.join(worker);
+    this.#rounds?.beginTerm({ term, members, now });
+    this.#handout.onTerm(now);
     this.#steps?.beginTerm({ term, heads, nodes, members });
   }
 
   lose(worker: number): void {
     const out = this.#leases.lose(worker);
-    this.#clocks.leave(worker);
+    this.#handout.lose(worker, out);
     const inRound = this.#rounds?.lose(worker) ?? [];
     // What is in a step comes back with the term that begins now.
     if (!this.#steps) this.#giveAgain([...out, ...inRound]);
@@ -166,9 +141,12 @@ export class BatchTraining {
       this.#heardMs = now;
       this.#steps.resend();
     }
-    if (this.#mode.onLate === "drop") {
-      if (now - this.#stepSinceMs > this.#lateness.deadlineMs) this.#steps?.closeLate();
-    } else if (this.#mode.onLate === "repeat") this.#repeatLate(now);
+    this.#handout.tick(now);
+  }
+
+  /** Members that the others wait for too long, and that are to be left out. */
+  tooLate(now: number): number[] {
+    return this.#handout.tooLate(now);
   }
 
   // -- what workers say --------------------------------------------------------------------------------------
@@ -176,14 +154,14 @@ export class BatchTraining {
   /** @throws {ClusterError} PROTOCOL_VIOLATION: another number of samples than the batch has */
   onDone(worker: number, done: ControlOf<"batch-done">, now: number): void {
     const { lease, batch, samples, lossSum, cachedRows, rows } = done;
-    const planned = this.#samplesOf(batch);
+    const planned = this.#handout.samplesOf(batch);
     if (samples !== planned) {
       const message = `worker ${worker} trained batch ${batch} with ${samples} samples, but it has ${planned}`;
       throw new ClusterError("PROTOCOL_VIOLATION", `${message}; run the same release everywhere`);
     }
     const grant = this.#leases.take({ lease, batch, worker, now });
     if (!grant) return; // of a worker that is not known to have it
-    this.#clocks.finish(worker);
+    this.#handout.onDone(grant, now);
     this.#counts.cachedRows += cachedRows ?? 0;
     this.#counts.rows += rows ?? 0;
     if (grant.isVoid) {
@@ -191,7 +169,6 @@ export class BatchTraining {
       if (isTaken) this.#finish(batch);
       return;
     }
-    this.#lateness.note(now - grant.sinceMs);
     this.#done.set(batch, { samples, lossSum });
     if (this.#steps) this.#steps.onDone(batch);
     else if (this.#rounds) {
@@ -200,24 +177,24 @@ export class BatchTraining {
     } else this.#finish(batch);
   }
 
-  onRoundHeld(worker: number, held: ControlOf<"round-held">): void {
-    this.#rounds?.onHeld(worker, held);
+  onRoundHeld(worker: number, held: ControlOf<"round-held">, now: number): void {
+    this.#rounds?.onHeld(worker, held, now);
   }
 
   onDenseReady(worker: number, ready: ControlOf<"dense-ready">): void {
     this.#rounds?.onDenseReady(worker, ready);
-    if (this.#rounds?.isCurrent(worker)) this.#clocks.join(worker);
+    if (this.#rounds?.isCurrent(worker)) this.#handout.onReady(worker);
   }
 
   // -- what comes next ---------------------------------------------------------------------------------------
 
   /** Gives out what may be given, calls a round where one is due; to be called after everything that happens. */
   next(now: number): Next {
-    if (this.#hasMore) this.#giveOut(now);
+    if (this.#handout.hasMore) this.#handout.giveOut(now);
     const isBusy = this.#leases.held > 0;
     if (this.#rounds && isBusy) this.#callIfDue(this.#rounds, now);
-    if (this.#hasMore || isBusy || this.#steps?.isIdle === false) return "train";
-    this.#clocks.level();
+    if (this.#handout.hasMore || isBusy || this.#steps?.isIdle === false) return "train";
+    this.#handout.onPause();
     const { ending, validationIsDue, isEvaluating } = this.#job;
     if (validationIsDue && !isEvaluating) return "validate";
     if (ending === undefined && (isEvaluating || this.#leases.next !== undefined)) return "train";
@@ -226,75 +203,9 @@ export class BatchTraining {
     return "train";
   }
 
-  /** Is there a batch that may be trained before the next pause? */
-  get #hasMore(): boolean {
-    const { next } = this.#leases;
-    if (next === undefined || this.#job.ending !== undefined) return false;
-    return next < this.#job.trainableTo * batchesPerStep(this.#job.manifest);
-  }
-
-  #giveOut(now: number): void {
-    this.#skipEmpty();
-    const perWorker = this.#steps ? 1 : BATCHES_PER_WORKER;
-    const { slowest } = this.#clocks;
-    for (let had = 0; had < perWorker; had++) {
-      for (const worker of this.#job.members) {
-        if (!this.#hasMore || !this.#hasRoom(now)) return;
-        if (this.#leases.grantsOf(worker).length !== had || !this.mayTrain(worker)) continue;
-        if (this.#steps?.isIn(worker)) continue;
-        const begun = this.#clocks.begunBy(worker);
-        const mayBegin = this.#mode.mayBegin({ begun, slowest }) || this.#o.sabotages.has("ignore-staleness-bound");
-        if (!mayBegin) continue;
-        this.#give(this.#leases.grantNext(worker, now), now);
-        this.#skipEmpty();
-      }
-    }
-  }
-
-  /** Where a step has fewer samples than batches, some have none. */
-  #skipEmpty(): void {
-    while (this.#hasMore && this.#samplesOf(this.#leases.next!) === 0) this.#finish(this.#leases.takeNext());
-  }
-
-  /** May another batch be begun, by whomever? */
-  #hasRoom(now: number): boolean {
-    if (this.#steps) return this.#steps.hasRoom;
-    if (this.#leases.next! >= this.#leases.settled + LIMITS.batchesOpenMax) return false;
-    return !this.#rounds || (!this.#rounds.isCalled && !this.#rounds.isDue({ out: this.#leases.out, now }));
-  }
-
-  #give({ lease, batch, worker }: Grant, now: number): void {
-    const { job, manifest, term } = this.#job;
-    const { slowest } = this.#clocks;
-    const begun = this.#clocks.begunBy(worker);
-    this.#clocks.begin(worker);
-    this.#rounds?.onGiven(now);
-    if (this.#steps?.isIdle) this.#stepSinceMs = now;
-    const place = this.#steps?.add({ worker, batch, samples: this.#samplesOf(batch) }) ?? placeOfBatch(manifest, batch);
-    const { step, slot } = place;
-    // A batch that is given again may be settled; in its own name it is not.
-    const settled = Math.min(this.#leases.settled, batch);
-    const given = { job, term, lease, batch, settled, begun, slowest, step, slot };
-    this.#o.toWorker(worker, { type: "batch", ...given });
-  }
-
-  #samplesOf(batch: number): number {
-    return samplesOfBatch(this.#job.manifest, this.#plan, batch);
-  }
-
-  /** Late batches are given to idle workers as well; the first that is done counts. */
-  #repeatLate(now: number): void {
-    const idle = this.#job.members.filter((worker) => this.#leases.grantsOf(worker).length === 0);
-    const late = this.#leases.late({ before: now - this.#lateness.deadlineMs });
-    for (const batch of late.slice(0, idle.length)) {
-      this.#counts.repeated++;
-      this.#give(this.#leases.grantAlso({ batch, worker: idle.shift()!, now }), now);
-    }
-  }
-
   #callIfDue(rounds: RoundLeader, now: number): void {
     if (rounds.isCalled || !rounds.hasWork || this.#leases.out > 0) return;
-    if (!this.#hasMore || rounds.isDue({ out: 0, now })) rounds.call();
+    if (!this.#handout.hasMore || rounds.isDue({ out: 0, now })) rounds.call(now);
   }
 
   /** Rank 0 writes the dense weights to the PS, and says then that the job is trained. */
@@ -309,7 +220,7 @@ export class BatchTraining {
 
   #finish(batch: number): void {
     this.#leases.finish(batch);
-    const { samples, lossSum } = this.#done.get(batch) ?? { samples: this.#samplesOf(batch), lossSum: 0 };
+    const { samples, lossSum } = this.#done.get(batch) ?? { samples: this.#handout.samplesOf(batch), lossSum: 0 };
     this.#done.delete(batch);
     const { step } = placeOfBatch(this.#job.manifest, batch);
     const whole = this.#results.add({ step, samples, lossSum });
@@ -334,6 +245,7 @@ export class BatchTraining {
 
   #return(batch: number): void {
     this.#done.delete(batch);
+    this.#handout.onReturned(batch);
     this.#leases.void(batch);
     this.#leases.giveBack(batch);
   }

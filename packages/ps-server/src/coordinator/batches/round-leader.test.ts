@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { average } from "@volary/core/consistency";
 import type { DenseRoundsSpec } from "@volary/core/consistency";
+import { LIMITS } from "@volary/core/limits";
 import type { Control } from "@volary/core/wire";
 import { RoundLeader } from "./round-leader.ts";
 
@@ -22,9 +23,9 @@ function leading(every: DenseRoundsSpec["every"] = 2, members = [11, 12]) {
     return all;
   };
   const done = (worker: number, batch: number, samples = 10) => leader.onDone({ worker, batch, samples });
-  const held = (worker: number, term = 1, round = 1) =>
-    leader.onHeld(worker, { type: "round-held", job: JOB, term, round });
-  leader.beginTerm({ term: 1, members });
+  const held = (worker: number, term = 1, round = 1, now = 0) =>
+    leader.onHeld(worker, { type: "round-held", job: JOB, term, round }, now);
+  leader.beginTerm({ term: 1, members, now: 0 });
   return { leader, committed, take, done, held };
 }
 
@@ -50,7 +51,7 @@ describe("a round", () => {
     const { leader, committed, take, done, held } = leading();
     done(11, 0, 30);
     done(12, 1, 10);
-    leader.call();
+    leader.call(0);
     expect(take(12)).toEqual([{ type: "call-round", job: JOB, term: 1, round: 1, shares: [0.75, 0.25] }]);
     held(11);
     held(11);
@@ -64,10 +65,45 @@ describe("a round", () => {
   it("with one member works, too", () => {
     const { leader, committed, take, done, held } = leading(1, [11]);
     done(11, 0);
-    leader.call();
+    leader.call(0);
     expect(take(11)).toMatchObject([{ shares: [1] }]);
     held(11);
     expect(committed).toEqual([[0]]);
+  });
+});
+
+describe("a member that does not come to a round", () => {
+  const { leftOutFirstMs, leftOutMsMin } = LIMITS;
+
+  it("is named when that takes far too long, measured once there were some rounds", () => {
+    const { leader, done, held } = leading(1, [11, 12, 13, 14]);
+    for (let round = 1; round <= 8; round++) {
+      done(11, round);
+      leader.call(0);
+      for (const worker of [11, 12, 13]) held(worker, 1, round, 100);
+      expect(leader.tooLate(leftOutFirstMs)).toEqual([]);
+      expect(leader.tooLate(leftOutFirstMs + 1)).toEqual([14]);
+      held(14, 1, round, 100);
+    }
+    done(11, 9);
+    leader.call(0);
+    for (const worker of [12, 13, 14]) held(worker, 1, 9);
+    expect(leader.tooLate(leftOutMsMin)).toEqual([]);
+    expect(leader.tooLate(leftOutMsMin + 1)).toEqual([11]);
+    leader.lose(11);
+    leader.beginTerm({ term: 2, members: [12, 13, 14], now: 50_000 });
+    held(12, 2, 9, 50_100);
+    held(13, 2, 9, 50_100);
+    expect(leader.tooLate(50_000 + leftOutMsMin)).toEqual([]); // the round is called anew
+    expect(leader.tooLate(50_001 + leftOutMsMin)).toEqual([14]);
+  });
+
+  it("is not to blame where most lack the mean", () => {
+    const { leader, done, held } = leading(1, [11, 12, 13]);
+    done(11, 1);
+    leader.call(0);
+    held(11);
+    expect(leader.tooLate(2 * leftOutFirstMs)).toEqual([]);
   });
 });
 
@@ -78,11 +114,11 @@ describe("a lost member", () => {
     done(12, 1);
     done(12, 2);
     expect(leader.lose(12)).toEqual([1, 2]);
-    leader.beginTerm({ term: 2, members: [11] });
+    leader.beginTerm({ term: 2, members: [11], now: 0 });
     expect(leader.isDue({ out: 0, now: 0 })).toBe(false);
     done(11, 3);
     expect(leader.isDue({ out: 0, now: 0 })).toBe(true);
-    leader.call();
+    leader.call(0);
     expect(take(11)).toMatchObject([{ term: 2, shares: [1] }]);
     held(11, 2);
     expect(committed).toEqual([[0, 3]]);
@@ -93,12 +129,12 @@ describe("a lost member", () => {
     done(11, 0);
     done(12, 1, 30);
     done(13, 2);
-    leader.call();
+    leader.call(0);
     held(11);
     held(12);
     expect(leader.lose(13)).toEqual([2]);
     take(11);
-    leader.beginTerm({ term: 2, members: [11, 12] });
+    leader.beginTerm({ term: 2, members: [11, 12], now: 0 });
     expect(take(11)).toEqual([{ type: "call-round", job: JOB, term: 2, round: 1, shares: [0.25, 0.75] }]);
     held(11, 1);
     held(12, 1);
@@ -111,10 +147,10 @@ describe("a lost member", () => {
   it("that alone had trained leaves a round that changes nothing", () => {
     const { leader, committed, done, held, take } = leading();
     done(12, 1);
-    leader.call();
+    leader.call(0);
     expect(leader.lose(12)).toEqual([1]);
     take(11);
-    leader.beginTerm({ term: 2, members: [11] });
+    leader.beginTerm({ term: 2, members: [11], now: 0 });
     expect(take(11)).toMatchObject([{ type: "call-round", shares: [0] }]);
     held(11, 2);
     expect(committed).toEqual([[]]);
@@ -124,7 +160,7 @@ describe("a lost member", () => {
     const { leader, done, held } = leading();
     done(11, 0);
     done(12, 1);
-    leader.call();
+    leader.call(0);
     held(11);
     held(12);
     expect(leader.lose(12)).toEqual([]);
@@ -133,9 +169,9 @@ describe("a lost member", () => {
   it("that is the last with dense weights leaves none", () => {
     const { leader, done, held } = leading(1, [11]);
     done(11, 0);
-    leader.call();
+    leader.call(0);
     held(11);
-    leader.beginTerm({ term: 2, members: [11, 12] });
+    leader.beginTerm({ term: 2, members: [11, 12], now: 0 });
     expect(leader.hasWeights).toBe(true);
     leader.lose(11);
     expect(leader.hasWeights).toBe(false);
@@ -145,21 +181,21 @@ describe("a lost member", () => {
 describe("a new member", () => {
   it("before the first round has the dense weights that the job began with", () => {
     const { leader } = leading(1, [11]);
-    leader.beginTerm({ term: 2, members: [11, 12] });
+    leader.beginTerm({ term: 2, members: [11, 12], now: 0 });
     expect(leader.isCurrent(12)).toBe(true);
   });
 
   it("later takes part in a round with nothing, and is current once it has the weights of the newest", () => {
     const { leader, take, done, held } = leading(1, [11]);
     done(11, 0);
-    leader.call();
+    leader.call(0);
     held(11);
-    leader.beginTerm({ term: 2, members: [11, 12] });
+    leader.beginTerm({ term: 2, members: [11, 12], now: 0 });
     expect(leader.isCurrent(12)).toBe(false);
     done(11, 1);
     expect(leader.isDue({ out: 0, now: 0 })).toBe(true); // it counts for nobody's work
     take(11);
-    leader.call();
+    leader.call(0);
     expect(take(12)).toMatchObject([{ round: 2, shares: [1, 0] }]);
     held(11, 2, 2);
     held(12, 2, 2);

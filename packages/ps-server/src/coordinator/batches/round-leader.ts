@@ -9,6 +9,7 @@
 import type { DenseRoundsSpec } from "@volary/core/consistency";
 import type { Sabotages } from "@volary/core/sabotage";
 import type { Control, ControlOf } from "@volary/core/wire";
+import { Lateness } from "./lateness.ts";
 
 export interface RoundLeaderOptions {
   job: number;
@@ -37,6 +38,9 @@ export class RoundLeader {
   #done = 0;
   /** Who has the mean of the round that is called, if one is. */
   #held: Set<number> | undefined;
+  #calledMs = 0;
+  /** Of the newest rounds. */
+  readonly #lateness = new Lateness();
   /** When the first batch since the newest round was given. */
   #beganMs: number | undefined;
 
@@ -68,17 +72,18 @@ export class RoundLeader {
   }
 
   /** A round that is called is called again, over the new members. */
-  beginTerm({ term, members }: { term: number; members: readonly number[] }): void {
+  beginTerm({ term, members, now }: { term: number; members: readonly number[]; now: number }): void {
     this.#term = term;
     this.#members = members;
     if (this.#rounds === 0) for (const worker of members) this.#current.add(worker);
-    if (this.#held) this.call();
+    if (this.#held) this.call(now);
   }
 
   /** The worker is lost. @returns the batches that are lost with it */
   lose(worker: number): readonly number[] {
     const batches = this.#work.get(worker)?.batches ?? [];
     this.#current.delete(worker);
+    this.#lateness.forget(worker);
     this.#work.delete(worker);
     this.#done -= batches.length;
     return batches;
@@ -105,8 +110,9 @@ export class RoundLeader {
   }
 
   /** Has the members average what they have learned; no batch may be out. */
-  call(): void {
+  call(now: number): void {
     this.#held = new Set();
+    this.#calledMs = now;
     const of = (worker: number) => this.#work.get(worker)?.samples ?? 0;
     const all = this.#members.reduce((sum, worker) => sum + of(worker), 0);
     const shares = this.#members.map((worker) => (all === 0 ? 0 : of(worker) / all));
@@ -115,12 +121,22 @@ export class RoundLeader {
     for (const worker of this.#members) toWorker(worker, call);
   }
 
-  onHeld(worker: number, { term, round }: ControlOf<"round-held">): void {
+  onHeld(worker: number, { term, round }: ControlOf<"round-held">, now: number): void {
     if (term !== this.#term || round !== this.#rounds + 1) return;
-    this.#held?.add(worker);
     if (!this.#held) return;
+    this.#held.add(worker);
+    this.#lateness.did(worker);
     const isEarly = this.#o.sabotages?.has("commit-round-before-all-hold") === true;
-    if (isEarly || this.#members.every((each) => this.#held!.has(each))) this.#commit();
+    if (!isEarly && !this.#members.every((each) => this.#held!.has(each))) return;
+    this.#lateness.note(now - this.#calledMs);
+    this.#commit();
+  }
+
+  /** Members that the round which is called waits for too long. */
+  tooLate(now: number): number[] {
+    const missing = this.#members.filter((each) => !this.#held!.has(each));
+    const awaited = new Map(missing.map((each) => [each, this.#calledMs]));
+    return this.#lateness.tooLate({ members: this.#members, awaited, now });
   }
 
   /** The worker has the weights of a round that rank 0 sent. */

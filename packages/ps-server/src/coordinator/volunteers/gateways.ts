@@ -19,6 +19,10 @@ export class Gateways {
     return this.#gateways.keys();
   }
 
+  has(link: LinkId): boolean {
+    return this.#gateways.has(link);
+  }
+
   /** As volunteers know them, each once. */
   get urls(): string[] {
     return [...new Set(this.status().map(({ url }) => url))];

@@ -12,6 +12,8 @@ export interface Session {
   readonly invited: Invited;
   /** On the coordinator's clock, in milliseconds. */
   readonly expiresAt: number;
+  /** The link of the gateway through which its volunteer connected last. */
+  gateway: number | undefined;
 }
 
 interface End {
@@ -42,7 +44,7 @@ export class Sessions {
 
   begin(volunteer: number, invited: Invited, now: number): Session {
     const secret = this.#secret();
-    const session = { secret, volunteer, invited, expiresAt: now + LIMITS.sessionMs };
+    const session = { secret, volunteer, invited, expiresAt: now + LIMITS.sessionMs, gateway: undefined };
     this.#open.set(secret, session);
     this.#secrets.set(volunteer, secret);
     return session;

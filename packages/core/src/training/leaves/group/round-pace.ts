@@ -3,6 +3,7 @@
  * far, and doubles with each one that was not waited for, so that it follows a network that becomes slower.
  */
 import { LIMITS } from "../../../limits.ts";
+import { unusuallyLong } from "../../../statistics.ts";
 
 const TIMES_KEPT = 32;
 
@@ -14,9 +15,7 @@ export class RoundPace {
   /** The median and several median absolute deviations, as for tasks. */
   get waitMs(): number {
     if (this.#times.length < 3) return LIMITS.leafFirstMs;
-    const usual = median(this.#times);
-    const deviation = median(this.#times.map((ms) => Math.abs(ms - usual)));
-    const patient = Math.max(LIMITS.leafLateMsMin, usual + LIMITS.lateDeviations * deviation) * 2 ** this.#failures;
+    const patient = Math.max(LIMITS.leafLateMsMin, unusuallyLong(this.#times)) * 2 ** this.#failures;
     return Math.min(LIMITS.leafFirstMs, patient);
   }
 
@@ -31,10 +30,4 @@ export class RoundPace {
   fail(): void {
     this.#failures++;
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
