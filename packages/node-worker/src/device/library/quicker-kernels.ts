@@ -91,7 +91,7 @@ function quickenReluGradient(): void {
       return node.executeSingleOutput(RELU_GRADIENT, [ofFloats(node)], [dy, x]);
     },
   });
-  const own = tf.getGradient(tf.Relu)!;
+  const own = tf.getGradient(tf.Relu);
   tf.unregisterGradient(tf.Relu);
   tf.registerGradient({
     ...own,
