@@ -16,7 +16,7 @@ import { PushLedger } from "./testing/push-ledger.ts";
 
 const TIMEOUT_MS = 120_000;
 /** Of training; a node is killed in the first half of them and comes back in the second. */
-const STEPS = 60;
+const STEPS = 120;
 /** Pushes between what happens to a node. */
 const SOME = 200;
 
