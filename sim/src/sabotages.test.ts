@@ -16,7 +16,7 @@ const CAUGHT: readonly (readonly [Sabotage, number, readonly Checker[]])[] = [
   ["evict-on-replica-alone", 20, ["replicas"]],
   ["commit-with-one-partition-unstaged", 3, ["steps", "training", "same bits"]],
   ["copy-without-forwarding", 3, ["replicas"]],
-  ["switch-before-catch-up", 55, ["replicas"]],
+  ["switch-before-catch-up", 402, ["replicas"]],
   ["switch-before-catch-up", 1, ["liveness"]],
   ["switch-before-catch-up", 2, ["errors"]],
   ["reorder-without-hold", 69, ["replicas", "pushes"]],
