@@ -1,5 +1,5 @@
 /**
- * @file Three kinds of tests: units in Node, core and the browser worker in Chromium, and whole processes, one by one.
+ * @file Three kinds of tests: units in Node, core and the browser worker in Chromium, and whole processes, most of them one by one.
  *
  * Workspace packages resolve to their source, so a test never sees a stale build.
  */
@@ -18,13 +18,18 @@ const SOURCE = "volary-source";
 const NEVER = ["**/node_modules/**", "**/dist/**"];
 const IN_BROWSER = "**/*.browser.test.ts";
 const IN_PROCESSES = "**/*.process.test.ts";
+/** Whole processes in whose results no clock has a part, as bits, bytes and losses: two files at a time keep all cores busy. */
+const IN_PAIRS = [
+  "benches/src/{data,devices,parity,sparse-vs-tfjs,traffic,volunteers}.process.test.ts",
+  "packages/cli/src/acceptance/{amazon-access,bank-marketing,conversion,metrics,mnist,sequences}.process.test.ts",
+];
 
 const chromium = await findChromium();
 const data = dataFolder(root);
 
 const shared = {
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
   // What is asked until it is so may take its time on a busy machine.
   expect: { poll: { timeout: 30_000 } },
   env: {
@@ -34,6 +39,14 @@ const shared = {
     ...(data === undefined ? {} : { VOLARY_DATA: data }),
     ...(chromium === undefined ? {} : { CHROMIUM: chromium }),
   },
+};
+
+/** Their tests are given seconds where each process has a core; several share one here. */
+const processes = {
+  ...shared,
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
+  expect: { poll: { timeout: 90_000 } },
 };
 
 const inNode = {
@@ -101,16 +114,14 @@ export default defineConfig({
       {
         ...inNode,
         test: {
-          ...shared,
+          ...processes,
           name: "process",
-          // Seconds, where each process has a core; several share one here.
-          testTimeout: 180_000,
-          hookTimeout: 180_000,
           include: [`{packages,examples,sim,benches}/${IN_PROCESSES}`],
-          exclude: NEVER,
+          exclude: [...NEVER, ...IN_PAIRS],
           fileParallelism: false,
         },
       },
+      { ...inNode, test: { ...processes, name: "process-pairs", include: IN_PAIRS } },
       inChromium({
         name: "browser-core",
         folder: "packages/core",

@@ -15,9 +15,9 @@ const pages = join(root, "docs/api");
 /** The chapters of a page, in order, and the files whose names stand in them: the first that fits. */
 const CHAPTERS = /** @type {const} */ ([
   ["Job", /model\/(define-job|fit|job-manifest)\.ts|job\/manifest\.ts|consistency\//],
-  ["Plugins", /optimizer\/custom\.ts|model\/training-function\.ts|plugin-file\.ts/],
-  ["Fields", /data\/field-builders\.ts/],
-  ["Labels and held-out rows", /data\/label-builders\.ts/],
+  ["Plugins", /optimizer\/custom\.ts|model\/tower\/training-function\.ts|plugin-file\.ts/],
+  ["Fields", /data\/builders\/field-builders\.ts/],
+  ["Labels and held-out rows", /data\/builders\/label-builders\.ts/],
   ["Data", /core\/src\/data\//],
   ["Initializers and vocabularies", /layers\/(weight-)?initializer\.ts|layers\/vocabulary\.ts|table\/table-spec\.ts/],
   ["Inputs and layers", /core\/src\/model\//],

@@ -8,6 +8,7 @@ import { isBuiltin } from "node:module";
 import { dirname, join, posix, relative, sep } from "node:path";
 import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
+import { linkErrorsIn } from "./check-links.mjs";
 import { pictureErrors } from "./check-picture.mjs";
 
 const LINES_MAX = 1000;
@@ -240,6 +241,7 @@ if (argv[1] === fileURLToPath(import.meta.url)) {
   const errors = [
     ...structureErrors(code),
     ...pictureErrors(readFileSync(join(root, "ARCHITECTURE.md"), "utf8"), code),
+    ...linkErrorsIn(root),
   ];
   for (const error of errors) console.error(error);
   process.exitCode = errors.length > 0 ? 1 : 0;

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { CHURN_MODES, measureChurn } from "./modes/churn.ts";
+import { measureDelayedLinks } from "./modes/delayed-links.ts";
 import { measureDenseBytes } from "./modes/dense-bytes.ts";
 import { measureLearning } from "./modes/learning.ts";
 import { measureRowCache } from "./modes/row-cache.ts";
@@ -48,6 +49,16 @@ const PARTS: Record<string, (o: Setting) => Promise<Part>> = {
         atLeast("bspIdleShare", metrics.bspIdleShare, 0.5),
         atMost("stalenessMax", metrics.stalenessMax, STALENESS_STEPS),
         isTrue("eachAppliedOnce", metrics.eachAppliedOnce),
+      ],
+    };
+  },
+  overlap: async (o) => {
+    const metrics = await measureDelayedLinks({ ...o, seconds: o.seconds / 6 });
+    return {
+      metrics: { ...metrics },
+      checks: [
+        atMost("overlapIdleShare", metrics.overlapIdleShare, 0.15),
+        isTrue("overlapEachOnce", metrics.overlapEachOnce),
       ],
     };
   },

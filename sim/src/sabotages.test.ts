@@ -5,7 +5,7 @@
 import { SABOTAGES, type Sabotage } from "@volary/core/sabotage";
 import { expect, test } from "vitest";
 import { runSeed } from "./run-seed.ts";
-import { CHECKERS, type Checker } from "./seed-result.ts";
+import { CHECKERS, type Checker, type Fault } from "./seed-result.ts";
 
 const CAUGHT: readonly (readonly [Sabotage, number, readonly Checker[]])[] = [
   ["ack-before-tail", 7, ["pushes"]],
@@ -21,11 +21,11 @@ const CAUGHT: readonly (readonly [Sabotage, number, readonly Checker[]])[] = [
   ["switch-before-catch-up", 2, ["errors"]],
   ["reorder-without-hold", 69, ["replicas", "pushes"]],
   ["keep-generation", 39, ["pushes", "reads"]],
-  ["ignore-staleness-bound", 1, ["staleness"]],
+  ["ignore-staleness-bound", 42, ["staleness"]],
   ["drop-without-return", 2, ["batches", "steps"]],
   ["forget-lost-batches", 2, ["batches", "steps"]],
   ["accept-late-slot", 2, ["batches", "steps"]],
-  ["forget-batch-names", 6, ["training"]],
+  ["forget-batch-names", 19, ["training"]],
   ["commit-round-before-all-hold", 14, ["steps"]],
   ["start-without-fence", 184, ["steps", "training"]],
   ["forget-lost-leaf", 33, ["steps", "training"]],
@@ -39,6 +39,9 @@ const CAUGHT: readonly (readonly [Sabotage, number, readonly Checker[]])[] = [
 const SEEDS_MAX = 60;
 /** A machine may be busy. */
 const TIMEOUT_MS = 120_000;
+
+/** Faults of seeds without any sabotage: several are noticed in the same seed. */
+const faultsWithout = new Map<number, readonly Fault[]>();
 
 /** The first seed in which these checkers notice a sabotage. */
 async function seedThatNotices(sabotage: Sabotage, from: number, by: readonly Checker[]): Promise<number | undefined> {
@@ -56,7 +59,9 @@ test.each(CAUGHT)(
     const seed = await seedThatNotices(sabotage, from, by);
     if (seed === undefined) throw new Error(`not noticed in seeds ${from} to ${from + SEEDS_MAX - 1}`);
     if (seed !== from) console.log(`${sabotage}: seed ${seed} notices it now, not ${from}`);
-    expect((await runSeed(seed)).faults).toEqual([]);
+    const faults = faultsWithout.get(seed) ?? (await runSeed(seed)).faults;
+    faultsWithout.set(seed, faults);
+    expect(faults).toEqual([]);
   },
   TIMEOUT_MS,
 );

@@ -3,7 +3,7 @@
  * once the process is gone.
  */
 import type { SeededRandom, SimulatedHost } from "@volary/core/testing";
-import { GatewayHost, type Entry, type Refusal, type VolunteerKeys } from "@volary/ps-server";
+import { GatewayHost, type Entrance, type Entry, type Refusal, type VolunteerKeys } from "@volary/ps-server";
 
 export interface SimulatedGatewayOptions {
   host: SimulatedHost;
@@ -47,10 +47,10 @@ export class SimulatedGateway {
   }
 
   /** @param from the process that asks, which hears the answer as long as it is there */
-  enter(from: SimulatedHost, secret: { by: "token" | "session"; secret: string }): Promise<Entry | Refusal> {
+  enter(from: SimulatedHost, entrance: Entrance): Promise<Entry | Refusal> {
     return new Promise((resolve) => {
       const answer = (of: Entry | Refusal) => from.whenRunning(() => (from.alive ? resolve(of) : undefined));
-      this.#host.whenRunning(() => void (this.#host.alive && this.#gateway.enter(secret).then(answer)));
+      this.#host.whenRunning(() => void (this.#host.alive && this.#gateway.enter(entrance).then(answer)));
     });
   }
 }

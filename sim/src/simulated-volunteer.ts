@@ -103,7 +103,10 @@ export class SimulatedVolunteer {
     const gateway = this.#o.gateway();
     const secret = this.#secret === undefined ? this.#o.token : this.#secret;
     const by = this.#secret === undefined ? "token" : "session";
-    const entry = await Promise.race([gateway.enter(host, { by, secret }), this.#noAnswer(host)]);
+    const entry = await Promise.race([
+      gateway.enter(host, { by, secret, claim: `claim of ${this.name}`.padEnd(16) }),
+      this.#noAnswer(host),
+    ]);
     if ("code" in entry) return { code: entry.code, reason: entry.message, mayReturn: PASSING.has(entry.code) };
     this.#secret = entry.session;
     const { manifest } = invitationSchema.parse(JSON.parse(entry.invitation.text));

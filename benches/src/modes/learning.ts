@@ -16,6 +16,7 @@ import {
   type CacheArgs,
   type ConsistencySpec,
   type JobDefinition,
+  type OptimizerSpec,
 } from "@volary/core";
 import { file } from "@volary/core/data";
 import { Cluster, loadJobFile } from "volary";
@@ -38,6 +39,8 @@ export const DEMO_ROUNDS = { every: 30, compression: "int8" } as const;
 
 const WAYS = {
   one: { workers: 1, consistency: bsp() },
+  /** As `one`, but with the next larger float32 as the learning rate of dense weights: they round otherwise. */
+  rounding: { workers: 1, consistency: bsp() },
   bsp: { workers: WORKERS, consistency: bsp() },
   ssp: { workers: WORKERS, consistency: ssp({ stalenessSteps: STALENESS_STEPS }) },
   asp: { workers: WORKERS, consistency: asp() },
@@ -78,9 +81,12 @@ export interface Learning {
   aucGapBsp: number;
   /** The largest over ssp, asp and localSgd with the mean as the next weights, of the means over the seeds. */
   aucGapOthers: number;
-  /** The largest of a single seed: sums in another order alone move the AUC of a seed. */
+  /** The largest of a single seed. */
   aucGapBspWorstSeed: number;
   aucGapOthersWorstSeed: number;
+  /** Of one worker whose weights round otherwise, next to one worker: what rounding alone does to an AUC. */
+  aucGapRounding?: number;
+  aucGapRoundingWorstSeed?: number;
   /** Next to the same mode without a cache, of the means over the seeds. */
   cacheAucGap: number;
   /** Means over the seeds. */
@@ -94,7 +100,8 @@ export async function measureLearning(o: LearningOptions): Promise<Learning> {
   // In a control all are bsp() on one worker, and one of the others speaks for all.
   const isControl = o.mode === "control";
   const others = isControl ? OTHERS.slice(0, 1) : OTHERS;
-  const ways: WayName[] = ["one", "bsp", "cached", ...others, ...(isControl ? [] : (["nesterov"] as const))];
+  const apart = isControl ? [] : (["nesterov", "rounding"] as const);
+  const ways: WayName[] = ["one", "bsp", "cached", ...others, ...apart];
   const workersOf = (way: WayName) => (isControl ? 1 : WAYS[way].workers);
   for (const workers of [1, WORKERS]) {
     const missing = ways
@@ -123,7 +130,13 @@ export async function measureLearning(o: LearningOptions): Promise<Learning> {
     aucGapOthersWorstSeed: Math.max(...others.map((way) => worstGap(way, "one"))),
     cacheAucGap: gap("cached", "ssp"),
     aucOne: meanOf(aucs("one")),
-    ...(isControl ? {} : { aucNesterov: meanOf(aucs("nesterov")) }),
+    ...(isControl
+      ? {}
+      : {
+          aucNesterov: meanOf(aucs("nesterov")),
+          aucGapRounding: gap("rounding", "one"),
+          aucGapRoundingWorstSeed: worstGap("rounding", "one"),
+        }),
   };
 }
 
@@ -147,7 +160,11 @@ async function jobOf(o: LearningOptions & { way: WayName; seed: number }): Promi
     name: o.way,
     seed: o.seed,
     data: few ? { ...demo.data, files: [file(few)] } : demo.data,
-    compile: isBroken ? { ...demo.compile, ...controlOptimizers(o.way) } : demo.compile,
+    compile: {
+      ...demo.compile,
+      ...(isBroken ? controlOptimizers(o.way) : {}),
+      ...(o.way === "rounding" ? { optimizer: roundedOtherwise(demo.compile.optimizer) } : {}),
+    },
     fit: {
       ...demo.fit,
       consistency,
@@ -165,6 +182,12 @@ function fewFlights({ folder, flights }: LearningOptions): Promise<string> {
 function controlOptimizers(way: WayName): Pick<JobDefinition["compile"], "optimizer" | "sparseOptimizer"> {
   const rate = way === "cached" ? 0.01 : 0.000_01;
   return { optimizer: adam({ learningRate: rate }), sparseOptimizer: rowwiseAdagrad({ learningRate: rate }) };
+}
+
+/** The next larger float32 as its learning rate. */
+function roundedOtherwise(optimizer: OptimizerSpec): OptimizerSpec {
+  if (!("learningRate" in optimizer)) throw new TypeError(`${optimizer.kind} has no learning rate to round otherwise`);
+  return { ...optimizer, learningRate: Math.fround(optimizer.learningRate) * (1 + 2 ** -23) };
 }
 
 /** @returns none where there is no such file yet */

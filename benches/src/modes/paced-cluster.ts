@@ -4,6 +4,7 @@
  */
 import { startWorker, type RunningWorker } from "@volary/node-worker";
 import type { JobDefinition } from "@volary/core";
+import type { Link } from "@volary/core/wire";
 import { Cluster, type Run } from "volary";
 import { startCluster, type BenchCluster } from "../processes/cluster.ts";
 import { FrameBytes } from "./counted-link.ts";
@@ -13,6 +14,8 @@ export const WORKERS = 4;
 const NODES = 2;
 /** A job that takes longer than so many times what it may is given up. */
 const PATIENCE_MS = 600_000;
+
+type ThroughLink = (link: Link) => Link;
 
 interface PacedWorker {
   running: RunningWorker;
@@ -37,10 +40,16 @@ export class PacedCluster {
   #started: Promise<Started> | undefined;
   #workers: readonly PacedWorker[] = [];
   #stateBytesMax = 0;
+  readonly #throughLink: ThroughLink;
+
+  /** @param throughLink wraps each link that a worker dials or accepts */
+  constructor({ throughLink = (link) => link }: { throughLink?: ThroughLink } = {}) {
+    this.#throughLink = throughLink;
+  }
 
   /** Trains a job; its run is the caller's, who closes it. The first one starts the cluster. */
   async train(job: JobDefinition, { paceOf = () => () => 0, ledger = "none" }: Paces = {}): Promise<Run> {
-    const { client, workers } = await (this.#started ??= start());
+    const { client, workers } = await (this.#started ??= start(this.#throughLink));
     this.#workers = workers;
     workers.forEach(({ pacing, bytes }, i) => {
       pacing.paceMs = paceOf(i);
@@ -80,12 +89,12 @@ export class PacedCluster {
   }
 }
 
-async function start(): Promise<Started> {
+async function start(throughLink: ThroughLink): Promise<Started> {
   const processes = await startCluster({ ps: NODES });
   const workers: PacedWorker[] = [];
   try {
     for (let i = 1; i <= WORKERS; i++)
-      workers.push(await pacedWorker({ coordinator: processes.address, name: `worker-${i}` }));
+      workers.push(await pacedWorker({ coordinator: processes.address, name: `worker-${i}`, throughLink }));
     return { processes, workers, client: await Cluster.connect(processes.address) };
   } catch (error) {
     await end({ processes, workers });
@@ -99,12 +108,19 @@ async function end({ client, workers, processes }: Pick<Started, "processes" | "
   await processes.stop();
 }
 
-async function pacedWorker(o: { coordinator: string; name: string }): Promise<PacedWorker> {
+async function pacedWorker({
+  throughLink,
+  ...o
+}: {
+  coordinator: string;
+  name: string;
+  throughLink: ThroughLink;
+}): Promise<PacedWorker> {
   const [pacing, bytes] = [unpaced(), new FrameBytes()];
   const running = await startWorker({
     ...o,
     device: "wasm",
-    throughLink: (link) => bytes.through(link),
+    throughLink: (link) => bytes.through(throughLink(link)),
     throughModel: (model) => pacedModel(model, pacing),
   });
   return { running, pacing, bytes };

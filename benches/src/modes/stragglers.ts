@@ -141,12 +141,12 @@ async function raceOf(o: Race & { cluster: PacedCluster; folder: string }): Prom
   return raced;
 }
 
-function wasEachAppliedOnce({ visits, samples }: Raced): boolean {
+export function wasEachAppliedOnce({ visits, samples }: Pick<Raced, "visits" | "samples">): boolean {
   return visits.samples === samples && visits.least > 0.99 && visits.most < 1.01;
 }
 
 /** Time that workers did not compute, over the time that the job was trained. */
-function idleShareOf(computed: readonly (readonly Computed[])[], trainSeconds: number): number {
+export function idleShareOf(computed: readonly (readonly Computed[])[], trainSeconds: number): number {
   const trainMs = 1000 * trainSeconds;
   // What a worker still computes when training ends is dropped.
   const endMs = Math.min(...computed.flat().map(({ from }) => from)) + trainMs;

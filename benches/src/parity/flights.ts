@@ -51,14 +51,21 @@ export interface JobData {
   batchSize: number;
 }
 
+/** All flights, which a bench reads once, however many files it writes. */
+let allFlights: ReturnType<typeof readFlights> | undefined;
+
+function readFlights() {
+  const all = parquet(FLIGHTS, { fields: everything, label: "delay" });
+  return readColumns(all, { baseDirs: [import.meta.dirname], columns: columnsOf(all) });
+}
+
 /**
  * Writes as many flights as one epoch takes.
  *
  * @returns the file's path
  */
 export async function writeFlights(folder: string, { steps, batchSize }: Omit<JobData, "file">): Promise<string> {
-  const all = parquet(FLIGHTS, { fields: everything, label: "delay" });
-  const table = await readColumns(all, { baseDirs: [import.meta.dirname], columns: columnsOf(all) });
+  const table = await (allFlights ??= readFlights());
   const rows = steps * batchSize;
   const stride = Math.floor(table.rows / rows);
   if (!(stride >= 1)) throw new RangeError(`${steps} steps of ${batchSize} flights: there are only ${table.rows}`);

@@ -15,7 +15,7 @@ const ROUNDS = 5;
 /** It is stopped once all have joined. */
 const EPOCHS = 10_000;
 /** What a control waits before it presses Start. */
-const HESITATES_MS = 12_000;
+const HESITATES_MS = 10_000;
 
 export interface Joining {
   joinMedianMs: number;

@@ -67,12 +67,21 @@ interface Learnt {
 }
 
 export async function measurePoison(o: PoisonOptions): Promise<Poison> {
+  const processes = await startCluster({ ps: 1 });
+  try {
+    return await measureOn(processes.address, o);
+  } finally {
+    await processes.stop();
+  }
+}
+
+async function measureOn(coordinator: string, o: PoisonOptions): Promise<Poison> {
   const job = await jobOf(o);
   const ways = o.mode === "control" ? BROKEN : WAYS;
   const runs = new Map<Way, Learnt>(); // in a control some ways are the same
   const learnt = async (name: WayName): Promise<Learnt> => {
     const way = ways[name];
-    const run = runs.get(way) ?? (await learn(job, way));
+    const run = runs.get(way) ?? (await learn(coordinator, job, way));
     runs.set(way, run);
     const expelled = run.tally.expelledAfter.map((after) => after ?? "never").join(", ");
     console.error(`${name}: AUC ${run.auc.toFixed(5)}, volunteers expelled after updates: ${expelled}`);
@@ -102,7 +111,7 @@ function onlyLiarsExpelled({ expelledAfter }: LeafTally): boolean {
   return expelledAfter.every((after, i) => (after !== undefined) === i < LIARS);
 }
 
-async function learn(job: JobDefinition, way: Way): Promise<Learnt> {
+async function learn(coordinator: string, job: JobDefinition, way: Way): Promise<Learnt> {
   const { manifest } = await manifestOf(job, { workersMin: 1 });
   const half = manifest.fit.stepsMax! / 2;
   const lie: Lie = (gradients, step) => {
@@ -115,28 +124,23 @@ async function learn(job: JobDefinition, way: Way): Promise<Learnt> {
     tally = leafed.tally;
     return leafed;
   };
-  const processes = await startCluster({ ps: 1 });
+  const worker = await startWorker({
+    coordinator,
+    name: "worker",
+    device: "wasm",
+    baseDirs: [DEMO_FOLDER],
+    volunteers: { leavesMax: 0 },
+    throughModel: helped,
+  });
+  const client = await Cluster.connect(coordinator);
   try {
-    const worker = await startWorker({
-      coordinator: processes.address,
-      name: "worker",
-      device: "wasm",
-      baseDirs: [DEMO_FOLDER],
-      volunteers: { leavesMax: 0 },
-      throughModel: helped,
-    });
-    const client = await Cluster.connect(processes.address);
-    try {
-      const run = await client.train(job);
-      const { auc } = run.metrics;
-      run.close();
-      return { auc: auc!, tally: tally! };
-    } finally {
-      await client.stop();
-      await worker.stop();
-    }
+    const run = await client.train(job);
+    const { auc } = run.metrics;
+    run.close();
+    return { auc: auc!, tally: tally! };
   } finally {
-    await processes.stop();
+    await client.stop();
+    await worker.stop();
   }
 }
 

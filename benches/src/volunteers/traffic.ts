@@ -110,8 +110,10 @@ async function openFlights(o: { folder: string; flights: number; batchSize: numb
     manifest,
     inputs: async (samples, step) => {
       const at = (step * samples) % (order.length - samples);
-      const { batch, numbers, masks, rowIds } = await factory.read("train", order.subarray(at, at + samples), 0);
+      const stepRows = await factory.read("train", order.subarray(at, at + samples), 0);
+      const { batch, numbers, masks } = stepRows;
       const { label, weight } = batch;
+      const rowIds = () => stepRows.rowIds();
       const rows = new Float32Array(samples * rowFloats);
       return { rows, rowIds, numbers, masks, label, weight, samples, globalSamples: samples, step };
     },

@@ -59,7 +59,7 @@ describe.skipIf(absent.includes("browser"))("the volunteer's page [needs browser
     expect(faults).toEqual([]);
   });
 
-  test("Stop ends the Web Worker and the link, and nothing is sent after; Start goes on counting", async () => {
+  test("Stop ends the Web Worker and the link, and nothing is sent after; Start goes on counting, and so does a link that broke", async () => {
     const { page } = await open(newLink("cpu"));
     await page.getByRole("button", { name: TEXT.start }).click();
     await counted(page, 1);
@@ -71,6 +71,8 @@ describe.skipIf(absent.includes("browser"))("the volunteer's page [needs browser
     const given = await stepsOf(page);
     await page.getByRole("button", { name: TEXT.startAgain }).click();
     await counted(page, given + 1);
+    gateway.cut();
+    await counted(page, (await stepsOf(page)) + 2);
   });
 
   test("a reload goes on with the session, and so does the used link in this browser", async () => {
@@ -86,17 +88,26 @@ describe.skipIf(absent.includes("browser"))("the volunteer's page [needs browser
     await page.getByRole("heading", { name: TEXT.asks("The Flight Institute") }).waitFor();
   });
 
-  test("a link that breaks is dialled again", async () => {
-    const { page } = await open(newLink("cpu"));
-    await page.getByRole("button", { name: TEXT.start }).click();
-    await counted(page, 1);
-    gateway.cut();
-    await counted(page, (await stepsOf(page)) + 2);
+  test("a page that is reloaded before it hears of its session gets in all the same", async () => {
+    const context = await browser.newContext();
+    context.setDefaultTimeout(SLOW_MS);
+    const page = await context.newPage();
+    await page.route(
+      "**/api/join",
+      async (route) => {
+        await route.fetch();
+        await route.abort(); // the token is used, and the answer is lost
+      },
+      { times: 1 },
+    );
+    await page.goto(newLink("cpu"));
+    await page.getByText(TEXT.refusal("COORDINATOR_UNAVAILABLE")).waitFor();
+    await page.reload();
+    await page.getByRole("button", { name: TEXT.start }).waitFor();
   });
 
-  test("a lost WebGL context costs its step, and another Web Worker goes on", async () => {
-    const { page } = await open(newLink("webgl"));
-    await page.getByRole("button", { name: TEXT.start }).click();
+  test("a first visit with WebGL fetches little; a lost context costs its step, and another Web Worker goes on", async () => {
+    const page = await firstVisit("webgl");
     await counted(page, 1);
     const before = page.workers()[0]!;
     await before.evaluate(() => {
@@ -110,15 +121,8 @@ describe.skipIf(absent.includes("browser"))("the volunteer's page [needs browser
     await counted(page, (await stepsOf(page)) + 1);
   });
 
-  test.each(["webgl", "webgpu"] as const)("a first visit with %s fetches little", async (device) => {
-    gateway.served.clear();
-    const { page, faults } = await open(newLink(device));
-    await page.getByRole("button", { name: TEXT.start }).click();
-    // By then it has taken steps.
-    await page.locator(".figure", { hasText: TEXT.deviceNames[device] }).waitFor({ timeout: SLOW_MS });
-    const bytes = [...gateway.served.values()].reduce((sum, length) => sum + length, 0);
-    expect(bytes).toBeLessThan(VISIT_BYTES_MAX);
-    expect(faults).toEqual([]);
+  test("a first visit with WebGPU fetches little", async () => {
+    await firstVisit("webgpu");
   });
 
   test.each(["TOKEN_UNKNOWN", "TOKEN_USED", "TOKEN_EXPIRED", "TOKEN_ROLE", "WRONG_ORIGIN", "TOO_MANY"] as const)(
@@ -141,6 +145,34 @@ describe.skipIf(absent.includes("browser"))("the volunteer's page [needs browser
     expect(await page.getByRole("alert").textContent()).toContain(TEXT.refusal("BAD_INVITATION"));
   });
 
+  test("an observer's link shows who trains what and how far it is, live, and computes and sends nothing", async () => {
+    gateway.heard.length = 0;
+    const { page, faults } = await open(gateway.link(`watch-${++tokens}`));
+    await page.getByRole("heading", { name: TEXT.shows("The Flight Institute") }).waitFor();
+    await page.getByRole("heading", { name: TEXT.watch }).waitFor();
+    await page.getByText(TEXT.watching).waitFor();
+    expect(await figure(page, TEXT.heldOut("auc"))).toMatch(/^0\.7100/);
+    expect(await figure(page, TEXT.speed)).toMatch(/^\d/);
+    const loss = await figure(page, TEXT.lossNow);
+    await expect.poll(() => figure(page, TEXT.lossNow), { timeout: SLOW_MS }).not.toBe(loss);
+    expect(await page.locator(".chart canvas").count()).toBe(1);
+    expect(await page.getByRole("button").count()).toBe(0);
+    expect(await page.getByRole("slider").count()).toBe(0);
+    expect(page.workers()).toEqual([]);
+    expect(await seriousFaults(page)).toEqual([]);
+
+    const hellos = () => gateway.heard.filter((each) => each === "message").length;
+    expect(hellos()).toBe(1);
+    gateway.cut();
+    await expect.poll(hellos, { timeout: SLOW_MS }).toBe(2);
+    const then = await figure(page, TEXT.lossNow);
+    await expect.poll(() => figure(page, TEXT.lossNow), { timeout: SLOW_MS }).not.toBe(then);
+    expect(hellos()).toBe(2);
+    expect(faults).toEqual([]);
+    await page.reload();
+    await page.getByText(TEXT.watching).waitFor();
+  });
+
   test("a page without an invitation says what it needs", async () => {
     const { page } = await open(`${gateway.address}/join`);
     await page.getByRole("alert").waitFor();
@@ -160,8 +192,7 @@ describe.skipIf(absent.includes("browser"))("the volunteer's page [needs browser
   test.each<[string, BrowserContextOptions]>([
     ["on a desk", { viewport: { width: 1280, height: 900 } }],
     ["on a phone", { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true }],
-    ["in the dark", { colorScheme: "dark" }],
-  ])("axe finds no serious fault %s", async (_, options) => {
+  ])("axe finds no serious fault %s, in the light and in the dark", async (_, options) => {
     const { page } = await open(newLink("cpu"), options);
     await page.getByRole("button", { name: TEXT.start }).waitFor();
     expect(await seriousFaults(page)).toEqual([]);
@@ -174,9 +205,22 @@ describe.skipIf(absent.includes("browser"))("the volunteer's page [needs browser
     expect(await seriousFaults(page)).toEqual([]);
   });
 
+  /** Starts on a device, and counts what was fetched until it has taken steps. */
+  async function firstVisit(device: "webgl" | "webgpu"): Promise<Page> {
+    gateway.served.clear();
+    const { page, faults } = await open(newLink(device));
+    await page.getByRole("button", { name: TEXT.start }).click();
+    await page.locator(".figure", { hasText: TEXT.deviceNames[device] }).waitFor();
+    const bytes = [...gateway.served.values()].reduce((sum, length) => sum + length, 0);
+    expect(bytes).toBeLessThan(VISIT_BYTES_MAX);
+    expect(faults).toEqual([]);
+    return page;
+  }
+
   /** Opens a page in a browser of its own, so to speak. `faults` are what its console calls errors. */
   async function open(url: string, options: BrowserContextOptions = {}): Promise<{ page: Page; faults: string[] }> {
     const context = await browser.newContext(options);
+    context.setDefaultTimeout(SLOW_MS);
     const page = await context.newPage();
     const faults: string[] = [];
     page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
@@ -199,17 +243,23 @@ async function figure(page: Page, label: string): Promise<string | undefined> {
   return value;
 }
 
-/** Faults that keep people out, as axe-core sees them. */
+/** Faults that keep people out, as axe-core sees them, whatever the colours. */
 async function seriousFaults(page: Page): Promise<string[]> {
   // The page's policy would not let a script element run.
   await page.evaluate(await readFile(AXE, "utf8"));
-  return page.evaluate(async () => {
-    interface Axe {
-      run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }>;
-    }
-    const { violations } = await (globalThis as unknown as { axe: Axe }).axe.run();
-    return violations
-      .filter(({ impact }) => impact === "serious" || impact === "critical")
-      .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
-  });
+  const faults: string[] = [];
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" }); // no colour on its way to another
+    const found = await page.evaluate(async () => {
+      interface Axe {
+        run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }>;
+      }
+      const { violations } = await (globalThis as unknown as { axe: Axe }).axe.run();
+      return violations
+        .filter(({ impact }) => impact === "serious" || impact === "critical")
+        .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+    });
+    faults.push(...found.map((fault) => `${colorScheme}: ${fault}`));
+  }
+  return faults;
 }

@@ -21,7 +21,7 @@ test.each([
   ["worker", "--device", "tensorflow"],
   ["worker", "--devices", "0"],
   ["up", "--device", "cuda", "--workers", "1", "--ps", "1", "--port", "0"],
-])("volary %s %s %s ends with code 2, one line and the remedy", { timeout: 120_000 }, (...args) => {
+])("volary %s %s %s ends with code 2, one line and the remedy", (...args) => {
   const { status, stderr, stdout } = volary(...args);
   expect(status, stderr).toBe(2);
   const last = stderr.trimEnd().split("\n").at(-1);

@@ -1,6 +1,10 @@
 #!/usr/bin/env node
 /** The `volary` program: everything else is loaded where Node has what that needs, as an import is resolved before any line runs. */
-export {};
+import module from "node:module";
+
+// Every role is a process of the same files: Node keeps what it compiled them to, which saves a third of each start and more.
+// It is absent before Node 22.1, and NODE_DISABLE_COMPILE_CACHE=1 turns it off.
+module.enableCompileCache?.();
 
 /** The first that lets a program say where a job file's packages are (`module.registerHooks`). */
 const NODE_MIN = [22, 15] as const;

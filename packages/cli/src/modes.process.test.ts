@@ -12,7 +12,6 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { BATCH, CLICKS, clicksJob, STEPS_PER_EPOCH, writeClicks } from "./testing/clicks.ts";
 import { FaultCluster } from "./testing/fault-cluster.ts";
 
-const TIMEOUT_MS = 120_000;
 /** More than there is time for: training ends once all faults are made. */
 const EPOCHS = 50;
 const WORKERS = 2;
@@ -35,7 +34,7 @@ beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "volary-modes-"));
   await writeClicks(folder);
   cluster = await FaultCluster.start({ ps: PS, workers: WORKERS, replicas: PS });
-}, TIMEOUT_MS);
+});
 afterAll(async () => {
   await cluster.stop();
   await rm(folder, { recursive: true });
@@ -90,54 +89,50 @@ test.each<[string, ConsistencySpec]>([
   ["ssp", ssp({ stalenessSteps: 3 })],
   ["a quorum", bsp({ quorum: 0.5 })],
   ["local SGD", localSgd({ every: 2 })],
-])(
-  "all batches are finished once, by whoever is left: %s",
-  async (_, consistency) => {
-    while (workers.length < WORKERS) await startWorker();
-    await cluster.untilWhole({ nodes: PS });
-    const [first, second] = [...workers];
-    let joined: { step: number; rounds: number } | undefined;
-    const faults = new Faults([
-      { when: ({ step }) => step >= 5, run: killOldestWorker },
-      { when: ({ step }) => step >= 15, run: () => cluster.kill("ps-2") },
-      { when: ({ step }) => step >= 20, run: startWorker },
-      {
-        when: ({ step, workers: members, batches }) => {
-          if (members === WORKERS) joined ??= { step, rounds: batches!.rounds };
-          if (!joined || step < joined.step + STEPS_TOGETHER) return false;
-          return batches!.rounds === 0 || batches!.rounds >= joined.rounds + ROUNDS_TOGETHER;
-        },
-        run: killOldestWorker,
+])("all batches are finished once, by whoever is left: %s", async (_, consistency) => {
+  while (workers.length < WORKERS) await startWorker();
+  await cluster.untilWhole({ nodes: PS });
+  const [first, second] = [...workers];
+  let joined: { step: number; rounds: number } | undefined;
+  const faults = new Faults([
+    { when: ({ step }) => step >= 5, run: killOldestWorker },
+    { when: ({ step }) => step >= 15, run: () => cluster.kill("ps-2") },
+    { when: ({ step }) => step >= 20, run: startWorker },
+    {
+      when: ({ step, workers: members, batches }) => {
+        if (members === WORKERS) joined ??= { step, rounds: batches!.rounds };
+        if (!joined || step < joined.step + STEPS_TOGETHER) return false;
+        return batches!.rounds === 0 || batches!.rounds >= joined.rounds + ROUNDS_TOGETHER;
       },
-    ]);
-    let [seen, endAt] = [0, Infinity];
-    const { fit, ...job } = clicksJob(folder, { epochs: EPOCHS });
-    const run = await cluster.client.train(
-      { ...job, fit: { ...fit, consistency } },
-      {
-        workersMin: WORKERS,
-        onStatus: (status) => {
-          seen = status.step;
-          faults.look(status);
-          if (faults.areMade) endAt = Math.min(endAt, status.step + STEPS_ALONE);
-        },
-        callbacks: { onBatchEnd: () => ({ stopTraining: seen >= endAt }) },
+      run: killOldestWorker,
+    },
+  ]);
+  let [seen, endAt] = [0, Infinity];
+  const { fit, ...job } = clicksJob(folder, { epochs: EPOCHS });
+  const run = await cluster.client.train(
+    { ...job, fit: { ...fit, consistency } },
+    {
+      workersMin: WORKERS,
+      onStatus: (status) => {
+        seen = status.step;
+        faults.look(status);
+        if (faults.areMade) endAt = Math.min(endAt, status.step + STEPS_ALONE);
       },
-    );
-    const { status } = run;
-    run.close();
-    await faults.end();
-    await cluster.startPs("ps-2");
+      callbacks: { onBatchEnd: () => ({ stopTraining: seen >= endAt }) },
+    },
+  );
+  const { status } = run;
+  run.close();
+  await faults.end();
+  await cluster.startPs("ps-2");
 
-    expect(faults.areMade).toBe(true);
-    expect(workers).not.toContain(first);
-    expect(workers).not.toContain(second);
-    const { step, batches } = status;
-    expect(status).toMatchObject({ phase: "done", workers: 1, samples: samplesOf(step) });
-    expect(batches!.finished).toBeGreaterThanOrEqual(WORKERS * step);
-    expect(batches!.finished).toBeLessThan(WORKERS * step + BATCHES_AHEAD);
-    expect(batches!.repeated).toBeGreaterThan(0);
-    expect(status.loss).toBeLessThan(Math.LN2); // where it began
-  },
-  TIMEOUT_MS,
-);
+  expect(faults.areMade).toBe(true);
+  expect(workers).not.toContain(first);
+  expect(workers).not.toContain(second);
+  const { step, batches } = status;
+  expect(status).toMatchObject({ phase: "done", workers: 1, samples: samplesOf(step) });
+  expect(batches!.finished).toBeGreaterThanOrEqual(WORKERS * step);
+  expect(batches!.finished).toBeLessThan(WORKERS * step + BATCHES_AHEAD);
+  expect(batches!.repeated).toBeGreaterThan(0);
+  expect(status.loss).toBeLessThan(Math.LN2); // where it began
+});

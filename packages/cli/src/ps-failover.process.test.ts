@@ -14,7 +14,6 @@ import { clicksJob, differingRows, weightsOf, writeClicks } from "./testing/clic
 import { FaultCluster, volaryCommand } from "./testing/fault-cluster.ts";
 import { PushLedger } from "./testing/push-ledger.ts";
 
-const TIMEOUT_MS = 120_000;
 /** Of training; a node is killed in the first half of them and comes back in the second. */
 const STEPS = 120;
 /** Pushes between what happens to a node. */
@@ -26,41 +25,37 @@ async function start(o: { ps: number; workers?: number; replicas: number }): Pro
   return cluster;
 }
 
-test(
-  "kill −9 of a PS node in the middle of training, and its return, change no bit of the result",
-  async () => {
-    const folder = await mkdtemp(path.join(tmpdir(), "volary-failover-"));
-    onTestFinished(() => rm(folder, { recursive: true }));
-    await writeClicks(folder);
-    const cluster = await start({ ps: 3, workers: 2, replicas: 2 });
-    const train = async (options: TrainOptions) => {
-      const run = await cluster.client.train(clicksJob(folder, { stepsMax: STEPS }), options);
-      const trained = { weights: await weightsOf(run), commits: await run.commits(), status: run.status };
-      run.close();
-      return trained;
-    };
-    const undisturbed = await train({});
-    expect(undisturbed.commits.terms).toHaveLength(1);
+test("kill −9 of a PS node in the middle of training, and its return, change no bit of the result", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "volary-failover-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  await writeClicks(folder);
+  const cluster = await start({ ps: 3, workers: 2, replicas: 2 });
+  const train = async (options: TrainOptions) => {
+    const run = await cluster.client.train(clicksJob(folder, { stepsMax: STEPS }), options);
+    const trained = { weights: await weightsOf(run), commits: await run.commits(), status: run.status };
+    run.close();
+    return trained;
+  };
+  const undisturbed = await train({});
+  expect(undisturbed.commits.terms).toHaveLength(1);
 
-    let killed: Promise<void> | undefined;
-    let restarted: Promise<void> | undefined;
-    const disturbed = await train({
-      onStatus: ({ step }) => {
-        if (step >= 10) killed ??= cluster.kill("ps-2");
-        if (step >= 30) restarted ??= killed!.then(() => cluster.startPs("ps-2"));
-      },
-    });
-    await restarted;
-    expect(disturbed.status).toMatchObject({ phase: "done", step: STEPS, workers: 2 });
-    const steps = disturbed.commits.commits.map(({ step }) => step);
-    expect(steps).toEqual(Array.from({ length: STEPS }, (_, i) => i + 1));
-    expect(disturbed.commits.terms.length).toBeGreaterThan(1);
-    expect((await cluster.client.status()).failovers).toBeGreaterThan(0);
-    expect(undisturbed.weights.get("both")!.size).toBeGreaterThan(1000);
-    expect(differingRows(disturbed.weights, undisturbed.weights)).toEqual([]);
-  },
-  TIMEOUT_MS,
-);
+  let killed: Promise<void> | undefined;
+  let restarted: Promise<void> | undefined;
+  const disturbed = await train({
+    onStatus: ({ step }) => {
+      if (step >= 10) killed ??= cluster.kill("ps-2");
+      if (step >= 30) restarted ??= killed!.then(() => cluster.startPs("ps-2"));
+    },
+  });
+  await restarted;
+  expect(disturbed.status).toMatchObject({ phase: "done", step: STEPS, workers: 2 });
+  const steps = disturbed.commits.commits.map(({ step }) => step);
+  expect(steps).toEqual(Array.from({ length: STEPS }, (_, i) => i + 1));
+  expect(disturbed.commits.terms.length).toBeGreaterThan(1);
+  expect((await cluster.client.status()).failovers).toBeGreaterThan(0);
+  expect(undisturbed.weights.get("both")!.size).toBeGreaterThan(1000);
+  expect(differingRows(disturbed.weights, undisturbed.weights)).toEqual([]);
+});
 
 /** Sums with replicas on three nodes, that are pushed to from now on. */
 async function pushing(cluster: FaultCluster): Promise<{ ledger: PushLedger; table: PlainTable }> {
@@ -117,49 +112,30 @@ test.each<[string, 2 | 3, (cluster: FaultCluster, ledger: PushLedger) => Promise
       }
     },
   ],
-])(
-  "every acknowledged push counts once when a PS node %s",
-  async (_, replicas, disturb) => {
-    const cluster = await start({ ps: 3, replicas });
-    const { ledger } = await pushing(cluster);
-    await disturb(cluster, ledger);
-    await cluster.untilWhole({ nodes: 3 });
-    await ledger.more(SOME);
-    expect(await ledger.end()).toMatchObject({ lost: 0, doubled: 0 });
-  },
-  TIMEOUT_MS,
-);
+])("every acknowledged push counts once when a PS node %s", async (_, replicas, disturb) => {
+  const cluster = await start({ ps: 3, replicas });
+  const { ledger } = await pushing(cluster);
+  await disturb(cluster, ledger);
+  await cluster.untilWhole({ nodes: 3 });
+  await ledger.more(SOME);
+  expect(await ledger.end()).toMatchObject({ lost: 0, doubled: 0 });
+});
 
-test(
-  "a drained PS node is stopped without a loss, while all go on pushing",
-  async () => {
-    const cluster = await start({ ps: 3, replicas: 2 });
-    const { ledger } = await pushing(cluster);
-    const [program = "", ...args] = volaryCommand(
-      "drain",
-      "ps-2",
-      "--wait",
-      "--json",
-      "--coordinator",
-      cluster.address,
-    );
-    const { stdout } = await promisify(execFile)(program, args);
-    expect(JSON.parse(stdout)).toEqual({ node: "ps-2", held: 0 });
-    await ledger.more(SOME);
-    await cluster.end("ps-2");
-    await cluster.untilWhole({ nodes: 2 });
-    await ledger.more(SOME);
-    expect(await ledger.end()).toMatchObject({ lost: 0, doubled: 0 });
-    expect((await cluster.client.status()).failovers).toBe(0);
-  },
-  TIMEOUT_MS,
-);
+test("a drained PS node is stopped without a loss, while all go on pushing", async () => {
+  const cluster = await start({ ps: 3, replicas: 2 });
+  const { ledger } = await pushing(cluster);
+  const [program = "", ...args] = volaryCommand("drain", "ps-2", "--wait", "--json", "--coordinator", cluster.address);
+  const { stdout } = await promisify(execFile)(program, args);
+  expect(JSON.parse(stdout)).toEqual({ node: "ps-2", held: 0 });
+  await ledger.more(SOME);
+  await cluster.end("ps-2");
+  await cluster.untilWhole({ nodes: 2 });
+  await ledger.more(SOME);
+  expect(await ledger.end()).toMatchObject({ lost: 0, doubled: 0 });
+  expect((await cluster.client.status()).failovers).toBe(0);
+});
 
-test(
-  "a node that is not there cannot be drained, and the answer names those that are",
-  async () => {
-    const cluster = await start({ ps: 1, replicas: 1 });
-    await expect(cluster.client.drain("ps-9")).rejects.toThrow(/ps-9.*ps-1/);
-  },
-  TIMEOUT_MS,
-);
+test("a node that is not there cannot be drained, and the answer names those that are", async () => {
+  const cluster = await start({ ps: 1, replicas: 1 });
+  await expect(cluster.client.drain("ps-9")).rejects.toThrow(/ps-9.*ps-1/);
+});

@@ -17,6 +17,7 @@ import { clicksJob, writeClicks } from "./testing/clicks.ts";
 import { NEEDS_BROWSER, VolunteerTab } from "./testing/volunteer-tabs.ts";
 
 const TIMEOUT_MS = 180_000;
+const POLL_MS = 120_000;
 /** More than there is time for: training ends once all was seen. */
 const EPOCHS = 500;
 
@@ -86,7 +87,7 @@ describe.skipIf(NEEDS_BROWSER)("volunteers who trust each other [needs browser]"
     "send neither dense gradients nor pieces of rounds by their links, once their data channels are open",
     async () => {
       const tabs = await openTabs();
-      await expect.poll(() => framesInAWhile(came), { timeout: 60_000 }).toEqual(["leafRowGradients"]);
+      await expect.poll(() => framesInAWhile(came), { timeout: POLL_MS }).toEqual(["leafRowGradients"]);
       for (const tab of tabs) await tab.accepted((await tab.steps()) + 5);
     },
     TIMEOUT_MS,
@@ -96,7 +97,7 @@ describe.skipIf(NEEDS_BROWSER)("volunteers who trust each other [needs browser]"
     "send pieces of rounds by their links where the browser has no WebRTC",
     async () => {
       const tabs = await openTabs({ blocked: "delete globalThis.RTCPeerConnection" });
-      await expect.poll(() => framesInAWhile(came), { timeout: 60_000 }).toEqual(["leafRowGradients", "reduce"]);
+      await expect.poll(() => framesInAWhile(came), { timeout: POLL_MS }).toEqual(["leafRowGradients", "reduce"]);
       for (const tab of tabs) await tab.accepted((await tab.steps()) + 5);
     },
     TIMEOUT_MS,

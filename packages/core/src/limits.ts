@@ -138,9 +138,11 @@ export const LIMITS = {
   groupBufferedBytesLow: 256 * 1024,
   /** Bytes of messages that wait for that; one with more counts as a slow reader. */
   groupWaitingBytesMax: 64 * 1024 * 1024,
-  /** A data channel that is not open after this long is given up, and tried again after the second. */
+  /** A data channel that is not open after this long is given up. */
   groupOpenMs: 15_000,
-  groupRetryMs: 60_000,
+  /** The rest after such a channel, or a round that came to nothing: twice as long after each in a row, up to the second. */
+  groupRestMs: 1_000,
+  groupRestMsMax: 60_000,
   /** Rounds that a group tries for one step, before its members send their gradients to the reducer instead. */
   groupRoundsMax: 4,
   /** A request to a gateway's HTTP API. */

@@ -2,7 +2,7 @@
 import { request } from "node:http";
 import { upgradeHeaders } from "@volary/core/wire/websocket";
 import { expect, it, onTestFinished } from "vitest";
-import { listenForPeers, wsDialer, type PeerPort, type PeerPortOptions } from "./peers.ts";
+import { addressOf, listenForPeers, wsDialer, type PeerPort, type PeerPortOptions } from "./peers.ts";
 
 async function open(o: Partial<PeerPortOptions> = {}): Promise<PeerPort> {
   const port = await listenForPeers({
@@ -19,6 +19,13 @@ async function open(o: Partial<PeerPortOptions> = {}): Promise<PeerPort> {
 }
 
 const HELLO = { role: "peer", name: "worker-2" } as const;
+
+it("addressOf() is what others dial: an address of IPv6 in brackets, and of all addresses one on a network", () => {
+  expect(addressOf("10.0.0.7", 80)).toBe("ws://10.0.0.7:80");
+  expect(addressOf("fd00::7", 80)).toBe("ws://[fd00::7]:80");
+  expect(addressOf("::", 80)).toBe(addressOf("0.0.0.0", 80));
+  expect(addressOf("::", 80)).toMatch(/^ws:\/\/\d+(\.\d+){3}:80$/);
+});
 
 it("listenForPeers() turns pages away, whatever their origin", async () => {
   const { address } = await open();

@@ -73,7 +73,7 @@ export async function listenForPeers(o: PeerPortOptions): Promise<PeerPort> {
   }
   const { port } = http.address() as AddressInfo;
   return {
-    address: `ws://${reachable(o.host)}:${port}`,
+    address: addressOf(o.host, port),
     stop: async () => {
       for (const connection of connections) connection.terminate();
       http.close();
@@ -95,9 +95,11 @@ async function greet(socket: Socket, { name, refuse, accept, log }: PeerPortOpti
   }
 }
 
-/** Where others reach a host that listens on every address: its first address on a network. */
-function reachable(host: string): string {
-  if (host !== "0.0.0.0") return host;
-  const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
-  return addresses.find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "127.0.0.1";
+/** Where others dial a host: where that is all of its addresses, the first one on a network. */
+export function addressOf(host: string, port: number): string {
+  const all = host === "0.0.0.0" || host === "::";
+  const addresses = all ? Object.values(networkInterfaces()).flatMap((each) => each ?? []) : [];
+  const outer = addresses.find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "127.0.0.1";
+  const dialed = all ? outer : host;
+  return `ws://${dialed.includes(":") ? `[${dialed}]` : dialed}:${port}`;
 }

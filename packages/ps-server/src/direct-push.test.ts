@@ -1,7 +1,7 @@
 /** A table client and a PS node over a network that breaks: every direct push counts once. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { fixedLinks, PlainTable, Requests, TableClient } from "@volary/core/client";
+import { PlainTable, Requests, TableClient } from "@volary/core/client";
 import { ClusterError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
 import type { OptimizerSpec } from "@volary/core/optimizer";
@@ -11,6 +11,7 @@ import { lend, SimulatedClock } from "@volary/core/testing";
 import { decodeFrame, encodeFrame, type Frame, type Link } from "@volary/core/wire";
 import type { PsEffect } from "./effects.ts";
 import { PsNode } from "./ps-node.ts";
+import { fixedLinks } from "./testing/fixed-links.ts";
 
 const MAP: PartitionMap = {
   version: 1,

@@ -2,7 +2,7 @@ export { CoordinatorHost, type CoordinatorHostOptions } from "./coordinator/coor
 export { Coordinator } from "./coordinator/coordinator.ts";
 export type { CoordinatorEffect } from "./coordinator/effects.ts";
 export type { VolunteerKeys } from "./coordinator/volunteers/signed-invitation.ts";
-export type { Entry, Refusal } from "./gateway/effects.ts";
+export type { Entrance, Entry, Refusal } from "./gateway/effects.ts";
 export { GatewayHost, type GatewayHostOptions } from "./gateway/gateway-host.ts";
 export { memoryStore, type CoordinatorStore } from "./coordinator/store.ts";
 export { startCoordinator, type CoordinatorOptions, type RunningCoordinator } from "./node/coordinator-server.ts";

@@ -12,6 +12,8 @@ import { serveScriptedCoordinator, type ScriptedCoordinator } from "../testing/s
 import { scriptedNews, scriptedStatus } from "../testing/scripted-status.ts";
 
 const absent = (env["VOLARY_ABSENT"] ?? "").split(",");
+/** A page on a busy machine. */
+const SLOW_MS = 90_000;
 
 const EMPTY: ClusterStatus = {
   nodes: [],
@@ -64,6 +66,7 @@ describe.skipIf(absent.includes("browser"))("the dashboard in Chromium [needs br
 
   async function open(options: BrowserContextOptions = {}): Promise<Page> {
     const context = await browser.newContext(options);
+    context.setDefaultTimeout(SLOW_MS);
     const page = await context.newPage();
     page.on("pageerror", (error) => faults.push(error.message));
     await page.addInitScript(() =>
@@ -110,11 +113,10 @@ describe.skipIf(absent.includes("browser"))("the dashboard in Chromium [needs br
   test("says that it is not connected while the coordinator is away, and comes back by itself", async () => {
     const page = await open();
     await page.getByText("live", { exact: true }).waitFor();
-    const { port } = coordinator;
-    await coordinator.stop();
+    coordinator.leave();
     await page.getByText("Not connected: what you see is old").waitFor();
     expect(await page.getByText("Step 120 of 400").count()).toBeGreaterThan(0);
-    coordinator = await serveScriptedCoordinator({ pages, port, answers });
+    coordinator.comeBack();
     await page.getByText("live", { exact: true }).waitFor();
     expect(await page.getByText("Not connected").count()).toBe(0);
   });

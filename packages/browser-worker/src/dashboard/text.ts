@@ -122,6 +122,7 @@ export const TEXT = {
     invited: "Invitations",
     redeemed: "Tokens redeemed",
     sessions: "Sessions open",
+    observers: (count: number) => (count === 0 ? undefined : `and ${grouped(count)} of observers, who watch`),
     expelled: "Expelled",
   },
 

@@ -47,7 +47,7 @@ const ROWS_MAX = 100;
 const TONES: Record<LeafStatus["state"], Tone> = { joining: "plain", ready: "good", working: "good", paused: "warn" };
 
 export function Volunteers({ status }: { status: ClusterStatus }) {
-  const { heading, none, columns, state, invited, redeemed, sessions, expelled } = TEXT.volunteers;
+  const { heading, none, columns, state, invited, redeemed, sessions, observers, expelled } = TEXT.volunteers;
   const { volunteers } = status;
   const leaves = leavesOf(status).sort((a, b) => b.leaf.samplesPerSecond - a.leaf.samplesPerSecond);
   return (
@@ -56,7 +56,7 @@ export function Volunteers({ status }: { status: ClusterStatus }) {
         <Figures>
           <Figure label={invited} value={grouped(volunteers.invited)} />
           <Figure label={redeemed} value={grouped(volunteers.redeemed)} />
-          <Figure label={sessions} value={grouped(volunteers.sessions)} />
+          <Figure label={sessions} value={grouped(volunteers.sessions)} hint={observers(volunteers.observers)} />
           <Figure label={expelled} value={grouped(volunteers.expelled)} />
         </Figures>
       )}

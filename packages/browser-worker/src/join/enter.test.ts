@@ -5,10 +5,12 @@ import { ClusterError, type ClusterErrorCode } from "@volary/core/errors";
 import type { Admitted, Invitation, JobManifest } from "@volary/core/job";
 import { describe, expect, test } from "vitest";
 import { checkInvitation } from "./check-invitation.ts";
-import { enter } from "./enter.ts";
+import { enter as enterWith } from "./enter.ts";
 import { takeFragment } from "./fragment.ts";
 import { gatewayApi, leafAddress, type GatewayApi } from "./gateway-api.ts";
-import { forgetSession, keepSession, keptSession, type Stores } from "./kept-session.ts";
+import { keptClaim } from "./kept-claim.ts";
+import { forgetSession, keepSession, keptSession } from "./kept-session.ts";
+import type { Stores } from "./stores.ts";
 
 hashes.sha512 = sha512;
 const KEY = keygen();
@@ -74,6 +76,18 @@ describe("a volunteer", () => {
     expect(asked).toEqual(["secret"]);
   });
 
+  test.each(["volunteer", "observer"] as const)(
+    "as %s may not compute a plugin's functions, but watch",
+    async (role) => {
+      const compile = { ...MANIFEST.compile, loss: { function: "focal", sha256: "a".repeat(64) } };
+      const invitation = { ...INVITATION, role, manifest: { ...MANIFEST, compile } };
+      const join = async () => admitted("secret", invitation);
+      const entering = enter({ fragment, stores: emptyStores(), api: api({ join }) });
+      if (role === "observer") expect(await entering).toMatchObject({ session: "secret", invitation: { role } });
+      else await expect(entering).rejects.toMatchObject({ code: "BAD_JOB" });
+    },
+  );
+
   test("comes in by a used link where it was used in this browser, and nowhere else", async () => {
     const stores = emptyStores();
     const used = api({ join: refuse("TOKEN_USED"), session: async (secret) => admitted(secret) });
@@ -82,6 +96,40 @@ describe("a volunteer", () => {
     expect(await enter({ fragment, stores, api: used })).toMatchObject({ session: "secret" });
     keepSession(stores, { session: "secret", keyId: "of another job" });
     await expect(enter({ fragment, stores, api: used })).rejects.toMatchObject({ code: "TOKEN_USED" });
+  });
+
+  test("whose answer was lost asks again with the same claim, by a reload and by the link", async () => {
+    const stores = emptyStores();
+    const asked: string[] = [];
+    const lost = api({ join: async ({ token, claim }) => (asked.push(`${token} ${claim}`), refuse(LOST)()) });
+    await expect(enter({ fragment, stores, api: lost })).rejects.toMatchObject({ code: LOST });
+    await expect(enter({ fragment: undefined, stores, api: lost })).rejects.toMatchObject({ code: LOST });
+    const anotherTab = { ...stores, tab: emptyStores().tab };
+    await expect(enter({ fragment, stores: anotherTab, api: lost })).rejects.toMatchObject({ code: LOST });
+    const found = api({ join: async ({ token, claim }) => (asked.push(`${token} ${claim}`), admitted("secret")) });
+    expect(await enter({ fragment: undefined, stores, api: found })).toMatchObject({ session: "secret" });
+    expect(new Set(asked)).toEqual(new Set([asked[0]]));
+    expect(asked).toHaveLength(4);
+    expect(keptClaim(stores, fragment)).toBeUndefined();
+  });
+
+  test("claims each link with a secret of its own, and what was refused for good no more", async () => {
+    const stores = emptyStores();
+    const claims: string[] = [];
+    const asking = (token: string, code: ClusterErrorCode) =>
+      enter({
+        fragment: { token, keyId: KEY_ID },
+        stores,
+        api: api({ join: ({ claim }) => (claims.push(claim), refuse(code)()) }),
+      }).catch(() => {});
+    await asking("token", LOST);
+    await asking("another", LOST);
+    await asking("another", "TOKEN_EXPIRED");
+    await asking("another", LOST);
+    expect(new Set(claims).size).toBe(3);
+    expect(claims[2]).toBe(claims[1]);
+    const without = enter({ fragment: undefined, stores: emptyStores(), api: api({}) });
+    await expect(without).rejects.toMatchObject({ code: "TOKEN_UNKNOWN" });
   });
 
   test("without link and session is told so", async () => {
@@ -132,24 +180,37 @@ describe("a kept session", () => {
 describe("the gateway's API", () => {
   const answering = (status: number, body: unknown) =>
     gatewayApi("https://host/sub/join", async (address, init) => {
-      expect([address, init!.method, init!.body]).toEqual(["https://host/sub/api/join", "POST", '{"token":"token"}']);
+      expect([address, init!.method, init!.body]).toEqual([
+        "https://host/sub/api/join",
+        "POST",
+        '{"token":"token","claim":"mine"}',
+      ]);
       return new Response(JSON.stringify(body), { status });
     });
 
   test("lies beside the page", async () => {
-    expect(await answering(200, { ...admitted("secret"), more: 1 }).join("token")).toEqual(admitted("secret"));
+    expect(await answering(200, { ...admitted("secret"), more: 1 }).join({ token: "token", claim: "mine" })).toEqual(
+      admitted("secret"),
+    );
     expect(leafAddress("https://host/sub/join?device=cpu")).toBe("wss://host/sub/leaf");
     expect(leafAddress("http://127.0.0.1:80/join")).toBe("ws://127.0.0.1/leaf");
   });
 
   test("refuses with a code", async () => {
     const refusing = answering(403, { code: "TOKEN_USED", message: "it was used" });
-    await expect(refusing.join("token")).rejects.toMatchObject({ code: "TOKEN_USED", message: "it was used" });
+    await expect(refusing.join({ token: "token", claim: "mine" })).rejects.toMatchObject({
+      code: "TOKEN_USED",
+      message: "it was used",
+    });
   });
 
   test("that answers in other ways is no gateway's", async () => {
-    await expect(answering(200, {}).join("token")).rejects.toMatchObject({ code: "PROTOCOL_VIOLATION" });
-    await expect(answering(502, "bad").join("token")).rejects.toMatchObject({ code: "PROTOCOL_VIOLATION" });
+    await expect(answering(200, {}).join({ token: "token", claim: "mine" })).rejects.toMatchObject({
+      code: "PROTOCOL_VIOLATION",
+    });
+    await expect(answering(502, "bad").join({ token: "token", claim: "mine" })).rejects.toMatchObject({
+      code: "PROTOCOL_VIOLATION",
+    });
   });
 
   test("that does not answer may do so later", async () => {
@@ -183,6 +244,7 @@ const MANIFEST: JobManifest = {
 const INVITATION: Invitation = {
   version: 1,
   job: 1,
+  role: "volunteer",
   by: "The Flight Institute",
   about: "We learn which flights are late.",
   data: { files: ["flights.csv"], rows: 1_000 },
@@ -204,6 +266,13 @@ function api(methods: Partial<GatewayApi>): GatewayApi {
   const unasked = () => Promise.reject(new Error("this was not to be asked"));
   return { join: unasked, session: unasked, ...methods };
 }
+
+let secrets = 0;
+const enter = (o: Omit<Parameters<typeof enterWith>[0], "secret">) =>
+  enterWith({ ...o, secret: () => `the secret ${++secrets}` });
+
+/** No answer came. */
+const LOST = "COORDINATOR_UNAVAILABLE";
 
 const refuse = (code: ClusterErrorCode) => () => Promise.reject(new ClusterError(code, "refused"));
 

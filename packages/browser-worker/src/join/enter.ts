@@ -4,7 +4,9 @@ import type { Admitted, Invitation, LinkFragment } from "@volary/core/job";
 import { checkInvitation } from "./check-invitation.ts";
 import { functionRefusal } from "./function-refusal.ts";
 import type { GatewayApi } from "./gateway-api.ts";
-import { forgetSession, keepSession, keptSession, type Stores } from "./kept-session.ts";
+import { forgetClaim, keepClaim, keptClaim } from "./kept-claim.ts";
+import { forgetSession, keepSession, keptSession } from "./kept-session.ts";
+import type { Stores } from "./stores.ts";
 
 export interface Entry {
   session: string;
@@ -15,26 +17,34 @@ export interface Entry {
 }
 
 /**
- * A link's token is of use once: where it was used in this browser, the session that it gave goes on.
+ * A link's token is of use once: where it was used in this browser, the session that it gave goes on. A page that was
+ * closed or reloaded before it heard of the session asks again, with the claim that it kept before it asked.
  *
+ * @param o.secret a new one, of 16 characters at least
  * @throws {ClusterError} why the volunteer is not let in; TOKEN_UNKNOWN where there is neither link nor session
  */
 export async function enter(o: {
   fragment: LinkFragment | undefined;
   stores: Stores;
   api: GatewayApi;
+  secret: () => string;
 }): Promise<Entry> {
-  const { fragment, stores, api } = o;
+  const { fragment, stores } = o;
   const kept = keptSession(stores);
-  if (!fragment) {
+  const claim = keptClaim(stores, fragment) ?? (fragment && { ...fragment, claim: o.secret() });
+  if (!claim) {
     if (!kept) throw new ClusterError("TOKEN_UNKNOWN", "this page was opened without an invitation's link");
     return entryOf(await resumed(o, kept), kept.keyId, stores);
   }
   try {
-    return entryOf(await api.join(fragment.token), fragment.keyId, stores);
+    keepClaim(stores, claim);
+    const entry = entryOf(await o.api.join({ token: claim.token, claim: claim.claim }), claim.keyId, stores);
+    forgetClaim(stores, claim);
+    return entry;
   } catch (error) {
+    if (isFinal(error)) forgetClaim(stores, claim);
     const isUsed = error instanceof ClusterError && error.code === "TOKEN_USED";
-    if (!isUsed || kept?.keyId !== fragment.keyId) throw error;
+    if (!isUsed || kept?.keyId !== claim.keyId) throw error;
     return entryOf(await resumed(o, kept), kept.keyId, stores);
   }
 }
@@ -43,14 +53,18 @@ async function resumed(o: { stores: Stores; api: GatewayApi }, kept: { session: 
   try {
     return await o.api.session(kept.session);
   } catch (error) {
-    if (error instanceof ClusterError && !error.retryable && error.code !== "TOO_MANY") forgetSession(o.stores, kept);
+    if (isFinal(error)) forgetSession(o.stores, kept);
     throw error;
   }
 }
 
+/** Is it of no use to ask again? */
+const isFinal = (error: unknown): boolean =>
+  error instanceof ClusterError && !error.retryable && error.code !== "TOO_MANY";
+
 function entryOf({ session, volunteer, phase, invitation: signed }: Admitted, keyId: string, stores: Stores): Entry {
   const invitation = checkInvitation(signed, keyId);
-  const refusal = functionRefusal(invitation.manifest);
+  const refusal = invitation.role === "volunteer" ? functionRefusal(invitation.manifest) : undefined;
   if (refusal) throw refusal;
   keepSession(stores, { session, keyId });
   return { session, volunteer, phase, invitation };

@@ -4,7 +4,7 @@ import { admittedSchema, refusedSchema, type Admitted } from "@volary/core/job";
 
 export interface GatewayApi {
   /** @throws {ClusterError} the gateway's code; COORDINATOR_UNAVAILABLE where none answers */
-  join(token: string): Promise<Admitted>;
+  join(o: { token: string; claim: string }): Promise<Admitted>;
   /** @throws {ClusterError} as {@link join}; SESSION_ENDED */
   session(session: string): Promise<Admitted>;
 }
@@ -13,7 +13,7 @@ export interface GatewayApi {
 export function gatewayApi(page: string, request: typeof fetch = fetch): GatewayApi {
   const post = (path: string, body: object) => admittedBy(request, new URL(path, page).href, body);
   return {
-    join: (token) => post("api/join", { token }),
+    join: (o) => post("api/join", o),
     session: (session) => post("api/session", { session }),
   };
 }

@@ -1,3 +1,5 @@
+import { trying, type Stores } from "./stores.ts";
+
 /**
  * A session that outlives a reload. Each tab has its own; a tab that has none goes on with the newest one of this
  * browser, which is how an old link, or a bookmark, still finds its job.
@@ -6,13 +8,6 @@ export interface KeptSession {
   session: string;
   /** Of the link that it began with: the invitation is checked against it again. */
   keyId: string;
-}
-
-export interface Stores {
-  /** Of the tab. */
-  tab: Storage;
-  /** Of the browser. */
-  browser: Storage;
 }
 
 const KEY = "volary.session";
@@ -36,13 +31,4 @@ function sessionFrom(json: string | null): KeptSession | undefined {
   const value = JSON.parse(json ?? "null") as Partial<KeptSession> | null;
   if (typeof value?.session !== "string" || typeof value.keyId !== "string") return undefined;
   return { session: value.session, keyId: value.keyId };
-}
-
-/** A browser may forbid to keep anything, and people change what is kept: then nothing is. */
-function trying<T>(attempt: () => T): T | undefined {
-  try {
-    return attempt();
-  } catch {
-    return undefined;
-  }
 }

@@ -1,19 +1,24 @@
 /** @file The volunteer's page: an invitation, a button, and what comes of it. */
+import type { Invitation } from "@volary/core/job";
 import { useEffect, useState } from "preact/hooks";
 import type { Entry } from "../join/enter.ts";
 import { InvitationCard, TrustCard } from "./invitation-card.tsx";
 import { LimitsForm } from "./limits-form.tsx";
+import { isDone } from "./job-view.ts";
 import { keepLimits, keptLimits, pauseFor, type Limits, type Surroundings } from "./limits.ts";
+import type { ObserverState } from "./observer.ts";
 import { JobProgress, Progress } from "./progress.tsx";
 import { Refusal } from "./refusal.tsx";
 import { watchSurroundings } from "./surroundings.ts";
 import { TEXT } from "./text.ts";
 import type { Volunteer, VolunteerState } from "./volunteer.ts";
+import { Watching } from "./watching.tsx";
 
 export type Opened =
   | { kind: "opening" }
   | { kind: "refused"; code: string; message: string }
-  | { kind: "entered"; entry: Entry; volunteer: Volunteer };
+  | { kind: "entered"; entry: Entry; volunteer: Volunteer }
+  | { kind: "watching"; invitation: Invitation; state: ObserverState };
 
 export function App({ opened }: { opened: Opened }) {
   switch (opened.kind) {
@@ -31,6 +36,8 @@ export function App({ opened }: { opened: Opened }) {
       );
     case "entered":
       return <Visit {...opened} />;
+    case "watching":
+      return <Watching {...opened} />;
     default:
       opened satisfies never;
   }
@@ -57,7 +64,7 @@ function Visit({ entry, volunteer }: { entry: Entry; volunteer: Volunteer }) {
         ) : null}
       </section>
       {hasBegun ? <Progress state={state} /> : null}
-      {hasBegun ? <JobProgress state={state} /> : null}
+      {hasBegun ? <JobProgress view={state} /> : null}
       <LimitsForm limits={limits} trusted={entry.invitation.trusted} onChange={setLimits} />
       {hasBegun ? <TrustCard invitation={entry.invitation} /> : null}
     </main>
@@ -85,8 +92,6 @@ function statusText(state: VolunteerState): string {
   if (pause !== undefined && (activity === "waiting" || activity === "working")) return TEXT.paused[pause];
   return TEXT.status[activity];
 }
-
-const isDone = ({ job }: VolunteerState): boolean => job?.phase === "done" || job?.phase === "evaluating";
 
 function useVolunteer(volunteer: Volunteer): VolunteerState {
   const [state, setState] = useState(volunteer.state);

@@ -9,13 +9,13 @@ import { TEXT } from "./text.ts";
 const TABLES_SHOWN = 4;
 
 export function InvitationCard({ invitation }: { invitation: Invitation }) {
-  const { by, about, data, manifest } = invitation;
+  const { by, about, data, manifest, role } = invitation;
   const { layers, parameters, tables, steps } = modelFacts(invitation);
   const { epochs, batchSize } = manifest.fit;
   return (
     <>
       <header class="asks">
-        <h1>{TEXT.asks(by)}</h1>
+        <h1>{role === "observer" ? TEXT.shows(by) : TEXT.asks(by)}</h1>
         {about === "" ? null : <p class="about">{about}</p>}
       </header>
       <section class="card" aria-labelledby="facts">

@@ -1,7 +1,9 @@
 /** @file What a volunteer has given, and how far the training is. */
-import { bytesText, clockText, grouped, metricText, percentText, UNKNOWN } from "@volary/core/figures";
+import { bytesText, clockText, grouped, metricText, percentText, short, UNKNOWN } from "@volary/core/figures";
+import type { JobStatus } from "@volary/core/wire";
 import { Chart } from "../ui/chart.tsx";
 import { Bar, Figure, Figures } from "../ui/figure.tsx";
+import type { JobView } from "./job-view.ts";
 import { TEXT } from "./text.ts";
 import type { VolunteerState } from "./volunteer.ts";
 
@@ -35,8 +37,7 @@ export function Progress({ state }: { state: VolunteerState }) {
   );
 }
 
-export function JobProgress({ state }: { state: VolunteerState }) {
-  const { job, loss } = state;
+export function JobProgress({ view: { job, loss } }: { view: JobView }) {
   return (
     <section class="card" aria-labelledby="job">
       <h2 id="job">{TEXT.job}</h2>
@@ -46,6 +47,7 @@ export function JobProgress({ state }: { state: VolunteerState }) {
             {TEXT.step(grouped(job.step), grouped(job.steps))} · {TEXT.workers(job.workers)}
           </p>
           <Bar label={TEXT.job} value={job.step} max={job.steps} />
+          <JobFigures job={job} />
         </>
       ) : null}
       <Chart
@@ -57,5 +59,24 @@ export function JobProgress({ state }: { state: VolunteerState }) {
         empty={TEXT.lossEmpty}
       />
     </section>
+  );
+}
+
+/** The newest loss and metrics, and the mean speed. */
+function JobFigures({ job: { loss, metrics, validation, samples, trainSeconds } }: { job: JobStatus }) {
+  const heldOut = Object.entries(metrics ?? validation?.metrics ?? {});
+  const when = metrics ? TEXT.atEnd : validation ? TEXT.atStep(grouped(validation.step)) : undefined;
+  return (
+    <Figures>
+      <Figure label={TEXT.lossNow} value={metricText(loss)} />
+      {heldOut.map(([name, value]) => (
+        <Figure key={name} label={TEXT.heldOut(name)} value={metricText(value)} hint={when} />
+      ))}
+      <Figure
+        label={TEXT.speed}
+        value={trainSeconds > 0 ? short(Math.round(samples / trainSeconds)) : UNKNOWN}
+        hint={TEXT.speedHint}
+      />
+    </Figures>
   );
 }

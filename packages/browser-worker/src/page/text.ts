@@ -37,6 +37,12 @@ const REFUSALS: Readonly<Record<string, string>> = {
   DEVICE_LOST: "Your graphics device was lost again and again. Reload the page, or try another browser.",
 };
 
+/** Where an observer is told other words. */
+const WATCH_REFUSALS: typeof REFUSALS = {
+  SESSION_ENDED: "Your visit has ended: the training is over, or your invitation is.",
+  NAME_TAKEN: "You have opened this training in another tab, which goes on. Reload to watch it in this one instead.",
+};
+
 export const TEXT = {
   title: "Lend your computer to a training",
   loading: "Reading your invitation …",
@@ -46,6 +52,7 @@ export const TEXT = {
   reload: "Reload",
 
   asks: (by: string) => `${by || "Somebody who has not given a name"} asks for your help`,
+  shows: (by: string) => `${by || "Somebody who has not given a name"} shows you a training`,
   facts: "What is trained",
   model: "Model",
   modelHint: (o: { layers: number; parameters: string }) =>
@@ -64,7 +71,7 @@ export const TEXT = {
 
   trust: "What happens when you press Start",
   trustPoints: [
-    "Your browser computes: it is sent numbers, and sends numbers back. It sees no names, files or texts of the data.",
+    "Your browser computes: it is sent numbers, and sends numbers back. It opens no file of the data, and sees no text of it.",
     "Nothing is installed, and nothing on your computer is read. The invitation holds data, never code.",
     "The invitation is signed, and this page has checked that nobody changed it on its way to you.",
     "Others may check your results by computing some of them again.",
@@ -94,6 +101,13 @@ export const TEXT = {
   } satisfies Record<LeafPause, string>,
   done: "The training is done. Thank you for what you gave!",
 
+  watch: "You may watch this job",
+  watching: "What is below comes as it happens.",
+  watchNote: "Your browser shows how far the training is, and computes nothing. Close the page whenever you like.",
+  watchDone: "The training is done. Thank you for watching!",
+  watchTitle: "Volary: watch a training",
+  watchRefusal: (code: string): string => WATCH_REFUSALS[code] ?? TEXT.refusal(code),
+
   yours: "What you gave",
   mySteps: "My steps",
   mySamples: "My samples",
@@ -109,6 +123,12 @@ export const TEXT = {
   job: "How far the training is",
   step: (step: string, steps: string) => `Step ${step} of ${steps}`,
   workers: (workers: number) => (workers === 1 ? "1 worker" : `${workers} workers`),
+  lossNow: "Loss now",
+  heldOut: (metric: string) => `Held-out ${metric}`,
+  atStep: (step: string) => `at step ${step}`,
+  atEnd: "at the end",
+  speed: "Rows a second",
+  speedHint: "by all, since it began",
   lossTitle: "Loss",
   lossLine: "mean error",
   lossX: "step",

@@ -4,16 +4,15 @@
  */
 import type { JobManifest } from "@volary/core/job";
 import type { LeafPause } from "@volary/core/training";
-import type { JobStatus } from "@volary/core/wire";
 import type { DeviceName } from "../device/device.ts";
 import type { Traffic } from "../dial.ts";
-import { Curve } from "../ui/curve.ts";
 import type { PageMessage, WorkerMessage } from "../worker/messages.ts";
+import { JobHistory, NO_JOB, type JobView } from "./job-view.ts";
 
 export type Activity = "idle" | "opening" | "connecting" | "waiting" | "working" | "ended";
 
 /** A snapshot: another object whenever something is different. */
-export interface VolunteerState {
+export interface VolunteerState extends JobView {
   activity: Activity;
   /** Why no task is taken, while one might be. */
   pause: LeafPause | undefined;
@@ -28,9 +27,6 @@ export interface VolunteerState {
   refused: number;
   /** Why the newest refused update was refused. */
   refusal: { code: string; message: string } | undefined;
-  job: JobStatus | undefined;
-  /** Mean training loss by step. */
-  loss: { steps: readonly number[]; values: readonly number[] };
   ended: { code: string; reason: string } | undefined;
 }
 
@@ -77,9 +73,8 @@ const FIRST: VolunteerState = {
   traffic: { sent: 0, received: 0 },
   refused: 0,
   refusal: undefined,
-  job: undefined,
-  loss: { steps: [], values: [] },
   ended: undefined,
+  ...NO_JOB,
 };
 
 export class Volunteer {
@@ -90,7 +85,7 @@ export class Volunteer {
   #share = 1;
   #mayConnect = false;
   #closeChannels: () => void = () => {};
-  readonly #curve = new Curve();
+  readonly #history = new JobHistory();
   /** What Web Workers that have ended had carried. */
   #trafficBefore: Traffic = { sent: 0, received: 0 };
   /** The job's samples when this visit first heard of them. */
@@ -198,11 +193,7 @@ export class Volunteer {
   #hearStatus(message: WorkerMessage & { type: "status" }): void {
     const { status } = message;
     this.#samplesBefore ??= status.samples;
-    const news = status.news?.steps ?? [];
-    for (const { step, loss, samples } of news) this.#curve.add({ step, value: loss, weight: samples });
-    if (news.length === 0 && status.loss !== null) this.#curve.add({ step: status.step, value: status.loss });
-    const loss = { steps: this.#curve.steps, values: this.#curve.values };
-    this.#change({ job: status, loss, ...this.#traffic(message) });
+    this.#change({ ...this.#history.take(status), ...this.#traffic(message) });
     this.#change(this.#samples(this.state.samples));
   }
 

@@ -14,18 +14,18 @@ import { CONTENT_TYPES, POLICY } from "./served.ts";
 export interface ScriptedCoordinatorOptions {
   /** With dashboard.html and what it asks for. */
   pages: string;
-  /** 0 or none: any that is free. */
-  port?: number;
   /** What a client hears when it has said something. */
   answers: (control: Control) => Control[];
 }
 
 export interface ScriptedCoordinator {
-  port: number;
   /** http://127.0.0.1:port/ */
   url: string;
   /** Of each client that is connected. */
   links: Set<Link>;
+  /** Breaks all connections, and new ones at once, until it is back. Its port stays its own meanwhile. */
+  leave(): void;
+  comeBack(): void;
   stop(): Promise<void>;
 }
 
@@ -58,16 +58,27 @@ export async function serveScriptedCoordinator(o: ScriptedCoordinatorOptions): P
       onClose: () => links.delete(link),
     });
   });
-  http.listen(o.port ?? 0, "127.0.0.1");
+  let isAway = false;
+  http.on("connection", (socket) => void (isAway && socket.destroy()));
+  const disconnectAll = () => {
+    for (const socket of sockets.clients) socket.terminate();
+    http.closeAllConnections();
+  };
+  http.listen(0, "127.0.0.1");
   await once(http, "listening");
   const { port } = http.address() as { port: number };
   return {
-    port,
     url: `http://127.0.0.1:${port}/`,
     links,
+    leave: () => {
+      isAway = true;
+      disconnectAll();
+    },
+    comeBack: () => {
+      isAway = false;
+    },
     stop: async () => {
-      for (const socket of sockets.clients) socket.terminate();
-      http.closeAllConnections();
+      disconnectAll();
       http.close();
       await once(http, "close");
     },

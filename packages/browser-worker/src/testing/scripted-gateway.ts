@@ -1,6 +1,6 @@
 /**
  * A gateway that knows one job: it serves the built pages under the policy of a real one, lets tokens in once, and is
- * the job's reducer itself, in endless training on the same samples.
+ * the job's reducer itself, in endless training on the same samples. Tokens that begin with "watch" are of observers.
  */
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
@@ -44,7 +44,9 @@ export class ScriptedGateway {
   readonly #key = keygen();
   readonly #links = new Map<number, Link>();
   readonly #sessions = new Map<string, number>();
-  readonly #used = new Set<string>();
+  /** Claims that tokens were used with. */
+  readonly #claims = new Map<string, string>();
+  readonly #zipped = new Map<string, Buffer>();
   readonly #http: Server;
   #reducer: LeafedModel | undefined;
   #step = 0;
@@ -142,7 +144,8 @@ export class ScriptedGateway {
     (socket as unknown as { on(event: "close", listener: () => void): void }).on("close", () => {
       if (this.#links.get(volunteer) === link) this.#links.delete(volunteer);
     });
-    this.#reducer!.accept({ volunteer, name: hello.name, link });
+    if (isObserver(hello.session!)) link.listen(DEAF);
+    else this.#reducer!.accept({ volunteer, name: hello.name, link });
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -154,7 +157,8 @@ export class ScriptedGateway {
       response.writeHead(404).end();
       return;
     }
-    const zipped = gzipSync(body);
+    const zipped = this.#zipped.get(path) ?? gzipSync(body);
+    this.#zipped.set(path, zipped);
     this.served.set(path, zipped.length);
     response
       .writeHead(200, {
@@ -171,7 +175,7 @@ export class ScriptedGateway {
   async #answerApi(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     let text = "";
     for await (const part of request) text += String(part);
-    const { token, session } = JSON.parse(text) as { token?: string; session?: string };
+    const { token, session, claim } = JSON.parse(text) as { token?: string; session?: string; claim?: string };
     const json = (status: number, body: object) =>
       response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
     if (path === "/api/session") {
@@ -180,21 +184,26 @@ export class ScriptedGateway {
       return;
     }
     // A token says by itself what becomes of it.
-    const code = /^refuse-(\w+)/.exec(token!)?.[1] ?? (this.#used.has(token!) ? "TOKEN_USED" : undefined);
+    const code = /^refuse-(\w+)/.exec(token!)?.[1] ?? (this.#isUsed(token!, claim!) ? "TOKEN_USED" : undefined);
     if (code !== undefined) {
       json(403, { code, message: `refused as asked: ${code}` });
       return;
     }
-    this.#used.add(token!);
-    const opened = `session-of-${token}`;
-    this.#sessions.set(opened, this.#sessions.size + 1);
+    this.#claims.set(token!, claim!);
+    const opened = `${SESSION_OF}${token}`;
+    if (!this.#sessions.has(opened)) this.#sessions.set(opened, this.#sessions.size + 1);
     json(200, this.tamper(this.#admitted(opened)));
+  }
+
+  #isUsed(token: string, claim: string): boolean {
+    return (this.#claims.get(token) ?? claim) !== claim;
   }
 
   #admitted(session: string): Admitted {
     const invitation: Invitation = {
       version: 1,
       job: JOB,
+      role: isObserver(session) ? "observer" : "volunteer",
       by: "The Flight Institute",
       about: "We learn which flights are late.\nYour help makes it faster.",
       data: { files: ["flights.csv"], rows: 1_000 },
@@ -226,12 +235,17 @@ export class ScriptedGateway {
       evaluated: 0,
       testRows: 0,
       metrics: null,
-      validation: null,
+      validation: { step: 1, epoch: 0, metrics: { loss: 0.6, auc: 0.71 } },
       badRows: { count: 0, first: [] },
       trainSeconds: step / 10,
     };
   }
 }
+
+const SESSION_OF = "session-of-";
+const isObserver = (session: string): boolean => session.startsWith(`${SESSION_OF}watch`);
+/** Whatever comes is in `heard`. */
+const DEAF = { onControl: () => {}, onFrame: () => {}, onClose: () => {} };
 
 function base64url(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("base64url");

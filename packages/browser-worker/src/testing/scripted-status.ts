@@ -98,7 +98,7 @@ export function scriptedStatus({ step }: { step: number }): ClusterStatus {
     gateways: [
       { url: "https://127.0.0.1:8443", connected: 2, refused: { TOKEN_USED: 4 }, bytesIn: 5.2e6, bytesOut: 91e6 },
     ],
-    volunteers: { invited: 3, redeemed: 2, sessions: 2, expelled: 1 },
+    volunteers: { invited: 3, redeemed: 2, sessions: 2, observers: 1, expelled: 1 },
     events: [
       { at: 1_000, kind: "ps", message: "ps-1 has joined" },
       { at: 65_000, kind: "volunteer", message: "Ada has joined job 2" },

@@ -6,7 +6,6 @@
  * lets it. A lost device ends it, since tfjs keeps what belonged to it; the page starts a new Web Worker then.
  */
 import { ClusterError } from "@volary/core/errors";
-import { LIMITS } from "@volary/core/limits";
 import type { JobManifest } from "@volary/core/job";
 import type {
   ChannelDialer,
@@ -17,6 +16,7 @@ import type {
   LeafSessionOptions,
 } from "@volary/core/training";
 import type { Clock, Dialer } from "@volary/core/wire";
+import { Backoff } from "../backoff.ts";
 import type { Traffic } from "../dial.ts";
 import type { ChooseOptions } from "./choose-device.ts";
 import type { PageMessage, WorkerMessage } from "./messages.ts";
@@ -50,15 +50,14 @@ export class Leaf {
   #pause: LeafPause | undefined;
   #session: LeafSession | undefined;
   #isStopped = false;
-  /** Ends the wait before the next dial. */
-  #wake: () => void = () => {};
-  /** Dials since an update was last accepted. */
-  #attempts = 0;
+  /** Begins anew with each update that counts. */
+  readonly #backoff: Backoff;
 
   constructor(o: LeafOptions) {
     this.#o = o;
     this.#share = o.start.share;
     this.#pause = o.start.pause;
+    this.#backoff = new Backoff(o);
   }
 
   /** Resolves once nothing is computed or sent any more; never rejects. */
@@ -83,13 +82,13 @@ export class Leaf {
   }
 
   hurry(): void {
-    this.#wake();
+    this.#backoff.hurry();
   }
 
   stop(): void {
     this.#isStopped = true;
     this.#session?.stop();
-    this.#wake();
+    this.#backoff.hurry();
   }
 
   async #compute(): Promise<Ended> {
@@ -104,7 +103,7 @@ export class Leaf {
     const leave = (reason: string) => {
       lost ??= reason;
       this.#session?.stop();
-      this.#wake();
+      this.#backoff.hurry();
     };
     void device.whenLost.then(leave);
     const model = watchedModel(await openModel(manifest), { device, leave });
@@ -126,10 +125,9 @@ export class Leaf {
   /** One session, from the wait before it to its end. */
   async #takePart(model: GradientModel, { device, samples, computeMs }: Probe): Promise<LeafEnd> {
     const { start, dialer, clock, openSession, tell } = this.#o;
-    await this.#wait();
+    await this.#backoff.wait();
     if (this.#isStopped) return STOPPED;
     tell({ type: "connecting" });
-    this.#attempts++;
     try {
       const { session: secret, name, gateway, manifest } = start;
       const link = await dialer.dial(gateway, { role: "leaf", name, session: secret });
@@ -174,28 +172,12 @@ export class Leaf {
       onTask: ({ samples }) => tell({ type: "task", samples }),
       onComputed: ({ samples, computeMs }) => tell({ type: "computed", samples, computeMs, traffic: { ...traffic } }),
       onAccepted: ({ samples, stepSamples }) => {
-        this.#attempts = 0;
+        this.#backoff.reset();
         tell({ type: "accepted", samples, stepSamples });
       },
       onRefused: ({ code, message }) => tell({ type: "refused", code, message }),
       onStatus: (status) => tell({ type: "status", status, traffic: { ...traffic } }),
     };
-  }
-
-  /** None before the first dial; then they double, ± 25 %, so that volunteers do not all return at once. */
-  async #wait(): Promise<void> {
-    if (this.#attempts === 0) return;
-    const { clock, random } = this.#o;
-    const { leafBackoffMs, leafBackoffMaxMs } = LIMITS;
-    const ms = Math.min(leafBackoffMs * 2 ** (this.#attempts - 1), leafBackoffMaxMs) * (0.75 + 0.5 * random());
-    await new Promise<void>((resolve) => {
-      const cancel = clock.after(ms, resolve);
-      this.#wake = () => {
-        cancel();
-        resolve();
-      };
-    });
-    this.#wake = () => {};
   }
 }
 

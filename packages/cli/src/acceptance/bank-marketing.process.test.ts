@@ -144,5 +144,4 @@ test.skipIf(bank.isAbsent)(
       await rm(folder, { recursive: true });
     }
   },
-  180_000,
 );

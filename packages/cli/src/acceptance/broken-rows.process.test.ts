@@ -101,7 +101,7 @@ test("one broken row too many ends the job, and names the files' lines and the r
   expect(last).toContain('visits.csv:1502: field "seconds": column "seconds" is missing');
   expect(last).toMatch(/withDefault\(…\), or leave such rows out with badRowsMax: 3$/);
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-}, 120_000);
+});
 
 test("as many broken rows as are allowed are left out and told of, and the saved model predicts", async () => {
   const { code, stdout, stderr } = await train(3);
@@ -138,4 +138,4 @@ test("as many broken rows as are allowed are left out and told of, and the saved
     stderr: expect.stringMatching(/1 row of .* without a prediction, as .*gap\.csv:3/),
   });
   expect(await readFile(inFolder("gap-out.csv"), "utf8")).toMatch(/^row,prediction\n0,[\d.e-]+\n1,\n2,[\d.e-]+\n$/);
-}, 120_000);
+});

@@ -122,7 +122,7 @@ test("three trained tfjs embeddings predict and train on a cluster as in tfjs: 1
   run.close();
   tf.dispose([xs, ys]);
   model.dispose();
-}, 180_000);
+});
 
 /** All rows of a table in the order of their keys, which are those of the embedding. */
 async function tableRows(run: Run, name: (typeof NAMES)[number]): Promise<Float32Array> {

@@ -99,60 +99,56 @@ describe("ranking metrics", () => {
 });
 
 describe("metrics of a job on four workers", () => {
-  test.skipIf(clicks.isAbsent)(
-    `are those of its predictions in one process ${clicks.needs}`,
-    async () => {
-      const COLUMNS = Array.from({ length: 39 }, (_, i) => String(i + 1));
-      const file = (name: string) => clicks.file(`${name}.csv.gz`);
-      const fields = Object.fromEntries(COLUMNS.map((column) => [`field${column}`, column]));
-      const inputs = COLUMNS.map((column) => input({ name: `field${column}`, dtype: "int64" }));
-      const rows = inputs.map((each, i) => embedding({ table: COLUMNS[i]!, dim: 4 }).apply(each));
-      const clicked = through(
-        rows,
-        tf.layers.concatenate(),
-        tf.layers.dense({ units: 16, activation: "relu" }),
-        tf.layers.dense({ units: 1, activation: "sigmoid" }),
-      );
-      const model = tf.model({ inputs, outputs: clicked });
-      const cluster = await Cluster.local({ ps: 2, workers: WORKERS, device: "cpu" });
-      try {
-        const source = csv(file("train"), { header: false, fields, label: "0", test: heldOutFiles(file("test")) });
-        const run = await cluster.fit(model, source, {
-          compile: {
-            optimizer: "adam",
-            sparseOptimizer: rowwiseAdagrad({ learningRate: 0.05 }),
-            loss: "binaryCrossentropy",
-            metrics: ["auc", "exactAuc", "logloss", "accuracy", "calibration", "mse"],
-          },
-          batchSize: 500,
-        });
-        const labels = clicks.lines("test.csv.gz").map((line) => Number(line.split(",", 1)[0]));
-        const { values, shape } = await run.predict(csv(file("test"), { header: false, fields }), { device: "cpu" });
-        expect(shape).toEqual([labels.length, 1]);
-        const mean = (of: (score: number, label: number) => number): number =>
-          labels.reduce((sum, label, i) => sum + of(values[i]!, label), 0) / labels.length;
-        const { metrics } = run;
-        // Counts: exact.
-        expect(metrics["accuracy"]).toBe(mean((score, label) => Number((score > 0.5 ? 1 : 0) === label)));
-        expect(metrics["exactAuc"]).toBeCloseTo(rankedAuc(labels, values), 12);
-        // Sums of logarithms and ratios.
-        const logloss = mean((score, label) => -Math.log(label === 1 ? score : 1 - score));
-        const calibration = mean((score) => score) / mean((_, label) => label);
-        expect(Math.abs(metrics["logloss"]! - logloss)).toBeLessThan(1e-6);
-        expect(Math.abs(metrics["loss"]! - logloss)).toBeLessThan(1e-6);
-        expect(Math.abs(metrics["calibration"]! - calibration)).toBeLessThan(1e-6);
-        expect(Math.abs(metrics["mse"]! - mean((score, label) => (score - label) ** 2))).toBeLessThan(1e-6);
-        // Scores in one bin of the histogram count as ties.
-        expect(Math.abs(metrics["auc"]! - metrics["exactAuc"]!)).toBeLessThan(1e-4);
-        // Evaluated once more, here.
-        const again = await run.evaluate(csv(file("test"), { header: false, fields }), { device: "cpu" });
-        for (const [name, value] of Object.entries(metrics)) expect(again[name]).toBeCloseTo(value, 6);
-        run.close();
-      } finally {
-        await cluster.stop();
-        model.dispose();
-      }
-    },
-    180_000,
-  );
+  test.skipIf(clicks.isAbsent)(`are those of its predictions in one process ${clicks.needs}`, async () => {
+    const COLUMNS = Array.from({ length: 39 }, (_, i) => String(i + 1));
+    const file = (name: string) => clicks.file(`${name}.csv.gz`);
+    const fields = Object.fromEntries(COLUMNS.map((column) => [`field${column}`, column]));
+    const inputs = COLUMNS.map((column) => input({ name: `field${column}`, dtype: "int64" }));
+    const rows = inputs.map((each, i) => embedding({ table: COLUMNS[i]!, dim: 4 }).apply(each));
+    const clicked = through(
+      rows,
+      tf.layers.concatenate(),
+      tf.layers.dense({ units: 16, activation: "relu" }),
+      tf.layers.dense({ units: 1, activation: "sigmoid" }),
+    );
+    const model = tf.model({ inputs, outputs: clicked });
+    const cluster = await Cluster.local({ ps: 2, workers: WORKERS, device: "cpu" });
+    try {
+      const source = csv(file("train"), { header: false, fields, label: "0", test: heldOutFiles(file("test")) });
+      const run = await cluster.fit(model, source, {
+        compile: {
+          optimizer: "adam",
+          sparseOptimizer: rowwiseAdagrad({ learningRate: 0.05 }),
+          loss: "binaryCrossentropy",
+          metrics: ["auc", "exactAuc", "logloss", "accuracy", "calibration", "mse"],
+        },
+        batchSize: 500,
+      });
+      const labels = clicks.lines("test.csv.gz").map((line) => Number(line.split(",", 1)[0]));
+      const { values, shape } = await run.predict(csv(file("test"), { header: false, fields }), { device: "cpu" });
+      expect(shape).toEqual([labels.length, 1]);
+      const mean = (of: (score: number, label: number) => number): number =>
+        labels.reduce((sum, label, i) => sum + of(values[i]!, label), 0) / labels.length;
+      const { metrics } = run;
+      // Counts: exact.
+      expect(metrics["accuracy"]).toBe(mean((score, label) => Number((score > 0.5 ? 1 : 0) === label)));
+      expect(metrics["exactAuc"]).toBeCloseTo(rankedAuc(labels, values), 12);
+      // Sums of logarithms and ratios.
+      const logloss = mean((score, label) => -Math.log(label === 1 ? score : 1 - score));
+      const calibration = mean((score) => score) / mean((_, label) => label);
+      expect(Math.abs(metrics["logloss"]! - logloss)).toBeLessThan(1e-6);
+      expect(Math.abs(metrics["loss"]! - logloss)).toBeLessThan(1e-6);
+      expect(Math.abs(metrics["calibration"]! - calibration)).toBeLessThan(1e-6);
+      expect(Math.abs(metrics["mse"]! - mean((score, label) => (score - label) ** 2))).toBeLessThan(1e-6);
+      // Scores in one bin of the histogram count as ties.
+      expect(Math.abs(metrics["auc"]! - metrics["exactAuc"]!)).toBeLessThan(1e-4);
+      // Evaluated once more, here.
+      const again = await run.evaluate(csv(file("test"), { header: false, fields }), { device: "cpu" });
+      for (const [name, value] of Object.entries(metrics)) expect(again[name]).toBeCloseTo(value, 6);
+      run.close();
+    } finally {
+      await cluster.stop();
+      model.dispose();
+    }
+  });
 });

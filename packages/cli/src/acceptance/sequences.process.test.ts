@@ -54,12 +54,14 @@ function likes(seed: number) {
 test("a mean of ragged lists and attention over masked sequences learn together what neither tells alone", async () => {
   const tags = input({ name: "tags", dtype: "int32", shape: [null] });
   const seen = input({ name: "seen", dtype: "int32", shape: [6] });
-  const taste = through(embedding({ table: "item", dim: 4 }).apply(seen), attentionPooling({ units: 8 }));
+  const kernelInitializer = tf.initializers.glorotNormal({ seed: 1 });
+  const attention = attentionPooling({ units: 8, kernelInitializer });
+  const taste = through(embedding({ table: "item", dim: 4 }).apply(seen), attention);
   const liked = through(
     [embedding({ table: "tag", dim: 4, combiner: "mean" }).apply(tags), taste],
     tf.layers.concatenate(),
-    tf.layers.dense({ units: 16, activation: "relu" }),
-    tf.layers.dense({ units: 1, activation: "sigmoid" }),
+    tf.layers.dense({ units: 16, activation: "relu", kernelInitializer }),
+    tf.layers.dense({ units: 1, activation: "sigmoid", kernelInitializer }),
   );
   const model = tf.model({ inputs: [tags, seen], outputs: liked });
   const data = likes(5);

@@ -165,7 +165,7 @@ export class Cluster {
   }
 
   /**
-   * Makes links that let volunteers help a job with their browsers, each one volunteer.
+   * Makes links that let volunteers help a job with their browsers, or observers watch it, each one person.
    *
    * @throws {RangeError} impossible numbers
    * @throws {ClusterError} UNKNOWN_JOB: no such job, or not clear which; BAD_JOB: it needs code that no browser has, or

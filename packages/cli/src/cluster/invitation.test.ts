@@ -58,7 +58,10 @@ test("inviteOf() refuses what no coordinator takes", () => {
   expect(() => inviteOf({ forMs: Infinity }, 1)).toThrow("forMs: Infinity");
   expect(() => inviteOf({ by: "x".repeat(201) }, 1)).toThrow("by: 201 characters");
   expect(() => inviteOf({ about: "x".repeat(2001) }, 1)).toThrow("about: 2001 characters");
-  expect(inviteOf({ by: "me" }, 7)).toMatchObject({ job: 7, uses: 1, validMs: 1_800_000, trusted: false, by: "me" });
+  expect(() => inviteOf({ role: "observer", trusted: true }, 1)).toThrow("trusted: not possible for an observer");
+  const usual = { role: "volunteer", uses: 1, validMs: 1_800_000, trusted: false };
+  expect(inviteOf({ by: "me" }, 7)).toMatchObject({ job: 7, ...usual, by: "me" });
+  expect(inviteOf({ role: "observer" }, 7)).toMatchObject({ ...usual, role: "observer" });
 });
 
 test.each([

@@ -1,6 +1,6 @@
 /** Links that let volunteers in: which job they are for, how they are made, and what is wrong with an address. */
 import { ClusterError } from "@volary/core/errors";
-import { fragmentOf } from "@volary/core/job";
+import { fragmentOf, type InvitedRole } from "@volary/core/job";
 import { LIMITS } from "@volary/core/limits";
 import type { ClusterStatus, ControlOf, JobStatus } from "@volary/core/wire";
 
@@ -8,7 +8,9 @@ import type { ClusterStatus, ControlOf, JobStatus } from "@volary/core/wire";
 export interface InviteOptions {
   /** Number or name; the job that is under way unless said otherwise. */
   job?: number | string | undefined;
-  /** Links, each good for one volunteer; 1 unless said otherwise. */
+  /** Of whoever opens a link: "volunteer", unless said otherwise, to compute, or "observer", to watch. */
+  role?: InvitedRole | undefined;
+  /** Links, each good for one person; 1 unless said otherwise. */
   uses?: number | undefined;
   /** How long they are good for; 30 minutes unless said otherwise. */
   forMs?: number | undefined;
@@ -37,14 +39,18 @@ const FOR_MS = 30 * 60_000;
 
 /** @throws {RangeError} a number, a text or an address that is impossible: which, and what is possible */
 export function inviteOf(o: InviteOptions, job: number): ControlOf<"invite"> {
-  const { uses = 1, forMs: validMs = FOR_MS, trusted = false, by = "", about = "" } = o;
+  const { role = "volunteer", uses = 1, forMs: validMs = FOR_MS, trusted = false, by = "", about = "" } = o;
   if (!Number.isInteger(uses) || uses < 1 || uses > LIMITS.invitationUsesMax)
     throw new RangeError(`uses: ${uses} is not possible; give a whole number from 1 to ${LIMITS.invitationUsesMax}`);
   if (!(validMs > 0 && validMs <= LIMITS.invitationMsMax))
     throw new RangeError(`forMs: ${validMs} is not possible; give up to ${LIMITS.invitationMsMax}, which is 30 days`);
+  if (trusted && role === "observer")
+    throw new RangeError(
+      "trusted: not possible for an observer, who sends nothing; leave it out, or invite volunteers",
+    );
   if (by.length > 200) throw new RangeError(`by: ${by.length} characters are too many; give up to 200`);
   if (about.length > 2_000) throw new RangeError(`about: ${about.length} characters are too many; give up to 2000`);
-  return { type: "invite", job, role: "volunteer", uses, validMs, trusted, by, about };
+  return { type: "invite", job, role, uses, validMs, trusted, by, about };
 }
 
 /**

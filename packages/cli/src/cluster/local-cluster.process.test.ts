@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { Cluster } from "./cluster.ts";
 import type { ClusterProcess } from "./local-cluster.ts";
 
@@ -20,7 +20,7 @@ function isAlive(pid: number): boolean {
 }
 
 const untilAllEnded = (processes: readonly ClusterProcess[]) =>
-  vi.waitUntil(() => processes.every(({ pid }) => !isAlive(pid!)), { timeout: 20_000, interval: 20 });
+  expect.poll(() => processes.filter(({ pid }) => isAlive(pid!))).toEqual([]);
 
 interface Up {
   parent: ChildProcess;
@@ -85,9 +85,9 @@ test("Cluster.local() runs what was asked for, tells of a death, and stop() ends
     await other.stop();
 
     process.kill(cluster.processes.find(({ name }) => name === "ps-2")!.pid!, "SIGKILL");
-    await vi.waitUntil(() => warnings.length > 0, { timeout: 20_000 });
+    await expect.poll(() => warnings).toHaveLength(1);
     expect(warnings[0]).toMatch(/^ps-2 ended unexpectedly \(SIGKILL\); /);
-    await vi.waitUntil(async () => (await cluster.status()).nodes.length === 1, { timeout: 20_000 });
+    await expect.poll(async () => (await cluster.status()).nodes).toHaveLength(1);
   } finally {
     await cluster.stop();
   }

@@ -6,7 +6,7 @@ const until = new Date(2026, 10, 22, 12, 30);
 
 test("inviteText() shows a single link as text and as a code for phones", async () => {
   const link = "https://help.example/join#t=abcdefghijklmnopqrstuv&k=abcdefghijklmnopqrstuv";
-  const lines = (await inviteText({ ...INVITED, links: [link] }, { until })).split("\n");
+  const lines = (await inviteText({ ...INVITED, links: [link] }, { role: "volunteer", until })).split("\n");
   expect(lines[0]).toBe(`1 volunteer may help train flights; good until ${until.toLocaleString()}, once`);
   expect(lines[2]).toBe(link);
   const code = lines.slice(4);
@@ -16,8 +16,14 @@ test("inviteText() shows a single link as text and as a code for phones", async 
 });
 
 test("inviteText() shows several links line by line, without codes", async () => {
-  const text = await inviteText({ ...INVITED, links: ["https://a/join#1", "https://a/join#2"] }, { until });
+  const links = ["https://a/join#1", "https://a/join#2"];
+  const text = await inviteText({ ...INVITED, links }, { role: "volunteer", until });
   expect(text).toMatch(/^2 volunteers may help train flights; good until .*, each once\n\nhttps:.*#1\nhttps:.*#2$/);
+});
+
+test("inviteText() says that observers watch", async () => {
+  const text = await inviteText({ ...INVITED, links: ["https://a/join#1"] }, { role: "observer", until });
+  expect(text).toMatch(/^1 observer may watch flights train; good until .*, once\n/);
 });
 
 test.each([

@@ -60,7 +60,7 @@ export function psCommand(): Command {
       example(
         "volary ps --coordinator ws://10.0.0.1:7171 --host 10.0.0.2",
         "volary ps --coordinator ws://10.0.0.1:7171 --host 10.0.0.2 --processes 8 --memory-max 48g --spill /mnt/nvme",
-        "volary ps --coordinator ws://10.0.0.1:7171 --port 7272 --announce ws://ps.example.org:7272",
+        "volary ps --coordinator ws://10.0.0.1:7171 --port 7172 --announce ws://ps.example.org:7172",
       ),
     )
     .action(run);

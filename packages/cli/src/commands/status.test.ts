@@ -96,9 +96,9 @@ test("statusText() shows volunteers and gateways, and counts what was refused", 
     ...status,
     workers: status.workers.map((worker) => ({ ...worker, leaves: [leaf] })),
     gateways: [{ url: "https://help.example", connected: 1, refused: {}, bytesIn: 2_000_000, bytesOut: 30_000_000 }],
-    volunteers: { invited: 5, redeemed: 3, sessions: 1, expelled: 1 },
+    volunteers: { invited: 5, redeemed: 3, sessions: 1, observers: 2, expelled: 1 },
   });
-  expect(text).toContain("VOLUNTEERS  5 invited, 3 came, 1 may compute now, 1 expelled");
+  expect(text).toContain("VOLUNTEERS  5 invited, 3 came, 1 may compute now, 2 may watch, 1 expelled");
   const rows = text.split("\n").map((line) => line.split(/ {2,}/).map((cell) => cell.trim()));
   const volunteer = [
     "12",

@@ -96,8 +96,9 @@ function chainsText({ chains, failovers, moves, overrides }: ClusterStatus): str
 /** Who came by invitation, what each of those who are here does, and where they come in; nothing where none can. */
 function volunteersText({ workers, gateways = [], volunteers }: ClusterStatus): string[] {
   if (!volunteers || (gateways.length === 0 && volunteers.invited === 0)) return [];
-  const { invited, redeemed, sessions, expelled } = volunteers;
+  const { invited, redeemed, sessions, observers, expelled } = volunteers;
   const counts = [`${grouped(invited)} invited`, `${grouped(redeemed)} came`, `${grouped(sessions)} may compute now`];
+  if (observers > 0) counts.push(`${grouped(observers)} may watch`);
   if (expelled > 0) counts.push(`${grouped(expelled)} expelled`);
   const leaves = workers.flatMap(({ name, leaves: own = [] }) => own.map((leaf) => ({ ...leaf, of: name })));
   const all = [`VOLUNTEERS  ${counts.join(", ")}`];

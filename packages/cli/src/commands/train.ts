@@ -63,7 +63,13 @@ export function trainCommand(): Command {
     .option("--tensorboard <folder>", "also write an event file for TensorBoard there")
     .option("--json", "end with one JSON object on stdout, and nothing else there")
     .option("--verbose", "show what every process says")
-    .addHelpText("after", example("volary train job.ts --workers 4 --save models/late-flights"))
+    .addHelpText(
+      "after",
+      example(
+        "volary train job.ts --workers 4 --save models/late-flights",
+        "volary train job.ts --coordinator ws://10.0.0.1:7171",
+      ),
+    )
     .action(run);
 }
 

@@ -67,6 +67,7 @@ export function workerCommand(): Command {
       example(
         "volary worker --coordinator ws://10.0.0.1:7171 --host 10.0.0.3 --device cuda",
         "volary worker --coordinator ws://10.0.0.1:7171 --host 10.0.0.3 --devices 0,1",
+        "volary worker --coordinator ws://10.0.0.1:7171 --host 10.0.0.3 --leaves 0   # no volunteers",
       ),
     )
     .action(run);

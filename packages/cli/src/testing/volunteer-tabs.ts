@@ -2,6 +2,9 @@
 import { env } from "node:process";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright";
 
+/** What a page is given for anything that is asked of it: tabs, gateway and training share two cores. */
+const SLOW_MS = 120_000;
+
 export const NEEDS_BROWSER = (env["VOLARY_ABSENT"] ?? "").split(",").includes("browser");
 
 /** A browser whose WebGPU is the software adapter; WebGL is in software too where there is no GPU. */
@@ -11,6 +14,13 @@ export function openChromium(): Promise<Browser> {
     args: ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
     ...(executablePath === undefined ? {} : { executablePath }),
   });
+}
+
+/** A browser profile of its own, whose pages may take their time. */
+export async function openContext(browser: Browser): Promise<BrowserContext> {
+  const context = await browser.newContext();
+  context.setDefaultTimeout(SLOW_MS);
+  return context;
 }
 
 export class VolunteerTab {
@@ -30,7 +40,7 @@ export class VolunteerTab {
   static async open(browser: Browser, link: string, { device }: { device?: string } = {}): Promise<VolunteerTab> {
     const url = new URL(link);
     if (device !== undefined) url.searchParams.set("device", device);
-    const context = await browser.newContext();
+    const context = await openContext(browser);
     const tab = new VolunteerTab(context, await context.newPage());
     await tab.page.goto(url.href);
     return tab;
@@ -57,8 +67,8 @@ export class VolunteerTab {
   }
 
   /** Waits until so many updates were accepted. */
-  async accepted(steps: number, timeoutMs = 60_000): Promise<void> {
-    const until = Date.now() + timeoutMs;
+  async accepted(steps: number): Promise<void> {
+    const until = Date.now() + SLOW_MS;
     while ((await this.steps()) < steps) {
       if (Date.now() > until) {
         const shown = await this.page.locator("main").innerText();

@@ -1,11 +1,4 @@
-export {
-  fixedLinks,
-  headsOf,
-  NodeLinks,
-  type NodeEvents,
-  type NodeLinksOptions,
-  type TableLinks,
-} from "./node-links.ts";
+export { headsOf, NodeLinks, type NodeEvents, type NodeLinksOptions, type TableLinks } from "./node-links.ts";
 export { PlainTable, type ReadOptions } from "./plain-table.ts";
 export { PulledRows, type PulledRowsOptions } from "./pulled-rows.ts";
 export { Requests } from "./requests.ts";

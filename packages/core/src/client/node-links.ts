@@ -264,11 +264,6 @@ export class NodeLinks {
 /** What requests to tables need of links. */
 export type TableLinks = Pick<NodeLinks, "map" | "onMap" | "requestMap" | "get" | "up">;
 
-/** Links of one map that never changes. */
-export function fixedLinks({ map, link }: { map: PartitionMap; link: (node: number) => Link }): TableLinks {
-  return { map, onMap: () => () => {}, requestMap() {}, get: link, up: async (node) => link(node) };
-}
-
 /** Ids of the nodes that are the head of a partition of this map, ascending. */
 export function headsOf({ entries }: PartitionMap): number[] {
   return [...new Set(entries.map(({ chain }) => chain[0]!))].toSorted((a, b) => a - b);

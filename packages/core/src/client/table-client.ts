@@ -167,7 +167,6 @@ export class TableClient {
         part,
         frameOf: ({ node }) => ({ opcode: "export", table: table.id, cursor: node === at.node ? at.cursor : 0 }),
         accept: ({ node }, reply) => {
-          if (reply.opcode !== "exportReply") return true; // it is stale
           at = { node, cursor: reply.cursor };
           rows = reply;
           return true;

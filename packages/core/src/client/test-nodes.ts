@@ -153,7 +153,7 @@ export class Cluster {
     else if (fate === "dies before" && mayDie) this.kill(node);
     else if (fate === "cut before") this.network.cut({ between: ["client", `ps-${node}`] });
     else {
-      const reply = this.#answer(node, f);
+      const reply = this.#answer(node, link, f);
       if (fate === "dies after" && mayDie) this.kill(node);
       else if (fate === "cut after") this.network.cut({ between: ["client", `ps-${node}`] });
       else if (fate !== "no answer") for (const part of reply) link.sendFrame(part);
@@ -169,8 +169,9 @@ export class Cluster {
   }
 
   /** The parts of a reply; the values of stale segments are left out. */
-  #answer(node: number, f: Frame): Frame[] {
-    if (f.opcode === "export") return [this.#export(node, f)];
+  #answer(node: number, link: Link, f: Frame): Frame[] {
+    if (f.opcode === "export")
+      return this.#isServed(node, f, 0) ? [this.#export(node, f)] : this.#refuseExport(link, f);
     const { requestId } = f;
     const step = this.steps.get(node) ?? 0;
     const keys = keysOf(f);
@@ -211,19 +212,16 @@ export class Cluster {
     }
   }
 
+  #refuseExport(link: Link, { job, requestId, partitions }: Frame): Frame[] {
+    const message = `not the head of partition ${partitions[0]}`;
+    link.sendControl({ type: "error", code: "STALE_GENERATION", message, job, requestId });
+    return [];
+  }
+
   /** Two rows at a time; each node has its own order. */
   #export(node: number, f: Frame): Frame {
     const partition = f.partitions[0]!;
     const { requestId, partitions, generations } = f;
-    if (!this.#isServed(node, f, 0))
-      return frame({
-        opcode: "pushReply",
-        requestId,
-        partitions,
-        generations,
-        tables: new Uint32Array(1),
-        counts: new Uint32Array(1),
-      });
     const partitionOf = partitionFunction({ kind: "hash" }, PARTITIONS);
     const all = [...this.rows.keys()].filter((key) => partitionOf(key, 0) === partition);
     const ordered = all.toSorted((a, b) => (node === 1 ? a - b : b - a));

@@ -16,6 +16,7 @@ export const atOnce: Consistency = {
   dense: "ps",
   gradients: "at-once",
   isBalanced: false,
+  batchesAtATime: 3,
   keepsRowsFor: Infinity,
   mayPull: () => true,
   closesStep: () => false,

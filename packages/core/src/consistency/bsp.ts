@@ -34,6 +34,7 @@ export const bspMode: Consistency = {
   dense: "all-reduce",
   gradients: "at-commit",
   isBalanced: false,
+  batchesAtATime: 1,
   keepsRowsFor: 0,
   mayPull: ({ wanted, committed }) => committed >= wanted - 1,
   closesStep: ({ slotsIn, slots }) => slotsIn === slots,

@@ -43,13 +43,14 @@ describe("a mode", () => {
     if (mode.isBalanced) expect(mode.work).toBe("steps");
   });
 
-  it.each(MODES)("in which rows may be older lets workers keep them, and no other: %j", (spec) => {
+  it.each(MODES)("in which rows may be older lets workers pull them early and keep them, and no other: %j", (spec) => {
     const mode = consistencyOf(spec);
     if (mode.gradients === "at-commit") {
-      expect(mode.keepsRowsFor).toBe(0);
+      expect([mode.keepsRowsFor, mode.batchesAtATime]).toEqual([0, 1]);
       expect(mode.mayPull({ wanted: 5, committed: 3 })).toBe(false);
       expect(mode.mayPull({ wanted: 5, committed: 4 })).toBe(true);
     } else {
+      expect(mode.batchesAtATime).toBeGreaterThan(1);
       expect(mode.mayPull({ wanted: 5, committed: 0 })).toBe(true);
     }
   });

@@ -84,6 +84,11 @@ export interface Consistency {
   readonly rounds?: DenseRoundsSpec;
   /** Do the slices of a step become as long as workers are fast? */
   readonly isBalanced: boolean;
+  /**
+   * How many batches a worker is given at a time, where the coordinator gives them: with three, one is pulled, one computed
+   * and one pushed.
+   */
+  readonly batchesAtATime: number;
   /** For how many of its steps a worker may use a row again that it pulled; 0 where a pull brings the newest. */
   readonly keepsRowsFor: number;
   /** On the PS: may a pull that wants the state after `wanted - 1` be answered when `committed` steps are? */

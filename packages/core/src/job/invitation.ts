@@ -1,5 +1,6 @@
 /**
- * What a volunteer reads before pressing Start, and what then runs in its browser: data, never code. The coordinator
+ * What a volunteer reads before pressing Start, and what then runs in its browser: data, never code; or what an observer
+ * reads of the job that it watches. The coordinator
  * signs the text as it is; the link that brings a volunteer names the key, so nobody between can change a byte.
  */
 import { z } from "zod";
@@ -12,6 +13,7 @@ export type InvitedRole = z.infer<typeof invitedRoleSchema>;
 export const invitationSchema = z.strictObject({
   version: z.literal(1),
   job: z.number().int().nonnegative(),
+  role: invitedRoleSchema,
   /** Who asks, and for what, in their own words. */
   by: z.string().max(200),
   about: z.string().max(2_000),

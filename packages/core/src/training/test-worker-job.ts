@@ -58,10 +58,8 @@ export const model = (compute: (samples: number) => Promise<void>): GradientMode
   denseFloats: 1,
   setDense: () => {},
   step: async ({ rows, rowIds, samples, globalSamples }) => {
-    assert(
-      new Set(rowIds).size === samples,
-      `of ${samples} samples, each with a row of its own, ${String(rowIds)} was said`,
-    );
+    const ids = rowIds?.();
+    assert(new Set(ids).size === samples, `of ${samples} samples, each with a row of its own, ${String(ids)} was said`);
     await compute(samples);
     return {
       rowGrads: new Float32Array(rows.length).fill(1),

@@ -93,7 +93,7 @@ const STATUS: ClusterStatus = {
   ],
   workers: [{ worker: 1, name: "w1", job: null, backend: "wasm", leaves: [LEAF] }],
   gateways: [GATEWAY],
-  volunteers: { invited: 5, redeemed: 4, sessions: 3, expelled: 1 },
+  volunteers: { invited: 5, redeemed: 4, sessions: 3, observers: 2, expelled: 1 },
   events: [{ at: 1_500.5, kind: "worker", message: "worker w1 joined on wasm" }],
   jobs: [JOB],
   mapVersion: 7,
@@ -198,7 +198,7 @@ const MESSAGES: { [T in ControlType]: ControlOf<T> } = {
   expel: { type: "expel", job: 1, volunteer: 4, reason: "its gradients are not those of its samples" },
 
   "gateway-join": { type: "gateway-join", name: "gateway-1", url: GATEWAY.url },
-  redeem: { type: "redeem", request: 3, token: SECRET },
+  redeem: { type: "redeem", request: 3, token: SECRET, claim: SECRET },
   "session-request": { type: "session-request", request: 4, session: SECRET, state: "connects" },
   session: {
     type: "session",

@@ -15,8 +15,8 @@ import { psNodeMessages } from "./messages/ps-nodes.ts";
 import { stepMessages } from "./messages/steps.ts";
 import { workerMessages } from "./messages/workers.ts";
 
-export const PROTOCOL_MIN = 6;
-export const PROTOCOL_MAX = 6;
+export const PROTOCOL_MIN = 7;
+export const PROTOCOL_MAX = 7;
 
 export const controlSchema = z.discriminatedUnion("type", [
   ...connectionMessages,

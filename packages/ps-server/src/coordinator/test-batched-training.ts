@@ -285,6 +285,24 @@ export class BatchedCluster {
   }
 }
 
+/** A job in training, its first two workers with the batches that they were given. */
+export function started(options: BatchedOptions) {
+  const cluster = new BatchedCluster(options);
+  cluster.settle();
+  const [a, b] = cluster.workers as [ModelWorker, ModelWorker];
+  return { cluster, a, b, c: cluster.c, job: cluster.job };
+}
+
+/** All train until nobody has anything to do. */
+export function finish(cluster: BatchedCluster): void {
+  for (let turns = 0; !cluster.isOver && turns < 2000; turns++) {
+    for (const worker of cluster.workers) if (worker.given.length > 0) cluster.work(worker);
+    cluster.settle();
+  }
+}
+
+export const batchesOf = ({ given }: ModelWorker): number[] => given.map(({ batch }) => batch);
+
 function commitStep(partition: ModelPartition, committed: { step: number; attempt: number }): void {
   partition.committed = committed;
   partition.steps.push(partition.staged!);

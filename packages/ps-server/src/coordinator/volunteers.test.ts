@@ -72,8 +72,8 @@ class Helped {
     for (const link of [this.#node, this.reducer]) this.c.say(link, { type: "heartbeat" });
   }
 
-  redeem(token: string): Control {
-    return this.#ask({ type: "redeem", request: ++this.#request, token });
+  redeem(token: string, claim?: string): Control {
+    return this.#ask({ type: "redeem", request: ++this.#request, token, claim });
   }
 
   again(session: string): Control {
@@ -135,6 +135,7 @@ describe("an invitation", () => {
     const told = loss.c.told(loss.client, "error");
     expect(told).toMatchObject({ code: "BAD_JOB", job: loss.job });
     expect(told.message).toContain('"focal"');
+    expect(loss.session(loss.invite({ role: "observer" })[0]).reducers).toEqual([]); // who watches runs nothing
 
     const optimizer = { kind: "custom", update: "counts", sha256, options: {} } as const;
     const table = { id: 1, name: "user", dim: 8, initializer: { kind: "zeros" }, optimizer } as const;
@@ -190,7 +191,7 @@ describe("a token", () => {
     expect(a.session).not.toBe(first);
   });
 
-  it("is of no use a second time, too late, for another role, or if nobody made it", () => {
+  it("is of no use a second time, too late, or if nobody made it", () => {
     const h = new Helped();
     const [token] = h.invite();
     h.session(token);
@@ -198,11 +199,45 @@ describe("a token", () => {
     expect(h.redeem("nobody-made-this-token")).toEqual(refusal("TOKEN_UNKNOWN"));
     const [late] = h.invite({ validMs: 1000 });
     h.pass(999);
-    const [observer] = h.invite({ role: "observer" });
-    expect(h.redeem(observer!)).toEqual(refusal("TOKEN_ROLE"));
     h.pass(1);
     expect(h.redeem(late!)).toEqual(refusal("TOKEN_EXPIRED"));
-    expect(h.c.coordinator.status(h.c.now).volunteers).toEqual({ invited: 3, redeemed: 1, sessions: 1, expelled: 0 });
+    expect(h.c.coordinator.status(h.c.now).volunteers).toMatchObject({ invited: 2, redeemed: 1, sessions: 1 });
+  });
+
+  it("lets an observer in to watch: no reducer is named, and it is no volunteer's session", () => {
+    const h = new Helped();
+    h.session();
+    const { session, volunteer, reducers, invitation } = h.session(h.invite({ role: "observer" })[0]);
+    expect(reducers).toEqual([]);
+    expect(h.again(session)).toMatchObject({ volunteer, reducers: [] });
+    expect(invitationSchema.parse(JSON.parse(invitation.text)).role).toBe("observer");
+    const count = () => h.c.coordinator.status(h.c.now).volunteers;
+    expect(count()).toEqual({ invited: 2, redeemed: 2, sessions: 1, observers: 1, expelled: 0 });
+    h.c.say(h.client, { type: "stop-job", job: h.job });
+    h.c.tick(1);
+    expect(h.again(session)).toEqual(refusal("SESSION_ENDED"));
+    expect(count()).toMatchObject({ sessions: 0, observers: 0 });
+  });
+
+  it("gives the same session again to who has its claim, until that has ended", () => {
+    const h = new Helped();
+    const [token, another] = h.invite({ uses: 2 });
+    const first = h.redeem(token!, "the claim of a page") as ControlOf<"session">;
+    const again = h.redeem(token!, "the claim of a page") as ControlOf<"session">;
+    expect(again).toEqual({ ...first, request: again.request });
+    expect(h.redeem(token!, "the claim of another")).toEqual(refusal("TOKEN_USED"));
+    expect(h.redeem(token!)).toEqual(refusal("TOKEN_USED"));
+    expect(h.session(another).volunteer).not.toBe(first.volunteer);
+    expect(h.c.coordinator.status(h.c.now).volunteers).toMatchObject({ redeemed: 2, sessions: 2 });
+    h.c.say(h.client, { type: "stop-job", job: h.job });
+    expect(h.redeem(token!, "the claim of a page")).toEqual(refusal("SESSION_ENDED"));
+  });
+
+  it("that was used without a claim cannot be claimed", () => {
+    const h = new Helped();
+    const [token] = h.invite();
+    h.session(token);
+    expect(h.redeem(token!, "the claim of a page")).toEqual(refusal("TOKEN_USED"));
   });
 
   it("keeps for the next time where its job is over", () => {

@@ -1,6 +1,6 @@
 /**
- * Who may help with which job: invitations become tokens, tokens sessions, and a session ends with its job, its time or
- * the volunteer's honesty. Nothing of it is kept over a restart, as no job trains on after one: a token that an earlier
+ * Who may help with which job, or watch it: invitations become tokens, tokens sessions, and a session ends with its job,
+ * its time or the volunteer's honesty. Nothing of it is kept over a restart, as no job trains on after one: a token that an earlier
  * coordinator made is unknown.
  *
  * What happens when a peer dies here: a lost gateway costs its volunteers their links, not their sessions, which any
@@ -44,10 +44,15 @@ export class Volunteers {
   }
 
   status(): Required<Pick<ClusterStatus, "gateways" | "volunteers">> {
-    const sessions = this.#sessions.size;
     return {
       gateways: this.#gateways.status(),
-      volunteers: { invited: this.#invited, redeemed: this.#redeemed, sessions, expelled: this.#expelled },
+      volunteers: {
+        invited: this.#invited,
+        redeemed: this.#redeemed,
+        sessions: this.#sessions.count("volunteer"),
+        observers: this.#sessions.count("observer"),
+        expelled: this.#expelled,
+      },
     };
   }
 
@@ -56,9 +61,9 @@ export class Volunteers {
     const { uses, validMs, role, trusted, by, about } = control;
     const job = this.#o.jobs.of(control.job);
     if (job.over) throw new ClusterError("BAD_JOB", `${nameOf(job)} is ${job.phase}: nobody can help it any more`);
-    const refusal = refusalOfJob(job.manifest);
+    const refusal = role === "volunteer" ? refusalOfJob(job.manifest) : undefined;
     if (refusal) throw refusal;
-    invitationText(job, { by, about, trusted, rows: null });
+    invitationText(job, { role, by, about, trusted, rows: null });
     const invited = { job: job.job, role, trusted, by, about, expiresAt: now + validMs };
     const { keyId } = this.#keys;
     const tokens = this.#tokens.make(invited, uses, now);
@@ -87,17 +92,28 @@ export class Volunteers {
     this.#o.events.add("gateway", `gateway ${gateway.name} is lost`, now);
   }
 
-  /** @throws {ClusterError} NOT_A_MEMBER; what {@link Tokens.check} throws; SESSION_ENDED: the job is over; TOO_MANY */
-  redeem(link: LinkId, { request, token }: ControlOf<"redeem">, now: number): void {
+  /**
+   * @throws {ClusterError} NOT_A_MEMBER; what {@link Tokens.check} throws; SESSION_ENDED: the job is over, or the code
+   *   that the session has ended with; TOO_MANY
+   */
+  redeem(link: LinkId, { request, token, claim }: ControlOf<"redeem">, now: number): void {
     this.#gateways.memberOf(link);
-    const invited = this.#tokens.check(token, "volunteer", now);
+    const claimed = this.#tokens.sessionClaimed(token, claim);
+    const session = claimed === undefined ? this.#begin(token, claim, now) : this.#sessions.of(claimed);
+    this.#checkNotOver(session.invited);
+    this.#answer(link, request, session, now);
+  }
+
+  #begin(token: string, claim: string | undefined, now: number): Session {
+    const invited = this.#tokens.check(token, now);
     const job = this.#checkNotOver(invited);
     this.#sessions.checkRoom();
-    this.#tokens.use(token);
     const volunteer = this.#o.effects.newId("volunteer");
+    const session = this.#sessions.begin(volunteer, invited, now);
+    this.#tokens.use(token, { claim, session: session.secret });
     this.#redeemed++;
-    this.#o.events.add("volunteer", `volunteer ${volunteer} was let in to ${nameOf(job)}`, now);
-    this.#answer(link, request, this.#sessions.begin(volunteer, invited, now), now);
+    this.#o.events.add("volunteer", `${invited.role} ${volunteer} was let in to ${nameOf(job)}`, now);
+    return session;
   }
 
   /** @throws {ClusterError} NOT_A_MEMBER; NAME_TAKEN; SESSION_ENDED, or the code that the session has ended with */
@@ -138,7 +154,7 @@ export class Volunteers {
       phase: job.phase,
       expiresInMs: Math.max(0, expiresAt - now),
       invitation: this.#keys.sign(invitationText(job, { ...invited, rows })),
-      reducers: this.#o.workers.reducersOf(job.job),
+      reducers: invited.role === "volunteer" ? this.#o.workers.reducersOf(job.job) : [],
     });
   }
 

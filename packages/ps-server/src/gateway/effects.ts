@@ -9,6 +9,14 @@ export type LeafId = number;
 /** A request over HTTP; numbers are not used again. */
 export type RequestId = number;
 
+/** With what somebody asks over HTTP to be let in. */
+export interface Entrance {
+  by: "token" | "session";
+  secret: string;
+  /** With a token: a secret of whoever asks, with which the same session is had again where its answer was lost. */
+  claim?: string | undefined;
+}
+
 /** What lets a volunteer in: it may connect with `session` for as long as that is open. */
 export interface Entry {
   session: string;

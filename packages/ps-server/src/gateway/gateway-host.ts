@@ -12,7 +12,7 @@ import {
   type Link,
   type Message,
 } from "@volary/core/wire";
-import type { Entry, GatewayEffect, LeafId, Refusal, RequestId } from "./effects.ts";
+import type { Entrance, Entry, GatewayEffect, LeafId, Refusal, RequestId } from "./effects.ts";
 import { Gateway, type GatewayConfig } from "./gateway.ts";
 
 export interface GatewayHostOptions extends GatewayConfig {
@@ -110,7 +110,7 @@ export class GatewayHost {
   }
 
   /** Lets someone in, by a token or a session, or says why not. */
-  enter(o: { by: "token" | "session"; secret: string }): Promise<Entry | Refusal> {
+  enter(o: Entrance): Promise<Entry | Refusal> {
     return new Promise((resolve) => {
       const request = this.#next++;
       this.#requests.set(request, resolve);

@@ -4,10 +4,13 @@ import { expect, it } from "vitest";
 import { LIMITS } from "@volary/core/limits";
 import { frame, type Control } from "@volary/core/wire";
 import type { GatewayEffect } from "./effects.ts";
-import { REDUCER, secretOf, sessionOf, TestGateway } from "./test-gateway.ts";
+import { INVITATION, REDUCER, secretOf, sessionOf, TestGateway } from "./test-gateway.ts";
 
 const LEAVES = 6;
 const VOLUNTEERS = 3;
+/** One of them only watches: no reducer may hear of it. */
+const OBSERVER = 3;
+const WATCHES = { ...INVITATION, text: JSON.stringify({ role: "observer" }) };
 
 const leaf = fc.integer({ min: 1, max: LEAVES });
 const volunteer = fc.integer({ min: 1, max: VOLUNTEERS });
@@ -51,7 +54,7 @@ class Watched {
   readonly open = new Map<number, string>();
   /** Questions that are open: what was asked for, by number. */
   readonly asked = new Map<number, string>();
-  /** Connections for which the coordinator has vouched. */
+  /** Connections of volunteers for which the coordinator has vouched. */
   readonly vouched = new Set<number>();
   readonly requests = new Set<number>();
   #request = 0;
@@ -69,7 +72,7 @@ class Watched {
         expect(mayBeToldOf, `${effect.kind} of ${effect.leaf}, which is closed`).toBe(true);
       }
       if (effect.kind === "dialReducer" || effect.kind === "tellReducer") {
-        expect(this.vouched.has(effect.leaf), `${effect.kind} without a session`).toBe(true);
+        expect(this.vouched.has(effect.leaf), `${effect.kind} without a session of a volunteer`).toBe(true);
       }
       if (effect.kind === "closeLeaf") {
         this.#forget(effect.leaf);
@@ -109,9 +112,11 @@ class Watched {
         this.asked.delete(request);
         if (!e.isKnown)
           return g.coordinator({ type: "error", requestId: request, code: "SESSION_ENDED", message: "no" });
-        for (const [id, secret] of this.open) if (secret === session) this.vouched.add(id);
+        const isObserver = e.volunteer === OBSERVER;
+        for (const [id, secret] of this.open) if (secret === session && !isObserver) this.vouched.add(id);
         const reducers = Array.from({ length: e.reducers }, (_, i) => ({ ...REDUCER, worker: i + 1 }));
-        return g.coordinator(sessionOf(request, { volunteer: e.volunteer, reducers }));
+        const invitation = isObserver ? WATCHES : INVITATION;
+        return g.coordinator(sessionOf(request, { volunteer: e.volunteer, reducers, invitation }));
       }
       case "leafSays": {
         if (e.what === "frame" || e.what === "pull") {

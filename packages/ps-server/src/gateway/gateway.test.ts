@@ -2,18 +2,21 @@
 import { describe, expect, it } from "vitest";
 import { ProtocolError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
-import { frame, type Control } from "@volary/core/wire";
+import { frame, type Control, type Message } from "@volary/core/wire";
 import { INVITATION, REDUCER, secretOf, sessionOf, STATUS, TestGateway } from "./test-gateway.ts";
 
 const TRUSTED = { ...INVITATION, text: JSON.stringify({ trusted: true }) };
+
+const OBSERVER = { ...INVITATION, text: JSON.stringify({ role: "observer", trusted: true }) };
 
 const JOIN: Control = { type: "leaf-join", device: "webgl", samples: 32, computeMs: 5 };
 
 describe("enter()", () => {
   it("takes a token to the coordinator and gives back what a page needs, without the reducers' addresses", () => {
     const g = new TestGateway();
-    g.do(g.gateway.enter({ request: 9, by: "token", secret: "a-token-of-an-invitation" }, 0));
-    expect(g.told().at(-1)).toEqual({ type: "redeem", request: 1, token: "a-token-of-an-invitation" });
+    const claim = "of-whoever-asks-for-it";
+    g.do(g.gateway.enter({ request: 9, by: "token", secret: "a-token-of-an-invitation", claim }, 0));
+    expect(g.told().at(-1)).toEqual({ type: "redeem", request: 1, token: "a-token-of-an-invitation", claim });
     expect(g.coordinator(sessionOf(1, { volunteer: 4 }))).toEqual([
       {
         kind: "answer",
@@ -355,5 +358,66 @@ describe("the coordinator", () => {
     g.do(g.gateway.leafClosed(1));
     g.tick(1);
     expect(g.gateway.sizes).toMatchObject({ feeds: 0, leaves: 0 });
+  });
+});
+
+describe("an observer's connection", () => {
+  /** One whose session is known. */
+  const watching = (g: TestGateway, leaf = 1) => {
+    g.open(leaf);
+    return g.coordinator(sessionOf(g.request, { volunteer: leaf, invitation: OBSERVER }));
+  };
+
+  it("is told how far the job is, and no reducer hears of it", () => {
+    const g = new TestGateway();
+    watching(g);
+    g.coordinator({ type: "job-status", status: STATUS });
+    expect(g.heard(1, "job-status")[0]).toMatchObject({ status: { step: 1 } });
+    expect(new Set(g.kinds(1))).toEqual(new Set(["tellLeaf"]));
+    expect(g.gateway.status).toMatchObject({ connected: 1, refused: {} });
+  });
+
+  it.each<[string, Message]>([
+    ["joins as a volunteer", { control: JOIN }],
+    ["asks for a task", { control: { type: "leaf-ready" } }],
+    ["speaks to a group", { control: { type: "leaf-signal", from: 1, to: 0, data: "join" } }],
+    ["sends gradients", { frame: frame({ opcode: "leafRowGradients" }) }],
+    ["sends a group's sums", { frame: frame({ opcode: "reduce" }) }],
+  ])("ends with a reason where it %s, counted once", (_, message) => {
+    const g = new TestGateway();
+    watching(g);
+    g.do(g.gateway.leafSays(1, message, g.now));
+    g.do(g.gateway.leafSays(1, message, g.now));
+    expect(g.heard(1, "leaf-end")).toMatchObject([{ code: "TOKEN_ROLE", mayReturn: false }]);
+    expect(g.heard(1, "leaf-end")[0]!.message).toMatch(/an observer may watch, not send .*; ask whoever sent the link/);
+    expect(g.kinds(1)).toEqual(["tellLeaf", "closeLeaf"]);
+    expect(g.gateway.status).toMatchObject({ connected: 0, refused: { TOKEN_ROLE: 1 } });
+  });
+
+  it("ends over what it said before its session was known, and may come again to watch", () => {
+    const g = new TestGateway();
+    g.open(1);
+    g.says(1, JOIN);
+    g.coordinator(sessionOf(g.request, { volunteer: 1, invitation: OBSERVER }));
+    expect(g.heard(1, "leaf-end")).toMatchObject([{ code: "TOKEN_ROLE", mayReturn: false }]);
+    expect(g.gateway.status).toMatchObject({ connected: 0, refused: { TOKEN_ROLE: 1 } });
+    g.open(2, 1);
+    g.coordinator(sessionOf(g.request, { volunteer: 1, invitation: OBSERVER }));
+    g.coordinator({ type: "job-status", status: STATUS });
+    expect(new Set(g.kinds(2))).toEqual(new Set(["tellLeaf"]));
+  });
+
+  it("has a volunteer's rates, silences and ends", () => {
+    const g = new TestGateway();
+    for (const leaf of [1, 2, 3]) watching(g, leaf);
+    for (let i = 0; i <= 2 * LIMITS.gatewayMessagesPerSecond; i++) g.says(1, { type: "heartbeat" });
+    g.coordinator({ type: "revoked", volunteer: 2, code: "SESSION_ENDED", reason: "the job is done" });
+    g.tick(LIMITS.gatewayHeartbeatMs);
+    expect(g.heard(3, "heartbeat")).toHaveLength(1);
+    g.says(3, { type: "heartbeat" });
+    g.tick(LIMITS.gatewaySilentMs);
+    const codes = [1, 2, 3].map((leaf) => g.heard(leaf, "leaf-end").map(({ code }) => code));
+    expect(codes).toEqual([["TOO_MANY"], ["SESSION_ENDED"], ["TIMEOUT"]]);
+    expect(g.gateway.sizes.leaves).toBe(0);
   });
 });

@@ -1,7 +1,8 @@
 /**
  * The one public address of a cluster, as a state machine: it lets volunteers in whose session the coordinator knows, and
- * relays between each and a reducer. Nothing passes without a session, and of what a volunteer sends only what is its
- * part. It keeps nothing: another gateway may take over from one moment to the next.
+ * relays between each and a reducer; observers, who only watch, it tells how far their job is. Nothing passes without a
+ * session, and of what a volunteer sends only what is its part. It keeps nothing: another gateway may take over from one
+ * moment to the next.
  *
  * What happens when a peer dies here: a lost reducer ends the connections of its volunteers, who may return at once and
  * get another; a lost volunteer ends its link to the reducer; without the coordinator those who are in go on, and nobody
@@ -10,15 +11,16 @@
 import { ProtocolError } from "@volary/core/errors";
 import { LIMITS } from "@volary/core/limits";
 import type { Control, ControlOf, GatewayStatus, LinkFault, Message } from "@volary/core/wire";
-import type { GatewayEffect, LeafId, Refusal, RequestId } from "./effects.ts";
+import type { Entrance, GatewayEffect, LeafId, Refusal, RequestId } from "./effects.ts";
 import { GatewayCounts } from "./gateway-counts.ts";
 import { JobFeed } from "./job-feed.ts";
 import {
   earlyFault,
   groupFault,
+  invitedAs,
   isHeartbeat,
-  isTrusted,
   newLeaf,
+  roleFault,
   signed,
   withRoom,
   type Leaf,
@@ -125,8 +127,8 @@ export class Gateway {
   }
 
   /** Someone asks over HTTP to be let in, with a token, or to go on, with a session. */
-  enter(o: { request: RequestId; by: "token" | "session"; secret: string }, now: number): GatewayEffect[] {
-    const { request, by, secret } = o;
+  enter(o: { request: RequestId } & Entrance, now: number): GatewayEffect[] {
+    const { request, by, secret, claim } = o;
     const take = (answer: SessionAnswer) => {
       if (!("type" in answer)) this.#refuseRequest(request, answer);
       else {
@@ -136,7 +138,7 @@ export class Gateway {
     };
     if (!this.#tries.take(secret, now)) this.#refuseRequest(request, tooManyTries());
     else if (by === "session") this.#askSession({ session: secret, state: "enters" }, take, now);
-    else this.#ask({ ask: (number) => ({ type: "redeem", request: number, token: secret }), take }, now);
+    else this.#ask({ ask: (number) => ({ type: "redeem", request: number, token: secret, claim }), take }, now);
     return this.#take();
   }
 
@@ -155,7 +157,11 @@ export class Gateway {
     leaf.heardAt = now;
     const bytes = bytesOf(message);
     this.#counts.bytesIn += bytes;
-    const fault = leaf.traffic.fault(message, bytes, now) ?? earlyFault(leaf, message) ?? groupFault(leaf, message);
+    const fault =
+      leaf.traffic.fault(message, bytes, now) ??
+      roleFault(leaf, message) ??
+      earlyFault(leaf, message) ??
+      groupFault(leaf, message);
     if (fault) this.#refuseLeaf(id, fault);
     else if (isHeartbeat(message)) return []; // it is there, which is all that it says
     else if (leaf.isJoined) this.#out.push({ kind: "tellReducer", leaf: id, message: signed(message, leaf) });
@@ -178,7 +184,7 @@ export class Gateway {
       return this.#take();
     }
     leaf.isJoined = true;
-    const fault = leaf.early.map((message) => groupFault(leaf, message)).find((found) => found !== undefined);
+    const fault = faultOfEarly(leaf, groupFault);
     if (fault) {
       this.#refuseLeaf(id, fault);
       return this.#take();
@@ -247,7 +253,7 @@ export class Gateway {
     if (control) this.#tell(control);
   }
 
-  /** A volunteer that has a session gets a reducer; an older connection of its is one that it has left. */
+  /** A volunteer that has a session gets a reducer, an observer none; an older connection of its is one that it has left. */
   #onSession(id: LeafId, answer: SessionAnswer, now: number): void {
     const leaf = this.#leaves.get(id);
     if (!leaf) return;
@@ -257,11 +263,13 @@ export class Gateway {
     if (older !== undefined) {
       this.#end(older, { code: "NAME_TAKEN", message: "you have connected from another page", mayReturn: false });
     }
-    leaf.entry = { volunteer, job, endsAt: now + expiresInMs, isTrusted: isTrusted(invitation.text) };
+    leaf.entry = { volunteer, job, endsAt: now + expiresInMs, ...invitedAs(invitation.text) };
     this.#leafOf.set(volunteer, id);
+    const fault = faultOfEarly(leaf, roleFault);
+    if (fault) return this.#refuseLeaf(id, fault);
     leaf.untried = withRoom(reducers, this.#leaves.values());
     this.#watch(leaf, job);
-    this.#dialNext(leaf);
+    if (!leaf.entry.isObserver) this.#dialNext(leaf);
   }
 
   /** Of one that is in, after its coordinator was away. */
@@ -355,6 +363,11 @@ export class Gateway {
     this.#out = [];
     return out;
   }
+}
+
+/** The first fault of what waits for the reducer, and came before it was known who said it. */
+function faultOfEarly(leaf: Leaf, faultOf: (leaf: Leaf, message: Message) => Refusal | undefined): Refusal | undefined {
+  return leaf.early.map((message) => faultOf(leaf, message)).find((found) => found !== undefined);
 }
 
 function tooManyTries(): Refusal {

@@ -1,4 +1,4 @@
-/** A volunteer's connection to a gateway: who it is, whom it talks to, and what it may say in its state. */
+/** A volunteer's connection to a gateway, or an observer's: who it is, whom it talks to, and what it may say in its state. */
 import { LIMITS } from "@volary/core/limits";
 import type { ControlOf, Message } from "@volary/core/wire";
 import type { LeafId, Refusal } from "./effects.ts";
@@ -13,7 +13,7 @@ export interface Leaf {
   readonly session: string;
   readonly traffic: LeafTraffic;
   /** Once its session is known. */
-  entry: { volunteer: number; job: number; endsAt: number; isTrusted: boolean } | undefined;
+  entry: { volunteer: number; job: number; endsAt: number; isTrusted: boolean; isObserver: boolean } | undefined;
   /** That it is connected to, or that is being dialed. */
   reducer: Reducer | undefined;
   isJoined: boolean;
@@ -57,6 +57,13 @@ export function withRoom(reducers: readonly Reducer[], leaves: Iterable<Leaf>): 
   return reducers.filter((one) => loadOf(one) < one.leavesMax).sort((a, b) => loadOf(b) - loadOf(a));
 }
 
+/** An observer only watches. */
+export function roleFault({ entry }: Leaf, message: Message): Refusal | undefined {
+  if (!entry?.isObserver || isHeartbeat(message)) return undefined;
+  const remedy = "ask whoever sent the link for a volunteer's";
+  return { code: "TOKEN_ROLE", message: `an observer may watch, not send a ${nameOf(message)}; ${remedy}` };
+}
+
 /** Before its reducer is there a volunteer has no task, and little to say. */
 export function earlyFault({ isJoined, early }: Leaf, message: Message): Refusal | undefined {
   if (isJoined) return undefined;
@@ -73,8 +80,9 @@ export function groupFault({ entry }: Leaf, message: Message): Refusal | undefin
 }
 
 /** @param text of an invitation, from the coordinator */
-export function isTrusted(text: string): boolean {
-  return (JSON.parse(text) as { trusted?: unknown }).trusted === true;
+export function invitedAs(text: string): { isTrusted: boolean; isObserver: boolean } {
+  const { trusted, role } = JSON.parse(text) as { trusted?: unknown; role?: unknown };
+  return { isTrusted: trusted === true, isObserver: role === "observer" };
 }
 
 export function isHeartbeat(message: Message): boolean {

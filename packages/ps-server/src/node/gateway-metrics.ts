@@ -6,7 +6,7 @@ export function gatewayMetrics(gateway: Gateway): Registry {
   const registry = new Registry();
   const connected: Gauge = new Gauge({
     name: "volary_gateway_connected",
-    help: "Volunteers that are connected",
+    help: "Volunteers and observers that are connected",
     registers: [registry],
     collect: () => connected.set(gateway.status.connected),
   });

@@ -17,6 +17,7 @@ import {
 } from "@volary/core/wire";
 import { WebSocket } from "ws";
 import { INVITATION, STATUS } from "../gateway/test-gateway.ts";
+import { ownPort } from "../testing/own-port.ts";
 import { wsDialer } from "./dial.ts";
 import { startGateway, type GatewayOptions, type RunningGateway } from "./gateway-server.ts";
 import { listen, type Listening } from "./listen.ts";
@@ -300,9 +301,10 @@ describe("the API", () => {
     expect(await codeOf("{")).toEqual([400, "PROTOCOL_VIOLATION"]);
     expect(await codeOf({ token: "short" })).toEqual([400, "PROTOCOL_VIOLATION"]);
     expect(await codeOf({ session: sessionFor(1) })).toEqual([400, "PROTOCOL_VIOLATION"]);
+    expect(await codeOf({ token: tokenFor(1), claim: "short" })).toEqual([400, "PROTOCOL_VIOLATION"]);
     expect(await codeOf({ token: "x".repeat(1_000_000) })).toEqual([413, "LIMIT_EXCEEDED"]);
     expect((await fetch(`${gateway.url}/api/join`)).status).toBe(405);
-    expect(await counted(gateway)).toEqual({ PROTOCOL_VIOLATION: 4, LIMIT_EXCEEDED: 1 });
+    expect(await counted(gateway)).toEqual({ PROTOCOL_VIOLATION: 5, LIMIT_EXCEEDED: 1 });
   });
 
   it("takes so many requests a minute of an address, which only a trusted proxy may name", async () => {
@@ -317,9 +319,10 @@ describe("the API", () => {
   });
 
   it("says that the coordinator is away, and serves on once it is back", async () => {
+    const port = await ownPort();
+    coordinator = await openCoordinator(port);
     const gateway = await open();
     const { tab, leaf } = await join(gateway, 1);
-    const { port } = coordinator;
     await coordinator.close();
     const refused = await post(gateway, "/api/join", { token: tokenFor(2) });
     expect([refused.status, await refused.json()]).toMatchObject([503, { code: "COORDINATOR_UNAVAILABLE" }]);

@@ -61,7 +61,6 @@ const secretSchema = z.string().min(16).max(200);
 const STATUS_OF: Partial<Record<ClusterErrorCode, number>> = {
   TOKEN_UNKNOWN: 401,
   SESSION_ENDED: 401,
-  TOKEN_ROLE: 403,
   UPDATE_DIFFERS: 403,
   WRONG_ORIGIN: 403,
   TOKEN_USED: 410,
@@ -184,10 +183,13 @@ class Door {
     const { gateway } = this.#host;
     try {
       const body = await readJson(request, { bytesMax: LIMITS.gatewayBodyBytesMax });
-      const secret = z.object({ [by]: secretSchema }).safeParse(body).data?.[by];
-      if (secret !== undefined) return await this.#host.enter({ by, secret });
+      const asked = z.object({ [by]: secretSchema, claim: secretSchema.optional() }).safeParse(body).data;
+      if (asked) return await this.#host.enter({ by, secret: asked[by]!, claim: asked.claim });
       gateway.countRefused("PROTOCOL_VIOLATION");
-      return { code: "PROTOCOL_VIOLATION", message: `the request needs a "${by}" of 16 to 200 characters` };
+      return {
+        code: "PROTOCOL_VIOLATION",
+        message: `the request needs a "${by}" of 16 to 200 characters, as a "claim" has`,
+      };
     } catch (error) {
       if (!(error instanceof ClusterError)) throw error;
       gateway.countRefused(error.code);

@@ -5,7 +5,7 @@
 import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { fixedLinks, Requests, TableClient } from "@volary/core/client";
+import { Requests, TableClient } from "@volary/core/client";
 import { LIMITS } from "@volary/core/limits";
 import type { TableSpec } from "@volary/core/table";
 import { seededRandom, type SeededRandom } from "@volary/core/testing";
@@ -23,6 +23,7 @@ import {
 } from "@volary/core/wire";
 import { WebSocket } from "ws";
 import { memoryStore } from "../coordinator/store.ts";
+import { fixedLinks } from "../testing/fixed-links.ts";
 import { manifestWith } from "../testing/test-manifest.ts";
 import { startCoordinator, type RunningCoordinator } from "./coordinator-server.ts";
 import { realClock } from "./clock.ts";

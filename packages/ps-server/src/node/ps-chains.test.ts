@@ -8,6 +8,7 @@ import type { PartitionMap } from "@volary/core/partition";
 import type { TableSpec } from "@volary/core/table";
 import type { ClusterStatus, Control, ControlOf, ControlType } from "@volary/core/wire";
 import { memoryStore, type CoordinatorStore } from "../coordinator/store.ts";
+import { ownPort } from "../testing/own-port.ts";
 import { manifestWith } from "../testing/test-manifest.ts";
 import { realClock } from "./clock.ts";
 import { startCoordinator, type RunningCoordinator } from "./coordinator-server.ts";
@@ -149,7 +150,8 @@ it("keeps its number and its rows when its coordinator is started anew", async (
   const folder = await mkdtemp(path.join(tmpdir(), "volary-chains-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const open = () => sqliteStore(path.join(folder, "state.sqlite"));
-  const first = await coordinatorAt({ store: await open() });
+  const port = await ownPort();
+  const first = await coordinatorAt({ store: await open(), port });
   let joined = () => {};
   const again = new Promise<void>((resolve) => (joined = resolve));
   const log = (line: string) => void (line.endsWith("again: still node 1") && joined());
@@ -159,7 +161,7 @@ it("keeps its number and its rows when its coordinator is started anew", async (
   await client.push();
   await first.stop();
   await client.push();
-  await coordinatorAt({ store: await open(), port: Number(new URL(first.address).port) });
+  await coordinatorAt({ store: await open(), port });
   await again;
   expect(ps.node).toBe(1);
   await client.push();

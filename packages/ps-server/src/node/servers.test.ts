@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { SimulatedClock } from "@volary/core/testing";
 import type { Control, ControlOf, ControlType, Link } from "@volary/core/wire";
 import { memoryStore, type CoordinatorStore } from "../coordinator/store.ts";
+import { ownPort } from "../testing/own-port.ts";
 import { startCoordinator, type CoordinatorOptions, type RunningCoordinator } from "./coordinator-server.ts";
 import { wsDialer } from "./dial.ts";
 import { startPsServer, type PsServerOptions, type RunningPsServer } from "./ps-server.ts";
@@ -123,10 +124,8 @@ describe("startPsServer()", () => {
   });
 
   it("says that there is no coordinator, after it has tried", async () => {
-    const { address, stop } = await coordinatorAt();
-    await stop();
     const clock = new SimulatedClock();
-    const ps = startPsServer({ coordinator: address, name: "ps-1", log: () => {}, clock }).catch(
+    const ps = startPsServer({ coordinator: "ws://127.0.0.1:1", name: "ps-1", log: () => {}, clock }).catch(
       (error: unknown) => error,
     );
     const error = (await drive(clock, ps)) as Error;
@@ -136,12 +135,11 @@ describe("startPsServer()", () => {
   });
 
   it("waits for a coordinator that comes later", async () => {
-    const { address, stop } = await coordinatorAt();
-    await stop();
+    const port = await ownPort();
     const { log, seen } = logUntil(/no coordinator yet/);
-    const ps = psOf(address, { log });
+    const ps = psOf(`ws://127.0.0.1:${port}`, { log });
     await seen;
-    await coordinatorAt({ port: Number(new URL(address).port) });
+    await coordinatorAt({ port });
     expect((await ps).node).toBe(1);
   });
 
@@ -149,13 +147,14 @@ describe("startPsServer()", () => {
     const folder = await mkdtemp(path.join(tmpdir(), "volary-servers-"));
     onTestFinished(() => rm(folder, { recursive: true }));
     const open = () => sqliteStore(path.join(folder, "state.sqlite"));
-    const first = await coordinatorAt({ store: await open() });
+    const port = await ownPort();
+    const first = await coordinatorAt({ store: await open(), port });
     const { log, seen } = logUntil(/joined .* as node 2/);
     const ps = await psOf(first.address, { log });
     await first.stop();
     expect(await (await fetch(`${ps.address.replace("ws", "http")}/health`)).text()).toBe("ok");
     await wsDialer().dial(ps.address, { role: "worker", name: "w" });
-    const second = await coordinatorAt({ store: await open(), port: Number(new URL(first.address).port) });
+    const second = await coordinatorAt({ store: await open(), port });
     await seen;
     expect(ps.node).toBe(2);
     const client = await clientOf(second.address);
@@ -163,7 +162,7 @@ describe("startPsServer()", () => {
   });
 
   it("ends, with the reason, when its coordinator does not come back", async () => {
-    const coordinator = await coordinatorAt();
+    const coordinator = await coordinatorAt({ port: await ownPort() });
     const clock = new SimulatedClock();
     const { log, lines } = logUntil(/never/);
     const ps = await psOf(coordinator.address, { clock, log });
@@ -176,7 +175,7 @@ describe("startPsServer()", () => {
   });
 
   it("stops while it still dials", async () => {
-    const coordinator = await coordinatorAt();
+    const coordinator = await coordinatorAt({ port: await ownPort() });
     const { log, seen } = logUntil(/no coordinator yet/);
     const ps = await psOf(coordinator.address, { log });
     await coordinator.stop();
@@ -203,10 +202,11 @@ describe("startCoordinator()", () => {
   it("closes its store, and its port, when it stops", async () => {
     let closes = 0;
     const store: CoordinatorStore = { ...memoryStore(), close: async () => void closes++ };
-    const coordinator = await coordinatorAt({ store });
+    const port = await ownPort();
+    const coordinator = await coordinatorAt({ store, port });
     await coordinator.stop();
     expect(closes).toBe(1);
-    await coordinatorAt({ port: Number(new URL(coordinator.address).port) });
+    await coordinatorAt({ port });
   });
 
   it("says that its port is in use", async () => {

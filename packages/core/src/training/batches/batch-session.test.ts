@@ -23,10 +23,14 @@ interface SessionSpec {
   compute?: (at: StepInput) => Promise<void>;
   setDense?: () => void;
   predict?: () => void;
+  /** Do PS nodes answer a frame? All, by default. */
+  answers?: (f: Frame) => boolean;
+  epochs?: number;
 }
 
 /** A worker, PS nodes whose rows are all ones, and what it told the coordinator. */
-function session({ consistency, model = {}, compute = async () => {}, setDense, predict }: SessionSpec) {
+function session({ consistency, model = {}, compute = async () => {}, answers = () => true, ...of }: SessionSpec) {
+  const { setDense, predict, epochs = 1 } = of;
   const clock = new SimulatedClock();
   const told: Control[] = [];
   const frames: Frame[] = [];
@@ -40,7 +44,7 @@ function session({ consistency, model = {}, compute = async () => {}, setDense, 
       let floats = 0;
       eachKey(f, ({ table }) => (floats += DIMS.get(table)!));
       const { requestId } = f;
-      if (f.opcode === "push") return;
+      if (f.opcode === "push" || !answers(f)) return;
       const rows = { opcode: "pullReply" as const, requestId, values: new Float32Array(floats).fill(1) };
       const reply = f.opcode === "pull" ? frame(rows) : frame({ opcode: "pushDirectReply", requestId });
       queueMicrotask(() => events.onFrame(node, reply));
@@ -87,7 +91,7 @@ function session({ consistency, model = {}, compute = async () => {}, setDense, 
       tables,
       data: { format: { kind: "parquet" }, files: [{ kind: "file", path: "x" }], fields: {}, badRowsMax: 0 },
       compile: { optimizer: { kind: "sgd", learningRate: 0.5 }, loss: "meanSquaredError", metrics: [] },
-      fit: { epochs: 1, batchSize: BATCH, consistency, shuffle: true, validate: "end" },
+      fit: { epochs, batchSize: BATCH, consistency, shuffle: true, validate: "end" },
       workersMin: 1,
     },
     model: {
@@ -123,12 +127,9 @@ function session({ consistency, model = {}, compute = async () => {}, setDense, 
     told.find((control): control is ControlOf<T> => control.type === type);
   const types = () => told.map(({ type }) => type);
   const refuse = (error: ControlOf<"error">) => events.onControl(1, error);
-  return { worker, clock, told, frames, term, batch, first, types, refuse };
-}
-
-/** Lets all go on that waits for nothing but its turn. */
-async function settle(): Promise<void> {
-  for (let turn = 0; turn < 200; turn++) await Promise.resolve();
+  /** Lets all go on that waits for nothing but its turn. */
+  const settle = () => clock.advance(0);
+  return { worker, clock, told, frames, term, batch, first, types, refuse, settle };
 }
 
 const asp: ConsistencySpec = { mode: "asp" };
@@ -137,7 +138,7 @@ const rounds: ConsistencySpec = { mode: "localSgd", every: 1, outer: { kind: "av
 
 test("held-out rows are evaluated once the batch under way is over, which changes the model's weights", async () => {
   let go = () => {};
-  const { worker, term, batch, types } = session({
+  const { worker, term, batch, types, settle } = session({
     consistency: asp,
     compute: () => new Promise((resolve) => (go = resolve)),
   });
@@ -153,21 +154,70 @@ test("held-out rows are evaluated once the batch under way is over, which change
   expect(types()).toEqual(["ready", "batch-done", "lease-request"]);
 });
 
+test("while a batch is computed the rows of the next are pulled, and the gradients of the one before are pushed", async () => {
+  const computing: (() => void)[] = [];
+  const { worker, term, batch, frames, types, settle } = session({
+    consistency: asp,
+    epochs: 2,
+    compute: () => new Promise((resolve) => computing.push(resolve)),
+    answers: ({ opcode }) => opcode === "pull",
+  });
+  await worker.open();
+  term();
+  for (const number of [0, 1, 2, 3]) batch(number);
+  const nodes = 2;
+  const under = async () => {
+    await settle();
+    const batchesOf = (opcode: Frame["opcode"]) => frames.filter((f) => f.opcode === opcode).length / nodes;
+    return { pulled: batchesOf("pull"), computed: computing.length, pushed: batchesOf("pushDirect") };
+  };
+  expect(await under()).toEqual({ pulled: 2, computed: 1, pushed: 0 });
+  computing[0]!();
+  expect(await under()).toEqual({ pulled: 3, computed: 2, pushed: 1 });
+  computing[1]!(); // whose push waits for the one before, which nobody answers
+  expect(await under()).toEqual({ pulled: 3, computed: 2, pushed: 1 });
+  expect(types()).toEqual(["ready"]);
+});
+
+test("a pull that fails while the batch before is computed fails the job when its turn comes", async () => {
+  const computing: (() => void)[] = [];
+  const { worker, term, batch, frames, refuse, first, types, settle } = session({
+    consistency: asp,
+    compute: () => new Promise((resolve) => computing.push(resolve)),
+    answers: ({ requestId, opcode }) => opcode !== "pull" || requestId <= 2,
+  });
+  await worker.open();
+  term();
+  batch(0);
+  batch(1);
+  await settle();
+  const { requestId } = frames.findLast(({ opcode }) => opcode === "pull")!;
+  refuse({ type: "error", code: "LIMIT_EXCEEDED", message: "no such table", job: JOB, requestId });
+  await settle();
+  expect(types()).toEqual(["ready"]);
+  computing[0]!();
+  await settle();
+  expect(types()).toEqual(["ready", "fail", "batch-done"]);
+  expect(first("fail")!.message).toContain("no such table");
+});
+
 test("the model is told which rows of a batch are the same", async () => {
   const computed: StepInput[] = [];
-  const { worker, term, batch } = session({ consistency: asp, compute: async (at) => void computed.push(at) });
+  const { worker, term, batch, settle } = session({ consistency: asp, compute: async (at) => void computed.push(at) });
   await worker.open();
   term();
   batch(0);
   await settle();
-  expect(computed.map(({ samples, rowIds }) => [samples, rowIds?.length, new Set(rowIds).size])).toEqual([[4, 8, 8]]);
+  const ids = computed.map(({ samples, rowIds }) => [samples, rowIds!()] as const);
+  expect(ids.map(([samples, { length }]) => [samples, length])).toEqual([[4, 8]]);
+  expect(new Set(ids[0]![1]).size).toBe(8);
 });
 
 test("who had to wait in one evaluation, and asks again in the next, has the weights of that one", async () => {
   const variables = [{ name: "w", shape: [5], trainable: true }];
   let reads = 0;
   const used: number[] = [];
-  const { worker, term, clock, types } = session({
+  const { worker, term, clock, types, settle } = session({
     consistency: asp,
     model: { variables },
     setDense: () => void reads++,
@@ -189,7 +239,7 @@ test("who had to wait in one evaluation, and asks again in the next, has the wei
 });
 
 test("a refusal of a slot is no answer to a pull under way, and asks for a new term or fails the job", async () => {
-  const { worker, term, batch, frames, refuse, told } = session({ consistency: quorum });
+  const { worker, term, batch, frames, refuse, told, settle } = session({ consistency: quorum });
   await worker.open();
   term();
   batch(1);
@@ -225,7 +275,7 @@ describe.each([
     ["embeddings", { embeddings: [] }],
     ["either", { embeddings: [], variables: [] }],
   ])("a job without %s is trained", async (__, model) => {
-    const { worker, term, batch, told, first } = session({ consistency, model });
+    const { worker, term, batch, told, first, settle } = session({ consistency, model });
     await worker.open();
     term();
     batch(0);
@@ -251,7 +301,7 @@ describe.each([
 });
 
 test("what the coordinator cannot mean is refused, and says why", async () => {
-  const { worker, term, batch, told } = session({ consistency: asp });
+  const { worker, term, batch, told, settle } = session({ consistency: asp });
   await worker.open();
   term();
   worker.onCoordinator({ type: "store-dense", job: JOB, term: 1, step: 0 });

@@ -1,6 +1,7 @@
 /**
  * One job on one worker, where the coordinator says batch by batch what is trained next: reads the samples, pulls their
- * rows, computes, pushes the gradients, and says so. What is read of the next batch overlaps with the one under way.
+ * rows, computes, pushes the gradients, and says so. While one batch is computed, the rows of the next are pulled and
+ * the gradients of the one before are pushed: one of each at a time, so rows are as new as they can be without waiting.
  *
  * Runs in Node, in a browser and in the simulation: data, model, links and clock are arguments.
  *
@@ -22,19 +23,22 @@ import { HeadRequests } from "../rows/head-requests.ts";
 import type { SessionOptions } from "../session/session-options.ts";
 import { PeerLinks } from "../session/peer-links.ts";
 import { stepPlan, type StepPlan } from "../job/plan.ts";
-import { rowAgeOf } from "../rows/row-cache.ts";
+import { rowAgeOf, type RowAge } from "../rows/row-cache.ts";
 import { refuseNonFinite } from "../job/step-fault.ts";
-import { RowPlanner } from "../rows/step-rows.ts";
+import { RowPlanner, type StepRows } from "../rows/step-rows.ts";
 import { PushAtOnce, PushSlot, type BatchPush } from "./batch-push.ts";
 import { DenseOnPs, type DensePlace } from "./dense-place.ts";
 import { batchesPerStep, JobBatches, placeOfBatch, samplesOfBatch } from "./job-batches.ts";
 import { LocalDense } from "./local-dense.ts";
 import { RoundMember } from "./round-member.ts";
 
-/** A batch that the coordinator gave, whose samples are being read. */
+/** A batch that the coordinator gave. */
 interface Given {
   readonly control: ControlOf<"batch">;
-  readonly samples: Promise<Batch>;
+  /** With its samples; none where it does not count any more. */
+  readonly rows: Promise<StepRows | undefined>;
+  /** The model takes what was pulled: the rows of the next batch may be. */
+  readonly gathered: () => void;
 }
 
 /** Where dense weights are, once they are read. */
@@ -62,6 +66,8 @@ export class BatchSession {
   #term = 0;
   /** What the model does, one after another: batches, and what precedes an evaluation. */
   #training: Promise<void> = Promise.resolve();
+  /** The newest batch that was given is gathered. */
+  #gathered: Promise<void> = Promise.resolve();
   /** The push of the batch before: one at a time is on its way. */
   #pushing: Promise<void> = Promise.resolve();
 
@@ -201,9 +207,12 @@ export class BatchSession {
 
   #onBatch(control: ControlOf<"batch">): void {
     const samples = this.#batches.read(control.batch);
-    samples.catch(() => {}); // who trains it hears of that
-    const given = { control, samples };
-    this.#inTurn(() => this.#train(given));
+    samples.catch(() => {});
+    const rows = this.#gathered.then(() => this.#pull(control, samples));
+    rows.catch(() => {}); // who trains it hears of that
+    this.#gathered = new Promise((gathered) => {
+      this.#inTurn(() => this.#train({ control, rows, gathered }));
+    });
   }
 
   #onNodeControl(node: number, control: Control): void {
@@ -236,23 +245,36 @@ export class BatchSession {
 
   // -- one batch ---------------------------------------------------------------------------------------------
 
-  async #train({ control: given, samples }: Given): Promise<void> {
+  /** Only now, that it is given: what the coordinator counts as applied before is in what comes. */
+  async #pull(given: ControlOf<"batch">, samples: Promise<Batch>): Promise<StepRows | undefined> {
     const batch = await samples;
+    if (this.#coordinator.closed) return undefined;
+    // Its slot is of a step that began anew.
+    if (this.#mode.gradients === "at-commit" && given.term < this.#term) return undefined;
+    return this.#rows.pull(batch, { age: this.#ageOf(given) });
+  }
+
+  async #train({ control: given, rows: pulled, gathered }: Given): Promise<void> {
+    const { manifest, model, clock } = this.#o;
+    const begunMs = clock.now();
+    const rows = await pulled;
     if (this.#coordinator.closed) return;
-    if (this.#mode.gradients === "at-commit" && given.term < this.#term) {
-      this.#tellDone(given, { lossSum: 0, computeMs: 0 }); // its slot is of a step that began anew
+    if (!rows) {
+      gathered();
+      this.#tellDone(given, { lossSum: 0, computeMs: 0 });
       return;
     }
-    const { manifest, model, clock } = this.#o;
+    const { batch } = rows;
     const { dense } = this.#opened!;
-    const begunMs = clock.now();
-    const age = rowAgeOf({ cache: manifest.fit.cache, mode: this.#mode, ...given });
-    const rows = await this.#rows.pull(batch, { age });
-    if (this.#coordinator.closed) return;
     dense.begin(rows);
+    const packed = rows.gather();
+    gathered();
+    // What is pushed and pulled leaves before the model computes: on some devices that keeps the thread busy.
+    await new Promise<void>((resolve) => void clock.after(0, resolve));
+    if (this.#coordinator.closed) return;
     const result = await model.step({
-      rows: rows.gather(),
-      rowIds: rows.rowIds,
+      rows: packed,
+      rowIds: () => rows.rowIds(),
       numbers: rows.numbers,
       masks: rows.masks,
       label: batch.label,
@@ -272,8 +294,13 @@ export class BatchSession {
     const computeMs = clock.now() - begunMs;
     this.#pushing = this.#push
       .push({ given, rows, rowGrads, denseGrads })
-      .then(() => this.#tellDone(given, { lossSum, computeMs, ...(age && rows.use) }));
+      .then(() => this.#tellDone(given, { lossSum, computeMs, ...(this.#ageOf(given) && rows.use) }));
     this.#heed(this.#pushing);
+  }
+
+  /** How old its rows may be, where they are kept. */
+  #ageOf(given: ControlOf<"batch">): RowAge | undefined {
+    return rowAgeOf({ cache: this.#o.manifest.fit.cache, mode: this.#mode, ...given });
   }
 
   /** Of its samples those count, too, that weigh nothing. */

@@ -42,10 +42,10 @@ export interface StepInput extends PredictInput {
   weight?: Float32Array | undefined;
   globalSamples: number;
   /**
-   * Which of them are the same row: those with the same number, shape [B, R]; of `NO_ROW` there is none. Undefined: all
-   * are of their own. Like `step`, what computes alone has no need of it.
+   * Says which of them are the same row: those with the same number, shape [B, R]; of `NO_ROW` there is none. Undefined:
+   * all are of their own. What computes alone asks for neither this nor `step`.
    */
-  rowIds?: Uint32Array | undefined;
+  rowIds?: (() => Uint32Array) | undefined;
   /** The step, or the batch where batches are given out, that the samples are of; what computes alone has no need of it. */
   step?: number | undefined;
 }

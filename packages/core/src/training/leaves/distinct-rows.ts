@@ -69,7 +69,7 @@ export class DistinctRows {
   /** Of the samples of a step; where nothing says which rows are the same, each is one of its own. */
   static of({ rowIds, samples }: Pick<StepInput, "rowIds" | "samples">, uses: readonly UsePlaces[]): DistinctRows {
     const R = uses.reduce((sum, { places }) => sum + places, 0);
-    return new DistinctRows({ ids: rowIds ?? Uint32Array.from({ length: samples * R }, (_, i) => i), uses });
+    return new DistinctRows({ ids: rowIds?.() ?? Uint32Array.from({ length: samples * R }, (_, i) => i), uses });
   }
 
   /** Each row once: [b, E] → [F]. */

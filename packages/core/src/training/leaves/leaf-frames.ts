@@ -67,9 +67,10 @@ export function sliceOfInput(at: StepInput, from: number, to: number): StepInput
     const each = values.length / at.samples;
     return values.subarray(from * each, to * each) as T;
   };
+  const { rowIds } = at;
   return {
     rows: part(at.rows),
-    rowIds: at.rowIds && part(at.rowIds),
+    rowIds: rowIds && (() => part(rowIds())),
     numbers: part(at.numbers),
     masks: at.masks && part(at.masks),
     label: part(at.label),

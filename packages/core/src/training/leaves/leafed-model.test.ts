@@ -93,7 +93,7 @@ describe("LeafedModel", () => {
     for (let step = 1; step <= 6; step++) {
       const { got, want } = await bench.step();
       const distinct = new DistinctRows({
-        ids: inputOf(step, { rows: ROWS }).rowIds!,
+        ids: inputOf(step, { rows: ROWS }).rowIds!(),
         uses: [{ places: 1, width: DIM }],
       });
       const [sums, expected] = [distinct.sums(got.rowGrads), distinct.sums(want.rowGrads)];

@@ -3,6 +3,7 @@ import { SimulatedClock, SimulatedNetwork, type SimulatedHost } from "../../test
 import type { JobManifest } from "../../job/index.ts";
 import type { Clock, Control, Link } from "../../wire/index.ts";
 import type { GradientModel, StepGradients, StepInput } from "../job/gradient-model.ts";
+import { DIM, MANIFEST as WORKER_JOB } from "../test-worker-job.ts";
 import { LeafedModel, type ReducerOptions } from "./leafed-model.ts";
 import {
   openLeafSession,
@@ -12,26 +13,17 @@ import {
   type LeafSessionOptions,
 } from "./leaf-session.ts";
 
-export const DIM = 2;
+export { DIM };
 export const DENSE = 5;
 
 export const MANIFEST: JobManifest = {
-  name: "toy",
-  seed: 1,
+  ...WORKER_JOB,
   model: {
-    topology: {},
-    embeddings: [{ input: "a", field: "a", table: "items", dim: DIM, usage: { kind: "one" } }],
+    ...WORKER_JOB.model,
     numbers: [{ input: "n", field: "n", shape: [1] }],
     variables: [{ name: "w", shape: [DENSE], trainable: true }],
-    outputs: 1,
   },
-  tables: [
-    { id: 1, name: "items", dim: DIM, initializer: { kind: "zeros" }, optimizer: { kind: "sgd", learningRate: 1 } },
-  ],
-  data: { format: { kind: "parquet" }, files: [{ kind: "file", path: "x" }], fields: {}, badRowsMax: 0 },
-  compile: { optimizer: { kind: "sgd", learningRate: 0.125 }, loss: "meanSquaredError", metrics: [] },
-  fit: { epochs: 1, batchSize: 1024, consistency: { mode: "bsp" }, shuffle: true, validate: "end" },
-  workersMin: 1,
+  fit: { ...WORKER_JOB.fit, batchSize: 1024 },
 };
 
 /** Gradients of whole numbers over a power of two: any order of adding gives the same bits. */
@@ -96,7 +88,7 @@ export function inputOf(
   const packed = whole(1, samples * DIM);
   return {
     rows: rowIds ? packed.map((_, i) => packed[DIM * rowIds[Math.floor(i / DIM)]! + (i % DIM)]!) : packed,
-    rowIds,
+    rowIds: rowIds && (() => rowIds),
     numbers: whole(2, samples),
     label: whole(3, samples),
     samples,

@@ -48,6 +48,7 @@ export class StepRows {
   /** Gradients of each node's keys, once computed. */
   #sums: readonly Float32Array[] | undefined;
   #push: RowPush | undefined;
+  #rowIds: Uint32Array | undefined;
 
   constructor(o: StepRowsOptions) {
     this.#o = o;
@@ -75,9 +76,9 @@ export class StepRows {
     return this.#o.numbers;
   }
 
-  /** Which places of {@link gather}'s rows have the same row, shape [B, R]. */
-  get rowIds(): Uint32Array {
-    return rowIdsOf(this.#o.plan);
+  /** Which places of {@link gather}'s rows have the same row, shape [B, R]: found when it is first asked. */
+  rowIds(): Uint32Array {
+    return (this.#rowIds ??= rowIdsOf(this.#o.plan));
   }
 
   /** Is node number `n` asked for any row? */

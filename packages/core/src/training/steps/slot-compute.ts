@@ -60,10 +60,11 @@ export class SlotCompute {
 
   /** One backward pass over pulled rows, which are let go. */
   backward(step: number, rows: StepRows): Promise<StepGradients> {
-    const { batch, numbers, masks, rowIds } = rows;
+    const { batch, numbers, masks } = rows;
     const { samples, label, weight } = batch;
     const globalSamples = this.#samplesOf(step);
     const sized = { samples, globalSamples, step };
+    const rowIds = () => rows.rowIds();
     return this.#model.step({ rows: rows.gather(), rowIds, numbers, masks, label, weight, ...sized });
   }
 

@@ -75,8 +75,8 @@ export const clusterStatusSchema = z.strictObject({
     }),
   ),
   gateways: z.array(gatewayStatusSchema).optional(),
-  /** Invitations that were made, tokens that were redeemed, sessions that are open, and volunteers that were expelled. */
-  volunteers: z.strictObject({ invited: u32, redeemed: u32, sessions: u32, expelled: u32 }).optional(),
+  /** Invitations that were made, tokens that were redeemed, open sessions of both roles, and volunteers that were expelled. */
+  volunteers: z.strictObject({ invited: u32, redeemed: u32, sessions: u32, observers: u32, expelled: u32 }).optional(),
   /** The newest, oldest first. */
   events: z.array(clusterEventSchema).max(LIMITS.eventsKept).optional(),
   jobs: z.array(jobStatusSchema),

@@ -8,8 +8,11 @@ import { jobPhaseSchema } from "./job-status.ts";
 
 export const gatewayMessages = [
   message("gateway-join", { name, url: z.string().max(500) }),
-  /** Takes a token, which is of use no more then, for a session; answered by "session" or "error". */
-  message("redeem", { request: u32, token: secret }),
+  /**
+   * Takes a token, which is of use no more then, for a session; answered by "session" or "error". Who has the claim that
+   * the token was redeemed with, and so may have missed the answer, gets the same session again.
+   */
+  message("redeem", { request: u32, token: secret, claim: secret.optional() }),
   /** Of a page that comes again, of a volunteer that connects, or of one that is connected since before a link was lost. */
   message("session-request", { request: u32, session: secret, state: z.enum(["enters", "connects", "connected"]) }),
   message("session", {

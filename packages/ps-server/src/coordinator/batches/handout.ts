@@ -27,9 +27,6 @@ export interface HandoutOptions {
   sabotages: Sabotages;
 }
 
-/** Where gradients are applied at once, a worker reads the samples of its second batch while it computes the first. */
-const BATCHES_PER_WORKER = 2;
-
 export class Handout {
   readonly #o: HandoutOptions;
   readonly #job: BatchedJob;
@@ -113,8 +110,7 @@ export class Handout {
     const { mode, steps, sabotages } = this.#o;
     const { members } = this.#job;
     for (const worker of members) if (this.#leases.isBusyInVain(worker)) this.#clocks.rest(worker);
-    const perWorker = steps ? 1 : BATCHES_PER_WORKER;
-    for (let had = 0; had < perWorker; had++) {
+    for (let had = 0; had < mode.batchesAtATime; had++) {
       for (const worker of members) {
         if (!this.hasMore || !this.#hasRoom(now)) return;
         if (this.#leases.grantsOf(worker).length !== had || !this.#mayTrain(worker)) continue;

@@ -1,8 +1,9 @@
 /**
- * What a volunteer goes on with once its token has let it in: a secret of its own, until its job is over, it is expelled
- * or its time is up. Ended ones are remembered for as long as there is room, to say why they ended.
+ * What a volunteer, or an observer, goes on with once its token has let it in: a secret of its own, until its job is over,
+ * it is expelled or its time is up. Ended ones are remembered for as long as there is room, to say why they ended.
  */
 import { ClusterError, type ClusterErrorCode } from "@volary/core/errors";
+import type { InvitedRole } from "@volary/core/job";
 import { LIMITS } from "@volary/core/limits";
 import type { Invited } from "./tokens.ts";
 
@@ -26,14 +27,16 @@ export class Sessions {
   /** Oldest first, which all expire in this order. */
   readonly #open = new Map<string, Session>();
   readonly #secrets = new Map<number, string>();
+  readonly #counts: Record<InvitedRole, number> = { volunteer: 0, observer: 0 };
   readonly #ended = new Map<string, End>();
 
   constructor(secret: () => string) {
     this.#secret = secret;
   }
 
-  get size(): number {
-    return this.#open.size;
+  /** How many are open. */
+  count(role: InvitedRole): number {
+    return this.#counts[role];
   }
 
   /** @throws {ClusterError} TOO_MANY */
@@ -47,6 +50,7 @@ export class Sessions {
     const session = { secret, volunteer, invited, expiresAt: now + LIMITS.sessionMs, gateway: undefined };
     this.#open.set(secret, session);
     this.#secrets.set(volunteer, secret);
+    this.#counts[invited.role]++;
     return session;
   }
 
@@ -75,8 +79,8 @@ export class Sessions {
     }
   }
 
-  end({ secret, volunteer }: Session, end: End): void {
-    this.#open.delete(secret);
+  end({ secret, volunteer, invited }: Session, end: End): void {
+    if (this.#open.delete(secret)) this.#counts[invited.role]--;
     this.#secrets.delete(volunteer);
     this.#ended.set(secret, end);
     if (this.#ended.size <= LIMITS.sessionsMax) return;

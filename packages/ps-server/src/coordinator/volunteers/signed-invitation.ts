@@ -24,7 +24,7 @@ export interface VolunteerKeys {
 }
 
 /** Who asks for what, in an invitation. */
-export type Request = Pick<Invitation, "by" | "about" | "trusted">;
+export type Request = Pick<Invitation, "role" | "by" | "about" | "trusted">;
 
 /**
  * Why no browser can serve a job, if none can: functions never travel, and nobody could check what they push; and dense
@@ -59,12 +59,21 @@ const refusal = (job: string, why: string): ClusterError =>
  */
 export function invitationText(
   job: { job: number; manifest: JobManifest },
-  { by, about, trusted, rows }: Request & { rows: number | null },
+  { role, by, about, trusted, rows }: Request & { rows: number | null },
 ): string {
   const data = withoutFolders(job.manifest.data);
   const files = data.files.map(nameOf);
   const manifest = { ...job.manifest, data };
-  const invitation: Invitation = { version: 1, job: job.job, by, about, data: { files, rows }, trusted, manifest };
+  const invitation: Invitation = {
+    version: 1,
+    job: job.job,
+    role,
+    by,
+    about,
+    data: { files, rows },
+    trusted,
+    manifest,
+  };
   const text = JSON.stringify(invitation);
   if (text.length <= TEXT_MAX) return text;
   const message = `job "${manifest.name}" is described by ${text.length} characters, over ${TEXT_MAX}: no browser takes it`;

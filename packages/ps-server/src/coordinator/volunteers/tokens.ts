@@ -1,23 +1,28 @@
 /**
- * Single-use tokens: each lets one volunteer in, until it expires. What was used or has expired is remembered for as
+ * Single-use tokens: each lets one person in, until it expires. What was used or has expired is remembered for as
  * long as there is room, so that whoever comes with it again is told why it is of no use.
  */
 import { ClusterError } from "@volary/core/errors";
-import type { InvitedRole } from "@volary/core/job";
 import { LIMITS } from "@volary/core/limits";
 import type { Request } from "./signed-invitation.ts";
 
 /** What all tokens of one invitation are good for. */
 export interface Invited extends Request {
   readonly job: number;
-  readonly role: InvitedRole;
   /** On the coordinator's clock, in milliseconds. */
   readonly expiresAt: number;
 }
 
 interface Token {
   readonly invited: Invited;
-  isUsed: boolean;
+  used: Use | undefined;
+}
+
+interface Use {
+  /** A secret of whoever used it; undefined where it gave none. */
+  readonly claim: string | undefined;
+  /** The secret of the session that came of it. */
+  readonly session: string;
 }
 
 export class Tokens {
@@ -37,7 +42,7 @@ export class Tokens {
     }
     return Array.from({ length: uses }, () => {
       const token = this.#secret();
-      this.#tokens.set(token, { invited, isUsed: false });
+      this.#tokens.set(token, { invited, used: undefined });
       return token;
     });
   }
@@ -45,26 +50,30 @@ export class Tokens {
   /**
    * What the token is good for, if it may be used now; {@link use} then takes it.
    *
-   * @throws {ClusterError} TOKEN_UNKNOWN, TOKEN_USED, TOKEN_EXPIRED, TOKEN_ROLE
+   * @throws {ClusterError} TOKEN_UNKNOWN, TOKEN_USED, TOKEN_EXPIRED
    */
-  check(token: string, role: InvitedRole, now: number): Invited {
+  check(token: string, now: number): Invited {
     const found = this.#tokens.get(token);
     const remedy = "ask whoever sent it for a new link";
     if (!found) throw new ClusterError("TOKEN_UNKNOWN", `no invitation has this token; ${remedy}`);
-    const { invited, isUsed } = found;
-    if (isUsed) throw new ClusterError("TOKEN_USED", `this link was used already, and each is good once; ${remedy}`);
+    const { invited, used } = found;
+    if (used) throw new ClusterError("TOKEN_USED", `this link was used already, and each is good once; ${remedy}`);
     if (now >= invited.expiresAt) throw new ClusterError("TOKEN_EXPIRED", `this link has expired; ${remedy}`);
-    if (invited.role !== role)
-      throw new ClusterError("TOKEN_ROLE", `this link is one for an ${invited.role}, not for a ${role}; ${remedy}`);
     return invited;
   }
 
-  use(token: string): void {
-    this.#tokens.get(token)!.isUsed = true;
+  use(token: string, use: Use): void {
+    this.#tokens.get(token)!.used = use;
+  }
+
+  /** The session that whoever has this claim got for the token, and may not have heard of. */
+  sessionClaimed(token: string, claim: string | undefined): string | undefined {
+    const used = this.#tokens.get(token)?.used;
+    return used && claim !== undefined && used.claim === claim ? used.session : undefined;
   }
 
   #forgetPast(now: number): void {
-    for (const [token, { invited, isUsed }] of this.#tokens)
-      if (isUsed || now >= invited.expiresAt) this.#tokens.delete(token);
+    for (const [token, { invited, used }] of this.#tokens)
+      if (used || now >= invited.expiresAt) this.#tokens.delete(token);
   }
 }

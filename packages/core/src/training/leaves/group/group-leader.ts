@@ -11,6 +11,7 @@ import { LIMITS } from "../../../limits.ts";
 import type { Clock, ControlOf, Frame, Message } from "../../../wire/index.ts";
 import { decodeSignal, encodeSignal, type ChannelDialer, type IceServer } from "./channel.ts";
 import { GroupMember } from "./group-member.ts";
+import { Rest } from "./rest.ts";
 
 export interface GroupLeaderOptions {
   job: number;
@@ -42,7 +43,6 @@ export interface GroupCall {
    * @returns undefined when there will be no sum: volunteers have been told to send theirs
    */
   sum(data: Float32Array): Promise<GroupSum | undefined>;
-  /** A volunteer's task is given up: a round without it. */
   /** A volunteer's task is given up: it hears so, and a round without it is called. */
   lose(volunteer: number): void;
   /** There shall be no sum: volunteers send their gradients. */
@@ -55,8 +55,8 @@ export class GroupLeader {
   readonly #volunteers = new Set<number>();
   #round = 0;
   #call: Call | undefined;
-  /** So that a channel that loses everything without a word costs one step some time, not each. */
-  #restUntilMs = -Infinity;
+  /** So that a channel that loses everything without a word costs few steps, and one that lost a moment's little else. */
+  readonly #rest = new Rest();
 
   constructor(o: GroupLeaderOptions) {
     this.#o = o;
@@ -109,15 +109,14 @@ export class GroupLeader {
     this.#call = undefined;
     const taking = new Map([...tasks].filter(([volunteer]) => this.#volunteers.has(volunteer)));
     const { clock, send } = this.#o;
-    if (taking.size === 0 || clock.now() < this.#restUntilMs) return undefined;
+    if (taking.size === 0 || !this.#rest.isOver(clock.now())) return undefined;
     this.#call = new Call({
       self: this.#self,
       tasks: taking,
       nextRound: () => ++this.#round,
       tell: (volunteer, control) => send(volunteer, { control }),
-      onDissolved: () => {
-        this.#restUntilMs = clock.now() + LIMITS.groupRetryMs;
-      },
+      onSummed: () => this.#rest.succeed(),
+      onDissolved: () => this.#rest.fail(clock.now()),
     });
     return this.#call;
   }
@@ -178,6 +177,7 @@ class Call implements GroupCall {
   readonly #tasks: Map<number, number>;
   readonly #nextRound: () => number;
   readonly #tell: (volunteer: number, control: ControlOf<"leaf-group">) => void;
+  readonly #onSummed: () => void;
   readonly #onDissolved: () => void;
   #round = 0;
   #rounds = 0;
@@ -190,12 +190,14 @@ class Call implements GroupCall {
     tasks: Map<number, number>;
     nextRound: () => number;
     tell: (volunteer: number, control: ControlOf<"leaf-group">) => void;
+    onSummed: () => void;
     onDissolved: () => void;
   }) {
     this.#self = o.self;
     this.#tasks = o.tasks;
     this.#nextRound = o.nextRound;
     this.#tell = o.tell;
+    this.#onSummed = o.onSummed;
     this.#onDissolved = o.onDissolved;
     this.#begin();
   }
@@ -270,6 +272,7 @@ class Call implements GroupCall {
     // Whose values are not finite shows when all send theirs.
     if (!sum.every(Number.isFinite)) return this.dissolve();
     this.#isOver = true;
+    this.#onSummed();
     this.#resolve({ sum, volunteers });
   }
 }

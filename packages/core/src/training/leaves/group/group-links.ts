@@ -10,6 +10,7 @@ import { LIMITS } from "../../../limits.ts";
 import type { Clock } from "../../../wire/index.ts";
 import { ChannelPipe } from "./channel-pipe.ts";
 import type { Channel, ChannelDialer, ChannelSignal, GroupSignal, IceServer } from "./channel.ts";
+import { Rest } from "./rest.ts";
 
 export interface GroupLinksOptions {
   /** Number of this member. */
@@ -41,8 +42,8 @@ export class GroupLinks {
   readonly #attempts = new Map<number, Attempt>();
   /** Number of the newest attempt that this end has made, of those it offers to. */
   readonly #numbers = new Map<number, number>();
-  /** When it may try again. */
-  readonly #retryMs = new Map<number, number>();
+  /** Of members whose channel has failed. */
+  readonly #rests = new Map<number, Rest>();
   #isClosed = false;
 
   constructor(o: GroupLinksOptions) {
@@ -63,7 +64,7 @@ export class GroupLinks {
   meet(members: readonly number[]): void {
     for (const member of members) {
       if (member <= this.#o.member || this.#attempts.has(member) || this.#isFull) continue;
-      if (this.#o.clock.now() < (this.#retryMs.get(member) ?? -Infinity)) continue;
+      if (this.#rests.get(member)?.isOver(this.#o.clock.now()) === false) continue;
       const number = (this.#numbers.get(member) ?? 0) + 1;
       this.#numbers.set(member, number);
       this.#begin(member, number, "offers");
@@ -104,7 +105,7 @@ export class GroupLinks {
 
   /** The member is gone: its channel is closed, and nobody hears of it. */
   forget(member: number): void {
-    this.#retryMs.delete(member);
+    this.#rests.delete(member);
     const attempt = this.#attempts.get(member);
     if (!attempt) return;
     this.#end(member, attempt);
@@ -157,8 +158,7 @@ export class GroupLinks {
       );
       this.#attempts.set(member, attempt);
     } catch (error) {
-      this.#wait(member);
-      this.#fault(member, messageOf(error));
+      this.#fail(member, messageOf(error));
       tell({ kind: "none" });
     }
   }
@@ -175,7 +175,9 @@ export class GroupLinks {
     if (!attempt) return;
     try {
       const message = attempt.pipe.take(chunk);
-      if (message) this.#o.onMessage(member, message);
+      if (!message) return;
+      this.#rests.get(member)?.succeed();
+      this.#o.onMessage(member, message);
     } catch (error) {
       this.#drop(member, attempt, messageOf(error));
     }
@@ -186,9 +188,8 @@ export class GroupLinks {
     if (this.#attempts.get(member) !== attempt) return;
     this.#end(member, attempt);
     attempt.channel.close();
-    this.#wait(member);
     this.#o.signal(member, { kind: "channel", attempt: attempt.number, signal: { kind: "none" } });
-    this.#fault(member, reason);
+    this.#fail(member, reason);
     if (attempt.isOpen) this.#o.onBroken(member, reason);
   }
 
@@ -197,11 +198,10 @@ export class GroupLinks {
     this.#attempts.delete(member);
   }
 
-  #wait(member: number): void {
-    this.#retryMs.set(member, this.#o.clock.now() + LIMITS.groupRetryMs);
-  }
-
-  #fault(member: number, reason: string): void {
+  #fail(member: number, reason: string): void {
+    const rest = this.#rests.get(member) ?? new Rest();
+    this.#rests.set(member, rest);
+    rest.fail(this.#o.clock.now());
     const other = member === 0 ? "the reducer" : `volunteer ${member}`;
     this.#o.onFault?.(new Error(`the data channel to ${other} is gone: ${reason}`));
   }

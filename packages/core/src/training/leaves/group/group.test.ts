@@ -233,8 +233,34 @@ describe("a round of a group", () => {
     expect(await sum).toBeUndefined();
     expect(other.volunteers.get(1)).toMatchObject({ sums: [undefined], plain: [101] });
     expect(other.leader.call(new Map([[1, 101]]))).toBeUndefined();
-    await other.clock.advance(LIMITS.groupRetryMs);
+    await other.clock.advance(LIMITS.groupRestMs);
     expect(other.leader.call(new Map([[1, 101]]))?.volunteers).toEqual([1]);
+  });
+
+  it("rests longer after each round in a row that came to nothing, and not after one with a sum", async () => {
+    const group = new TestGroup({ volunteers: 1, floats: 10 });
+    await group.run();
+    let call = group.call();
+    const restOf = async () => {
+      call.dissolve();
+      await group.run();
+      for (let rests = 0; ; rests++) {
+        const next = group.leader.call(new Map([[1, 101]]));
+        if (next) {
+          call = next;
+          return rests;
+        }
+        await group.clock.advance(LIMITS.groupRestMs);
+      }
+    };
+    const rests: number[] = [];
+    for (let i = 0; i < 8; i++) rests.push(await restOf());
+    expect(rests).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
+    const sum = call.sum(dataOf(0, 10));
+    await group.run();
+    expect(await sum).toBeDefined();
+    call = group.call();
+    expect(await restOf()).toBe(1);
   });
 
   it("is dissolved when its sum is not finite, so that it shows whose values are not", async () => {
@@ -271,7 +297,7 @@ describe("data channels of a group", () => {
     await group.openChannels();
     await group.clock.advance(LIMITS.groupOpenMs);
     expect(group.faults).toHaveLength(2);
-    await group.clock.advance(LIMITS.groupRetryMs);
+    await group.clock.advance(LIMITS.groupRestMs);
     await group.openChannels();
     await group.clock.advance(LIMITS.groupOpenMs);
     expect(group.faults.length).toBeGreaterThan(2);
