@@ -260,12 +260,13 @@ class SeedLife {
 
   /** Moves for balance may begin late. */
   async #settled(): Promise<void> {
+    const isStill = () => this.#isWhole && this.cluster.isSaved;
     let version: number | undefined;
     do {
-      await this.#until(() => this.#isWhole);
+      await this.#until(isStill);
       version = this.cluster.coordinator?.map?.version;
       await this.#pause(SETTLED_MS);
-    } while (!this.#isWhole || this.cluster.coordinator?.map?.version !== version);
+    } while (!isStill() || this.cluster.coordinator?.map?.version !== version);
   }
 
   async #until(condition: () => boolean): Promise<void> {

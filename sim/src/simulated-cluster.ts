@@ -14,7 +14,7 @@ import {
 } from "@volary/core/testing";
 import { WorkerSession, type GradientModel, type ReducerOptions } from "@volary/core/training";
 import type { ClusterStatus } from "@volary/core/wire";
-import { Coordinator, CoordinatorHost, type CoordinatorStore, type PsBounds, type PsCounters } from "@volary/ps-server";
+import { Coordinator, CoordinatorHost, type PsBounds, type PsCounters } from "@volary/ps-server";
 import { BatchMessages } from "./batch-messages.ts";
 import { simulatedKeys, SimulatedGateway } from "./simulated-gateway.ts";
 import { SimulatedClient } from "./simulated-client.ts";
@@ -66,7 +66,7 @@ export class SimulatedCluster {
   readonly #held = new Set<number>();
   readonly #o: Required<Omit<SimulatedClusterOptions, "store">>;
   readonly #random: SeededRandom;
-  readonly #store: CoordinatorStore;
+  readonly #store: SimulatedStore;
   readonly #workers = new Map<string, SimulatedWorker>();
   readonly #nodes = new Map<string, SimulatedPs>();
   readonly #clients: string[] = [];
@@ -106,6 +106,11 @@ export class SimulatedCluster {
       random: this.#random,
       onSaved: (key, value) => (key === "map" ? this.#onMapSaved(value) : undefined),
     });
+  }
+
+  /** Has the coordinator saved all that it decided? Only then does it tell anyone. */
+  get isSaved(): boolean {
+    return this.#store.isIdle;
   }
 
   get workers(): string[] {

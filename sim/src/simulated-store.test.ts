@@ -41,8 +41,12 @@ test("a full disk keeps nothing of a save, and tells nobody", async () => {
     ["b", 2],
   ]);
   await expect(clock.until(store.save(records))).rejects.toThrow("no space left");
+  expect(store.isIdle).toBe(false); // it is tried again
   expect([await store.load(), store.failed, told]).toEqual([new Map(), 1, []]);
   await clock.until(new Promise<void>((resolve) => void clock.after(60, resolve)));
-  await clock.until(store.save(records));
+  const again = store.save(records);
+  expect(store.isIdle).toBe(false);
+  await clock.until(again);
+  expect(store.isIdle).toBe(true);
   expect([await store.load(), told]).toEqual([records, ["a", "b"]]);
 });

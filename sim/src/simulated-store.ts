@@ -23,22 +23,33 @@ export class SimulatedStore implements CoordinatorStore {
   /** As JSON: a record is no object that its owner still holds. */
   readonly #records = new Map<string, string>();
   failed = 0;
+  #underWay = 0;
+  #hasFailed = false;
 
   constructor(o: SimulatedStoreOptions) {
     this.#o = o;
   }
 
+  /** Is nothing being saved, and did the newest save succeed? One that did not is tried again. */
+  get isIdle(): boolean {
+    return this.#underWay === 0 && !this.#hasFailed;
+  }
+
   async load(): Promise<Map<string, unknown>> {
+    this.#hasFailed = false; // whoever would have tried again is no more
     return new Map([...this.#records].map(([key, json]) => [key, JSON.parse(json) as unknown]));
   }
 
   save(records: ReadonlyMap<string, unknown>): Promise<void> {
     const { clock, random, delayMaxMs, full, onSaved } = this.#o;
     const written = [...records].map(([key, value]) => [key, JSON.stringify(value) as string | undefined] as const);
+    this.#underWay++;
     return new Promise((resolve, reject) => {
       clock.after(random.between({ min: 0, max: delayMaxMs }), () => {
         const now = clock.now();
-        if (full.some(({ fromMs, toMs }) => now >= fromMs && now < toMs)) {
+        this.#underWay--;
+        this.#hasFailed = full.some(({ fromMs, toMs }) => now >= fromMs && now < toMs);
+        if (this.#hasFailed) {
           this.failed++;
           reject(new Error("no space left on the simulated disk"));
           return;
