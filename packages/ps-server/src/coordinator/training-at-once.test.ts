@@ -32,6 +32,16 @@ describe("where gradients are applied at once", () => {
     });
   });
 
+  it("each worker has two where it keeps rows, which are older for each batch that it is given ahead", () => {
+    const { cluster, a, b } = started({ fit: { consistency: asp(), cache: { stalenessSteps: 8 } } });
+    expect([batchesOf(a), batchesOf(b)]).toEqual([
+      [0, 2],
+      [1, 3],
+    ]);
+    finish(cluster);
+    expect(cluster.status).toMatchObject({ phase: "done", samples: 100 });
+  });
+
   it("batches that no sample falls to are given to nobody", () => {
     const { cluster } = started({ fit: { consistency: asp() }, trainRows: 21, workersMin: 3 });
     finish(cluster);

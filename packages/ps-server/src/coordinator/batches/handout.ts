@@ -27,6 +27,9 @@ export interface HandoutOptions {
   sabotages: Sabotages;
 }
 
+/** Batches at a time of a worker that keeps rows: those rows are a step older for each that is given ahead. */
+const KEEPING_ROWS = 2;
+
 export class Handout {
   readonly #o: HandoutOptions;
   readonly #job: BatchedJob;
@@ -108,9 +111,10 @@ export class Handout {
   giveOut(now: number): void {
     this.#skipEmpty();
     const { mode, steps, sabotages } = this.#o;
-    const { members } = this.#job;
+    const { members, manifest } = this.#job;
+    const atATime = manifest.fit.cache ? Math.min(KEEPING_ROWS, mode.batchesAtATime) : mode.batchesAtATime;
     for (const worker of members) if (this.#leases.isBusyInVain(worker)) this.#clocks.rest(worker);
-    for (let had = 0; had < mode.batchesAtATime; had++) {
+    for (let had = 0; had < atATime; had++) {
       for (const worker of members) {
         if (!this.hasMore || !this.#hasRoom(now)) return;
         if (this.#leases.grantsOf(worker).length !== had || !this.#mayTrain(worker)) continue;
