@@ -1,7 +1,7 @@
 /**
  * What a volunteer reads before pressing Start, and what then runs in its browser: data, never code; or what an observer
- * reads of the job that it watches. The coordinator
- * signs the text as it is; the link that brings a volunteer names the key, so nobody between can change a byte.
+ * reads of the job that it watches. The coordinator signs the text as it is; the link that brings either names the key,
+ * so nobody between can change a byte.
  */
 import { z } from "zod";
 import { jobManifestSchema } from "./manifest.ts";

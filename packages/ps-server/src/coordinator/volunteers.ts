@@ -1,7 +1,7 @@
 /**
  * Who may help with which job, or watch it: invitations become tokens, tokens sessions, and a session ends with its job,
- * its time or the volunteer's honesty. Nothing of it is kept over a restart, as no job trains on after one: a token that an earlier
- * coordinator made is unknown.
+ * its time or the volunteer's honesty. Nothing of it is kept over a restart, as no job trains on after one: a token that an
+ * earlier coordinator made is unknown.
  *
  * What happens when a peer dies here: a lost gateway costs its volunteers their links, not their sessions, which any
  * gateway takes; a lost reducer is not named any more.
